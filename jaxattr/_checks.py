@@ -1,0 +1,155 @@
+"""Static checks: a ``ValueError`` that names the argument, what was expected, what came.
+
+They look at shapes, dtypes and Python values only, so they run while tracing and cost
+nothing in a compiled function.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxattr._dtypes import widen
+from jaxattr.typing import Array
+
+
+def describe(value: Any) -> str:
+    """What came, in a few words: dtype and shape of an array, repr of the rest."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype}{list(value.shape)}"
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def fail(argument: str, expected: str, got: Any) -> ValueError:
+    return ValueError(f"{argument}: expected {expected}, got {describe(got)}")
+
+
+def check_float_array(name: str, value: Any, shape: str, ndim: int) -> Array:
+    """A floating-point array of rank ``ndim``; ``shape`` says it in words."""
+    array = _as_array(name, value, f"a float array {shape}")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        hint = "; divide 8-bit images by 255" if array.dtype == jnp.uint8 else ""
+        raise fail(name, f"a float array {shape}{hint}", array)
+    if array.ndim != ndim or 0 in array.shape:
+        raise fail(name, f"a non-empty float array {shape}", array)
+    return array
+
+
+def check_images(images: Any, name: str = "images") -> Array:
+    return check_float_array(name, images, "(N, H, W, C) in [0, 1]", 4)
+
+
+def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
+    expected = f"integers ({num_images},), one label an image"
+    array = _as_array(name, labels, expected)
+    if not jnp.issubdtype(array.dtype, jnp.integer) or array.shape != (num_images,):
+        raise fail(name, expected, array)
+    return array
+
+
+def check_like_images(name: str, value: Any, images: Array) -> Array:
+    """A scalar, an image ``(H, W, C)`` or per-image ``(N, H, W, C)``, broadcast."""
+    shape = images.shape
+    expected = f"a number, {shape[1:]} or {shape}"
+    array = _as_array(name, value, expected)
+    if array.shape not in ((), shape[1:], shape):
+        raise fail(name, expected, array)
+    array = array.astype(images.dtype)
+    # Added to zeros rather than broadcast: so it is sharded as the images are.
+    return jnp.zeros_like(images) + array.reshape((1,) * (4 - array.ndim) + array.shape)
+
+
+def check_key(key: Any, labels: Array) -> Array:
+    """One typed key, or ``(N,)`` typed keys, to ``(N,)`` keys, one an image.
+
+    Keys made from one are sharded as the labels are.
+    """
+    num_images = labels.shape[0]
+    expected = (
+        f"a typed key, jax.random.key(0), or ({num_images},) of them, one an image"
+    )
+    if key is None:
+        raise ValueError(f"key: this method draws at random and needs {expected}")
+    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
+        raise fail("key", expected, key)
+    if key.shape == ():
+        index = jnp.zeros_like(labels, int) + jnp.arange(num_images)
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+    if key.shape != (num_images,):
+        raise fail("key", expected, key)
+    return key
+
+
+def check_integer(name: str, value: Any, minimum: int = 1) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise fail(name, f"an integer of at least {minimum}", value) from None
+    if number < minimum:
+        raise fail(name, f"an integer of at least {minimum}", value)
+    return number
+
+
+def check_batch_size(batch_size: Any) -> int | None:
+    return None if batch_size is None else check_integer("batch_size", batch_size)
+
+
+def check_number(
+    name: str, value: Any, minimum: float = -float("inf"), maximum: float = float("inf")
+) -> Any:
+    """A real number in a closed interval; traced numbers pass, their value is unknown."""
+    if isinstance(value, jax.core.Tracer):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise fail(name, "a number", value) from None
+    if not minimum <= number <= maximum:
+        if maximum == float("inf"):
+            raise fail(name, f"a number of at least {minimum:g}", value)
+        raise fail(name, f"a number between {minimum:g} and {maximum:g}", value)
+    return value
+
+
+def check_bounds(bounds: Any) -> tuple[Any, Any]:
+    try:
+        low, high = bounds
+    except (TypeError, ValueError):
+        raise fail("bounds", "a pair (low, high)", bounds) from None
+    check_number("bounds[0]", low)
+    check_number("bounds[1]", high)
+    if not any(isinstance(b, jax.core.Tracer) for b in (low, high)) and not low < high:
+        raise fail("bounds", "a pair (low, high) with low < high", bounds)
+    return low, high
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """One of ``choices``; the message names the nearest and then all of them."""
+    known = sorted(choices)
+    if value in known:
+        return value
+    near = difflib.get_close_matches(str(value), known, n=3)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(
+        f"{name}: unknown {describe(value)}; {hint}known: {', '.join(known)}"
+    )
+
+
+def _as_array(name: str, value: Any, expected: str) -> Array:
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError):
+        raise fail(name, expected, value) from None
+
+
+def check_inputs(images: Any, labels: Any) -> tuple[Array, Array]:
+    """Images ``(N, H, W, C)``, at least float32, and labels ``(N,)``."""
+    images = check_images(images)
+    labels = check_labels(labels, images.shape[0])
+    return widen(images), labels

@@ -1,0 +1,33 @@
+"""Projections of points onto what a budget allows; arrays in, arrays out.
+
+They are applied outside differentiated functions: the derivative of a clip exactly at
+its bound is one half in JAX, and pixels at 0 or 1 are common.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxattr.typing import Array
+
+
+def box(points: Array, bounds: tuple[Any, Any] = (0.0, 1.0)) -> Array:
+    """``clip(x, low, high)``."""
+    return jnp.clip(points, bounds[0], bounds[1])
+
+
+def linf_ball(points: Array, center: Array, epsilon: Any) -> Array:
+    """``c + clip(x - c, -ε, ε)``: every value within ε of the centre."""
+    return center + jnp.clip(points - center, -epsilon, epsilon)
+
+
+def l2_ball(points: Array, center: Array, epsilon: Any) -> Array:
+    """``c + (x - c) · min(1, ε / ‖x - c‖₂)``, the norm of each image over H, W, C."""
+    offset = points - center
+    squared = jnp.sum(offset**2, axis=(-3, -2, -1), keepdims=True)
+    outside = squared > epsilon**2
+    # Two wheres: inside the ball the root is never taken, so its slope at 0 is not met.
+    norm = jnp.sqrt(jnp.where(outside, squared, 1.0))
+    return center + jnp.where(outside, epsilon / norm, 1.0) * offset

@@ -1,0 +1,28 @@
+"""Strict settings for every test, and the few things that many of them share."""
+
+import os
+
+# Before jax is imported: four CPU devices, so that sharding is tested everywhere.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pathlib
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="session")
+def assets() -> pathlib.Path:
+    """The folder of real weights and labelled photographs, where there is one."""
+    beside = pathlib.Path(__file__).resolve().parents[2] / "shared" / "assets"
+    folder = pathlib.Path(os.environ.get("JAXATTR_ASSETS", beside))
+    if not folder.is_dir():
+        pytest.skip(f"needs a folder of weights and photographs (JAXATTR_ASSETS={folder})")
+    return folder
