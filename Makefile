@@ -1,0 +1,60 @@
+# Every target does its own set-up: a virtual environment, made again when
+# pyproject.toml changes. Only Python 3.11+ and make are needed.
+#
+#   make demo       explain three photographs; results in demo/
+#   make test       the test suite          make test-all   with the slow tests
+#   make lint       style and types         make format     rewrite to the style
+#   make bench      timings                 make clean      remove what was made
+
+PYTHON ?= python3
+VENV   ?= .venv
+# Test processes: each compiles on its own, so few cores are better not divided further.
+WORKERS ?= 2
+
+PIP := $(VENV)/bin/python -m pip --quiet --quiet --disable-pip-version-check
+RUN := $(VENV)/bin/python
+
+# Flags of the user's own work would change the devices and numbers seen here.
+unexport XLA_FLAGS JAX_ENABLE_X64 JAX_NUMPY_DTYPE_PROMOTION JAX_NUMPY_RANK_PROMOTION
+unexport PYTHONPATH PYTHONWARNINGS
+
+.PHONY: demo test test-all lint format bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/demo.stamp
+	@$(VENV)/bin/jaxattr demo --out demo
+
+test: $(VENV)/test.stamp
+	$(RUN) -m pytest -q -n $(WORKERS)
+
+test-all: $(VENV)/test.stamp
+	$(RUN) -m pytest -q -n $(WORKERS) -m "slow or not slow"
+
+lint: $(VENV)/lint.stamp
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+format: $(VENV)/lint.stamp
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+bench: $(VENV)/bench.stamp
+	$(RUN) -m benchmarks
+
+# .venv/demo.stamp says that the extra `demo` of this pyproject.toml is installed.
+$(VENV)/%.stamp: pyproject.toml $(VENV)/pyvenv.cfg
+	@echo "installing jaxattr[$*] into $(VENV) (the first time takes a minute or two)"
+	@$(PIP) install --editable ".[$*]"
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "jaxattr needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+.PRECIOUS: $(VENV)/%.stamp
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""The command line: which commands there are, and how their failures are told."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import jaxattr
+from jaxattr.commands import demo, explain, methods, models
+
+COMMANDS = (demo, explain, methods, models)
+"""Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _complain(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs ``jaxattr`` and returns its exit code.
+
+    0: all done. 1: done but for some photographs, which are named. 2: bad input, told
+    in one line on the standard error stream.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        code = parsed.run(parsed)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what Python would flush goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}")
+    except (ValueError, ImportError) as error:
+        _complain(str(error))
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return 130
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="jaxattr",
+        description="Explains what image classifiers decide.",
+        epilog="Each command has its own --help. To begin with: jaxattr demo",
+    )
+    version = f"jaxattr {jaxattr.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def _complain(message: str) -> None:
+    print("jaxattr: error: " + " ".join(message.split()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One file a command: its arguments, and the call of the job behind it."""

@@ -1,0 +1,30 @@
+"""``jaxattr demo``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from jaxattr.evaluation.demo import run_demo
+from jaxattr.evaluation.table import format_table
+
+
+def add_parser(commands: Any) -> None:
+    """Registers the command."""
+    text = "explain three photographs with a classifier trained on ImageNet"
+    parser = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
+    parser.add_argument(
+        "--out", default="demo", metavar="DIR", help="where to write (default: demo)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs it and prints the table."""
+    print("explaining three photographs, a minute or two ...", file=sys.stderr)
+    demo = run_demo(arguments.out)
+    print(format_table(*demo.report.table()))
+    print(f"\nfigures    {demo.explanations}\n           {demo.curves}")
+    print(f"raw maps   {demo.report.rows[0].file.parent}/*.npz")
+    return 0

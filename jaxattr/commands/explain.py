@@ -1,0 +1,113 @@
+"""``jaxattr explain``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import jax
+
+from jaxattr.commands._arguments import whole
+from jaxattr.evaluation import registry
+from jaxattr.evaluation.explain import explain_photographs
+from jaxattr.evaluation.options import parse_options
+from jaxattr.evaluation.progress import Progress
+from jaxattr.evaluation.table import format_table
+
+_EXAMPLES = """\
+examples:
+  jaxattr explain cat.jpg
+  jaxattr explain cat.jpg --method integrated_gradients --method attexplore
+  jaxattr explain *.jpg --method smoothgrad --option smoothgrad.num_samples=100
+  jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
+  jaxattr explain cat.jpg --method expected_gradients --references photographs/
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Registers the command."""
+    parser = commands.add_parser(
+        "explain",
+        help="explain photographs of your own",
+        description=(
+            "Writes for each photograph the figures STEM.png and STEM.curves.png, and\n"
+            "for each method the raw map with all that is needed to make it again,\n"
+            "STEM.METHOD.npz."
+        ),
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
+    names = ", ".join(registry.methods())
+    add(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help=f"may be given several times: {names} (default: integrated_gradients)",
+    )
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="an option of a method, such as attexplore.num_steps=5; "
+        "`jaxattr methods` lists them",
+    )
+    add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
+    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add("--label", metavar="CLASS", help="index or name (default: what is predicted)")
+    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
+    add(
+        "--batch-size",
+        type=whole(1),
+        default=8,
+        metavar="INT",
+        help="most model rows in one call; lower it to save memory (default: 8)",
+    )
+    add(
+        "--curve-steps",
+        type=whole(0),
+        default=224,
+        metavar="INT",
+        help="of the insertion and deletion curves, 0 for none (default: 224)",
+    )
+    add("--out", default="explanations", metavar="DIR", help="default: explanations")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs it, prints the table, and names the photographs that were skipped."""
+    names = dict.fromkeys(arguments.method or ["integrated_gradients"])
+    chosen = {name: registry.method(name) for name in names}
+    methods = parse_options(arguments.option, chosen)
+    with Progress(len(arguments.photographs) * len(methods)) as progress:
+        report = explain_photographs(
+            arguments.photographs,
+            _load(arguments),
+            methods,
+            out=arguments.out,
+            label=arguments.label,
+            seed=arguments.seed,
+            batch_size=arguments.batch_size,
+            curve_steps=arguments.curve_steps,
+            references=arguments.references,
+            weights=arguments.weights or "default",
+            progress=progress,
+        )
+    print(format_table(*report.table()))
+    print(f"\nfigures and raw maps: {report.rows[0].file.parent}")
+    for reason in report.broken:
+        print(f"jaxattr: skipped {reason}", file=sys.stderr)
+    return 1 if report.broken else 0
+
+
+def _load(arguments: argparse.Namespace) -> Any:
+    from jaxattr import models
+
+    options: dict[str, Any] = {}
+    if arguments.weights == "random":
+        options["key"] = jax.random.key(arguments.seed)
+    return models.load(arguments.model, arguments.weights, **options)

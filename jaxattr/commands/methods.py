@@ -1,0 +1,32 @@
+"""``jaxattr methods``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from jaxattr.evaluation import registry
+from jaxattr.evaluation.options import defaults, to_json
+
+
+def add_parser(commands: Any) -> None:
+    """Registers the command."""
+    text = "list the methods and their options"
+    parser = commands.add_parser("methods", help=text, description=text.capitalize())
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints each method and its options with their defaults."""
+    for name, method in registry.methods().items():
+        print(name)
+        for option, default in json.loads(to_json(defaults(method))).items():
+            print(f"  {option}={_as_typed(default)}")
+    return 0
+
+
+def _as_typed(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value)

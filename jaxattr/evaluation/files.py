@@ -1,0 +1,70 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file that takes its name only when it was written to the end.
+
+    It is written beside its place under a name ending in ``.partial``, flushed to the
+    disk and renamed. If the body raises, nothing is left, and a file that had the name
+    before is still there as it was.
+
+    Raises:
+      OSError: no space, no right to write and the like; ``filename`` is ``path``.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
+
+
+def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Makes a folder and sees that files can be written there, before work starts.
+
+    Raises:
+      OSError: it cannot be made, or not be written to.
+    """
+    path = pathlib.Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path / ".writable"):
+        pass
+    (path / ".writable").unlink()
+    return path
+
+
+def unique_stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """File names without suffix, the second of a name with ``-2``, and so on.
+
+    >>> unique_stems(["a/cat.jpg", "b/cat.png", "dog.jpg"])
+    ['cat', 'cat-2', 'dog']
+    """
+    taken: set[str] = set()
+    stems = []
+    for path in paths:
+        stem, number = pathlib.Path(path).stem, 1
+        unique = stem
+        # Some file systems do not tell upper from lower case.
+        while unique.lower() in taken:
+            number += 1
+            unique = f"{stem}-{number}"
+        taken.add(unique.lower())
+        stems.append(unique)
+    return stems

@@ -1,0 +1,55 @@
+"""The one place where strings name methods: what the command line and tables look up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxattr import attributions
+from jaxattr._checks import check_choice
+
+
+class Method(NamedTuple):
+    """A registered explainer and what a caller must know to run it."""
+
+    name: str
+    explain: Callable[..., Any]
+    needs_key: bool = False
+    """Draws at random, so ``key`` must be given."""
+    needs_references: bool = False
+    """Takes ``references (R, H, W, C)``, images that stand for the data."""
+    differentiable: bool = True
+    """The map is a continuous function of the image (no sign steps, no sorting)."""
+
+
+_METHODS = (
+    Method("saliency", attributions.saliency),
+    Method("input_x_gradient", attributions.input_x_gradient),
+    Method("smoothgrad", attributions.smoothgrad, needs_key=True),
+    Method("integrated_gradients", attributions.integrated_gradients),
+    Method(
+        "expected_gradients",
+        attributions.expected_gradients,
+        needs_key=True,
+        needs_references=True,
+    ),
+    Method("guided_ig", attributions.guided_ig, differentiable=False),
+    Method("mfaba", attributions.mfaba, differentiable=False),
+    Method("agi", attributions.agi, needs_key=True, differentiable=False),
+    Method("attexplore", attributions.attexplore, needs_key=True, differentiable=False),
+    Method(
+        "attexplore_pp", attributions.attexplore_pp, needs_key=True, differentiable=False
+    ),
+    Method("fampe", attributions.fampe, needs_key=True, differentiable=False),
+)
+
+
+def methods() -> dict[str, Method]:
+    """Every registered explainer by name."""
+    return {method.name: method for method in _METHODS}
+
+
+def method(name: str) -> Method:
+    """One by name; ``ValueError`` with the nearest names for one nobody knows."""
+    known = methods()
+    return known[check_choice("method", name, known)]

@@ -1,0 +1,262 @@
+"""The command line as a new user meets it; one run with the real model."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+import tiny_classifier
+from PIL import Image
+
+import jaxattr as ja
+from jaxattr import cli
+from jaxattr.commands import demo as demo_command
+from jaxattr.evaluation import demo, files
+from jaxattr.evaluation.explanations import load_explanation
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """``jaxattr.models.load`` gives the tiny classifier, whatever is asked for."""
+    asked = []
+
+    def load(name, weights=None, **options):
+        asked.append((name, weights, options))
+        return tiny_classifier.tiny_classifier()
+
+    monkeypatch.setattr(ja.models, "load", load)
+    return asked
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    return str(tmp_path / "cat.png")
+
+
+def explain(*arguments, out):
+    return cli.main(["explain", *map(str, arguments), "--out", str(out)])
+
+
+def one_error_line(capsys):
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("jaxattr: error: ")
+    return line
+
+
+def test_explain(tiny, photograph, tmp_path, capsys):
+    out = tmp_path / "out"
+    code = explain(
+        *(photograph, "--method", "saliency", "--method", "smoothgrad"),
+        *("--option", "smoothgrad.num_samples=3", "--option", "saliency.absolute=true"),
+        *("--label", "espresso", "--seed", "5", "--batch-size", "4"),
+        *("--curve-steps", "4"),
+        out=out,
+    )
+    assert code == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "cat.curves.png",
+        "cat.png",
+        "cat.saliency.npz",
+        "cat.smoothgrad.npz",
+    ]
+    saved = load_explanation(out / "cat.smoothgrad.npz")
+    assert saved.options["num_samples"] == 3
+    assert saved.label_name == "espresso"
+    assert saved.batch_size == 4
+    assert saved.insertion.shape == (5,)
+    assert load_explanation(out / "cat.saliency.npz").map.min() >= 0
+    captured = capsys.readouterr()
+    header, first, second, *_ = captured.out.splitlines()
+    assert header.split() == [
+        *("photograph", "class", "probability", "method"),
+        *("insertion", "deletion", "seconds"),
+    ]
+    assert first.split()[:2] == ["cat.png", "espresso"]
+    assert "smoothgrad" in second
+    assert len(captured.err.splitlines()) == 2  # no terminal: one line an item
+
+
+def test_default_method_model_and_label(tiny, photograph, tmp_path):
+    assert explain(photograph, "--curve-steps", "0", out=tmp_path / "out") == 0
+    assert tiny == [("efficientnet_lite0", None, {})]
+    saved = load_explanation(tmp_path / "out" / "cat.integrated_gradients.npz")
+    assert saved.label == saved.probabilities.argmax()
+
+
+def test_random_weights_come_from_the_seed(tiny, photograph, tmp_path):
+    arguments = ("--weights", "random", "--seed", "3", "--curve-steps", "0")
+    assert explain(photograph, *arguments, out=tmp_path / "out") == 0
+    ((_, weights, options),) = tiny
+    assert weights == "random"
+    assert options == {"key": ja.evaluation.explain.jax.random.key(3)}
+    saved = load_explanation(tmp_path / "out" / "cat.integrated_gradients.npz")
+    assert saved.weights == "random"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "salency"], "did you mean saliency"),
+        (["--label", "tigr cat"], "did you mean tiger cat (1)"),
+        (["--label", "crane"], "say 0 or 3"),
+        (["--label", "4"], "expected 0 to 3, got 4"),
+        (["--label", "-1"], "expected 0 to 3, got -1"),
+        (["--seed", "-1"], "whole number from 0"),
+        (["--seed", "x"], "whole number"),
+        (["--batch-size", "0"], "at least 1"),
+        (["--curve-steps", "-3"], "at least 0"),
+        (["--option", "num_steps=3"], "expected METHOD.NAME=VALUE"),
+        (["--option", "saliency.absolute"], "expected METHOD.NAME=VALUE"),
+        (["--option", "saliency.absolute=true"], "known: integrated_gradients"),
+        (
+            ["--option", "integrated_gradients.num_step=3"],
+            "did you mean num_steps",
+        ),
+        (["--option", "integrated_gradients.num_steps=x"], "a whole number, got 'x'"),
+        (["--option", "integrated_gradients.num_steps=0"], "at least 1"),
+        (["--option", "integrated_gradients.baseline=1/0"], "a number, got '1/0'"),
+        (["--option", "integrated_gradients.rule=midpint"], "did you mean midpoint"),
+        (["--option", "integrated_gradients.score=logits"], "did you mean logit"),
+        (["--option", "integrated_gradients.multiply_by_delta=2"], "true or false"),
+        (["--method", "expected_gradients"], "needs references"),
+        (
+            ["--method", "expected_gradients", "--references", "no-such-folder"],
+            "expected a folder",
+        ),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_bad_input_is_one_line(tiny, photograph, tmp_path, capsys, arguments, message):
+    try:
+        code = explain(photograph, *arguments, out=tmp_path / "out")
+    except SystemExit as exit:
+        code = exit.code
+    assert code == 2
+    assert message in one_error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_model(photograph, tmp_path, capsys):
+    assert explain(photograph, "--model", "eficientnet", out=tmp_path / "out") == 2
+    assert "efficientnet_lite0" in one_error_line(capsys)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no checkpoint"])
+def test_bad_checkpoint(photograph, tmp_path, capsys, content):
+    weights = tmp_path / "weights.pth"
+    if content is not None:
+        weights.write_bytes(content)
+    assert explain(photograph, "--weights", weights, out=tmp_path / "out") == 2
+    assert "weights.pth" in one_error_line(capsys)
+
+
+def test_missing_photograph(tiny, tmp_path, capsys):
+    assert explain(tmp_path / "dog.jpg", out=tmp_path / "out") == 2
+    assert "dog.jpg: no such file" in one_error_line(capsys)
+
+
+def test_one_broken_of_two(tiny, photograph, tmp_path, capsys):
+    broken = tmp_path / "dog.jpg"
+    broken.write_bytes(b"no image")
+    out = tmp_path / "out"
+    assert explain(broken, photograph, "--curve-steps", "0", out=out) == 1
+    assert (out / "cat.integrated_gradients.npz").exists()
+    assert "dog.jpg: not an image" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_out_cannot_be_made(tiny, photograph, tmp_path, capsys):
+    assert explain(photograph, out=photograph + "/out") == 2
+    assert "cat.png" in one_error_line(capsys)
+
+
+def test_full_disk(tiny, photograph, tmp_path, capsys, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    assert explain(photograph, out=tmp_path / "out") == 2
+    assert "No space left on device" in one_error_line(capsys)
+
+
+def test_interrupt(tiny, photograph, tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ja.models, "load", interrupted)
+    assert explain(photograph, out=tmp_path / "out") == 130
+    assert "interrupted" in one_error_line(capsys)
+
+
+def test_progress_on_a_terminal_is_one_living_line(
+    tiny, photograph, tmp_path, monkeypatch
+):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert explain(photograph, "--curve-steps", "0", out=tmp_path / "out") == 0
+    text = terminal.getvalue()
+    assert "\n" not in text
+    assert "[0/1, " in text
+    assert "[1/1, " in text
+    assert text.endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize("command", [[], *([c] for c in ("demo", "explain", "models"))])
+def test_help(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*command, "--help"])
+    assert caught.value.code == 0
+    assert "usage: jaxattr" in capsys.readouterr().out
+
+
+def test_without_a_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    assert caught.value.code == 2
+    one_error_line(capsys)
+
+
+def test_models(capsys):
+    assert cli.main(["models"]) == 0
+    assert capsys.readouterr().out.splitlines() == list(ja.models.names())
+
+
+def test_methods_lists_options_that_can_be_given_back(tiny, photograph, capsys):
+    assert cli.main(["methods"]) == 0
+    text = capsys.readouterr().out
+    assert "smoothgrad\n  num_samples=50\n  stddev=0.15\n  score=logit\n" in text
+    assert "references" not in text
+
+
+def test_demo_with_a_tiny_classifier(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "METHODS", {"saliency": {}, "guided_ig": {}})
+    monkeypatch.setattr(demo, "CURVE_STEPS", 2)
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out)]) == 0
+    names = {path.name for path in out.iterdir()}
+    assert {"explanations.png", "curves.png", "rocket.guided_ig.npz"} <= names
+    text = capsys.readouterr().out
+    for word in ("chelsea", "coffee", "rocket", "insertion", str(out)):
+        assert word in text
+    assert demo_command.run_demo is demo.run_demo
+
+
+def test_real_model_on_a_real_photograph(tmp_path, capsys):
+    from skimage import data
+
+    Image.fromarray(data.coffee()).save(tmp_path / "coffee.jpg", quality=95)
+    out = tmp_path / "out"
+    code = explain(
+        *(tmp_path / "coffee.jpg", "--method", "saliency", "--curve-steps", "0"),
+        out=out,
+    )
+    assert code == 0
+    saved = load_explanation(out / "coffee.saliency.npz")
+    assert saved.label_name == "espresso"
+    assert saved.probability == pytest.approx(0.95, abs=0.04)
+    assert saved.map.shape == (224, 224, 3)
+    assert "espresso" in capsys.readouterr().out

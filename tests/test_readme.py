@@ -1,0 +1,45 @@
+"""What the README shows runs as it stands, block after block."""
+
+import pathlib
+import re
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_python_blocks_run(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 2
+    assert len(blocks[0].splitlines()) <= 13
+    # In one namespace, as a reader would paste them into one session.
+    exec("\n".join(blocks), {"__name__": "readme"})
+    areas, shape = capsys.readouterr().out.splitlines()
+    assert len(areas.strip("[]").split()) == 4
+    assert shape == "(4, 32, 32, 3)"
+
+
+def test_figure_is_there_and_small():
+    (path,) = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
+    figure = ROOT / path
+    assert figure.stat().st_size < 400_000
+
+
+def test_commands_exist():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\S+)", README, re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
+def test_extras_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    for extra in re.findall(r"pip install '[^']*\[(\w+)\]'", README):
+        assert extra in extras
+
+
+def test_version_is_one():
+    import jaxattr
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["version"] == jaxattr.__version__
