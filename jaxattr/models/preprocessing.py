@@ -1,0 +1,98 @@
+"""From a photograph of any size and mode to the array that a model takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from jaxattr._checks import fail
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Resize, then crop the centre. Normalisation belongs to the model, not here.
+
+    With ``short_side`` the photograph keeps its proportions; without, it is squashed
+    to ``size``.
+    """
+
+    size: tuple[int, int]
+    short_side: int | None = None
+    interpolation: str = "bicubic"
+
+    def __call__(self, photo: Any) -> np.ndarray:
+        """A photograph to float32 ``(H, W, 3)`` in [0, 1].
+
+        Args:
+          photo: a PIL image of any mode (alpha is composited on white; the EXIF
+            orientation is the caller's business), or an array ``(H, W)``,
+            ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or floats in [0, 1].
+            Floats are rounded to 8 bits, as Pillow resizes those.
+
+        Raises:
+          ImportError: where Pillow is not installed (the extra ``app``).
+          ValueError: for something else than a photograph.
+        """
+        image = _to_rgb(photo)
+        height, width = self.size
+        resample = _pillow().Resampling[self.interpolation.upper()]
+        if self.short_side is None:
+            image = image.resize((width, height), resample)
+        else:
+            scale = self.short_side / min(image.size)
+            resized = (max(self.short_side, round(n * scale)) for n in image.size)
+            image = image.resize(tuple(resized), resample)
+            left, top = (image.width - width) // 2, (image.height - height) // 2
+            image = image.crop((left, top, left + width, top + height))
+        return np.asarray(image, np.float32) / np.float32(255)
+
+
+def _to_rgb(photo: Any) -> Any:
+    """A PIL image of mode RGB."""
+    pillow = _pillow()
+    image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
+    if 0 in image.size:
+        raise fail("photo", "at least one pixel", image)
+    if image.mode.startswith(("I", "F")):
+        # 16-bit greys would be clipped, not scaled, by convert("RGB").
+        grey = np.asarray(image, np.float64)
+        top = 65535.0 if image.mode.startswith("I") else 1.0
+        image = _from_array(np.clip(grey / top, 0, 1))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        image = image.convert("RGBA")
+        white = pillow.new("RGBA", image.size, "white")
+        image = pillow.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _from_array(photo: Any) -> Any:
+    expected = "a PIL image or an array (H, W), (H, W, 3) or (H, W, 4)"
+    array = np.asarray(photo)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (3, 4)):
+        raise fail("photo", expected, photo)
+    if 0 in array.shape:
+        raise fail("photo", "at least one pixel", array)
+    if array.dtype != np.uint8:
+        # bfloat16 arrays are of kind "V" to NumPy.
+        if array.dtype.kind not in "fV" or array.dtype.names is not None:
+            raise fail("photo", "uint8 or floats in [0, 1]", array)
+        array = array.astype(np.float32)
+        if not (array.min() >= 0 and array.max() <= 1):
+            span = f"values from {array.min():g} to {array.max():g}"
+            raise ValueError(f"photo: expected floats in [0, 1], got {span}")
+        array = np.round(array * 255).astype(np.uint8)
+    return _pillow().fromarray(array)
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError(
+            'reading photographs needs Pillow: pip install "jaxattr[app]"'
+        ) from None
+    return Image

@@ -1,0 +1,112 @@
+"""A reader of the pickles in torch's files that knows tensors and nothing else."""
+
+from __future__ import annotations
+
+import collections
+import pickle
+from typing import Any, BinaryIO, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxattr.models.checkpoint_error import CheckpointError, is_size
+
+STORAGES = {
+    "FloatStorage": "float32",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "DoubleStorage": "float64",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+
+
+class Storage(NamedTuple):
+    """A flat run of numbers that lies elsewhere in the file."""
+
+    key: str
+    dtype: np.dtype
+    numel: int
+
+
+class Tensor(NamedTuple):
+    """A strided view of a storage; its numbers are unchecked."""
+
+    storage: Storage
+    offset: Any
+    shape: Any
+    strides: Any
+
+
+def load_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
+    """One pickle from ``stream``, of plain data and ``Tensor``.
+
+    Args:
+      stream: left behind the pickle.
+      storages: filled with the storages that the pickle refers to, if given.
+
+    Raises:
+      CheckpointError: for any other content; nothing that the pickle names is imported
+        or called.
+    """
+    try:
+        return _Unpickler(stream, {} if storages is None else storages).load()
+    except CheckpointError:
+        raise
+    except EOFError as error:
+        raise CheckpointError("truncated: a pickle ends early") from error
+    # Opcodes applied to the wrong things raise whatever those things raise.
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"truncated or corrupt pickle ({reason:.120})") from error
+
+
+# The implementation in Python: the one in C allocates what the pickle asks for (a memo
+# index of 2³¹ takes 32 GB), and a state dict's pickle is small.
+class _Unpickler(pickle._Unpickler):
+    def __init__(self, stream: BinaryIO, storages: dict[str, Storage]):
+        super().__init__(stream, encoding="utf-8")
+        self._storages = storages
+
+    def find_class(self, module: str, name: str) -> Any:
+        # What this returns can be changed by a BUILD opcode, so nothing shared does
+        # come back: strings, fresh functions, and a type that cannot be changed.
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        if (module, name) == ("collections", "OrderedDict"):
+            return collections.OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return lambda storage, offset, shape, strides, *_: _tensor(
+                storage, offset, shape, strides
+            )
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
+        raise CheckpointError(
+            f"refused: its pickle names {f'{module}.{name}':.120}, which is no part of"
+            " a state dict (nothing was executed)"
+        )
+
+    def get_extension(self, code: int) -> Any:
+        raise CheckpointError(f"refused: its pickle uses extension {code}")
+
+    def persistent_load(self, reference: Any) -> Storage:
+        match reference:
+            case ("storage", str(dtype), str(key), str(), numel, *view) if (
+                is_size(numel) and dtype in STORAGES.values() and view in ([], [None])
+            ):
+                storage = Storage(key, np.dtype(getattr(jnp, dtype)), numel)
+            case _:
+                raise CheckpointError(f"unknown storage {reference!r:.120}")
+        if self._storages.setdefault(key, storage) != storage:
+            raise CheckpointError(f"storage {key:.80} is described in two ways")
+        return storage
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
+    if not isinstance(storage, Storage):
+        raise CheckpointError("a tensor without a storage")
+    return Tensor(storage, offset, shape, strides)

