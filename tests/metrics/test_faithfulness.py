@@ -83,7 +83,11 @@ def test_golden_union_example():
     np.testing.assert_array_equal(rank.ravel(), [0, 0, 0, 1])
     shown = lambda x: jnp.stack([jnp.sum(x[..., 0], (1, 2)), 0 * x[:, 0, 0, 0]], -1)
     curve = ja.insertion_curve(
-        shown, jnp.ones((1, 2, 2, 3)), attributions, num_steps=4, order="channel_union",
+        shown,
+        jnp.ones((1, 2, 2, 3)),
+        attributions,
+        num_steps=4,
+        order="channel_union",
         labels=jnp.array([0]),
     )
     counts = np.log(curve / (1 - curve))
@@ -100,7 +104,8 @@ def test_ends_are_the_image_and_the_substrate(kind):
     images, labels = toys.images(), jnp.array([2, 0, 1])
     curves = CURVES[kind](model, images, images, labels=labels, num_steps=7)
     ends = [
-        ja.scores.probability(model, labels)(x) for x in (jnp.zeros_like(images), images)
+        ja.scores.probability(model, labels)(x)
+        for x in (jnp.zeros_like(images), images)
     ]
     first, last = ends if kind == "insertion" else ends[::-1]
     np.testing.assert_allclose(curves[:, 0], first, rtol=1e-6)
@@ -170,7 +175,10 @@ def test_jit_and_float64():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"attributions": np.ones((3, 5, 6, 3), np.float32)}, "attributions: expected sh"),
+        (
+            {"attributions": np.ones((3, 5, 6, 3), np.float32)},
+            "attributions: expected sh",
+        ),
         ({"attributions": np.ones((3, 6, 5), np.float32)}, "attributions: expected"),
         ({"images": np.ones((6, 5, 3), np.float32)}, "images: expected"),
         ({"labels": np.zeros(4, int)}, r"labels: expected integers \(3,\)"),
@@ -187,7 +195,9 @@ def test_misuse(kind, change, message):
         CURVES[kind](model, **given)
 
 
-@pytest.mark.parametrize("curves", [np.ones(5, np.float32), np.ones((2, 1), np.float32)])
+@pytest.mark.parametrize(
+    "curves", [np.ones(5, np.float32), np.ones((2, 1), np.float32)]
+)
 def test_area_misuse(curves):
     with pytest.raises(ValueError, match="curves: expected"):
         ja.area_under_curve(curves)
