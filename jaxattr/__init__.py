@@ -8,35 +8,123 @@ batch_size=None, **options) -> (N, H, W, C)`` that runs eagerly and under ``jit`
 an image has the same map in any batch.
 """
 
-from jaxattr import scores
+from jaxattr import attacks, corruptions, scores, training
+from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
+    SpectralImportance,
+    agi,
     attexplore,
+    attexplore_pp,
     expected_gradients,
+    fampe,
     guided_ig,
     input_x_gradient,
     integrated_gradients,
+    mfaba,
     saliency,
     smoothgrad,
+    spectral_distribution,
+    spectral_importance,
+    spectral_score,
 )
-from jaxattr.metrics import area_under_curve, deletion_curve, insertion_curve
+from jaxattr.bands import band_images, band_masks
+from jaxattr.metrics import (
+    RandomizationCheck,
+    area_under_curve,
+    chance_corrected,
+    corruption_errors,
+    deletion_curve,
+    diverse_top_k,
+    infidelity,
+    insertion_curve,
+    kendall,
+    layer_names,
+    lens_chance,
+    lens_kendall,
+    lens_precision,
+    lens_precision_diverse,
+    lens_recall,
+    lens_recall_diverse,
+    lens_spearman,
+    local_lipschitz,
+    max_sensitivity,
+    mean_corruption_error,
+    prediction_change,
+    randomization_check,
+    spearman,
+    top_k_intersection,
+)
+from jaxattr.rankings import pixel_magnitudes
+from jaxattr.sampling import shapley_sampled
+from jaxattr.shapley import (
+    banzhaf_values,
+    coalitions,
+    shapley_interactions,
+    shapley_matrix,
+    shapley_values,
+)
+from jaxattr.spectral import spectral_snr
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "RandomizationCheck",
+    "SpectralImportance",
+    "agi",
     "area_under_curve",
+    "attack_explanation",
+    "attacks",
     "attexplore",
+    "attexplore_pp",
+    "band_images",
+    "band_masks",
+    "banzhaf_values",
+    "chance_corrected",
+    "coalitions",
+    "corruption_errors",
+    "corruptions",
     "deletion_curve",
+    "diverse_top_k",
     "evaluation",
     "expected_gradients",
+    "fampe",
     "guided_ig",
+    "infidelity",
     "input_x_gradient",
     "insertion_curve",
     "integrated_gradients",
+    "kendall",
+    "layer_names",
+    "lens_chance",
+    "lens_kendall",
+    "lens_precision",
+    "lens_precision_diverse",
+    "lens_recall",
+    "lens_recall_diverse",
+    "lens_spearman",
+    "local_lipschitz",
+    "max_sensitivity",
+    "mean_corruption_error",
+    "mfaba",
     "models",
+    "pixel_magnitudes",
     "plots",
+    "prediction_change",
+    "randomization_check",
     "saliency",
     "scores",
+    "shapley_interactions",
+    "shapley_matrix",
+    "shapley_sampled",
+    "shapley_values",
     "smoothgrad",
+    "spearman",
+    "spectral_distribution",
+    "spectral_importance",
+    "spectral_score",
+    "spectral_snr",
+    "top_k_intersection",
+    "training",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Static checks: a ``ValueError`` that names the argument, what was expected, what came.
+"""Static checks: a ``ValueError`` that names argument, expectation and what came.
 
 They look at shapes, dtypes and Python values only, so they run while tracing and cost
 nothing in a compiled function.
@@ -7,6 +7,7 @@ nothing in a compiled function.
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -50,7 +51,8 @@ def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
     array = _as_array(name, labels, expected)
     if not jnp.issubdtype(array.dtype, jnp.integer) or array.shape != (num_images,):
         raise fail(name, expected, array)
-    return array
+    # One integer type, that of argmax: strict promotion would refuse to compare others.
+    return array.astype(int)
 
 
 def check_like_images(name: str, value: Any, images: Array) -> Array:
@@ -101,9 +103,12 @@ def check_batch_size(batch_size: Any) -> int | None:
 
 
 def check_number(
-    name: str, value: Any, minimum: float = -float("inf"), maximum: float = float("inf")
+    name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf
 ) -> Any:
-    """A real number in a closed interval; traced numbers pass, their value is unknown."""
+    """A real number in a closed interval, as a Python float, which takes any dtype.
+
+    A traced number is returned as it is: its value is not known.
+    """
     if isinstance(value, jax.core.Tracer):
         return value
     try:
@@ -111,10 +116,10 @@ def check_number(
     except (TypeError, ValueError):
         raise fail(name, "a number", value) from None
     if not minimum <= number <= maximum:
-        if maximum == float("inf"):
+        if maximum == math.inf:
             raise fail(name, f"a number of at least {minimum:g}", value)
         raise fail(name, f"a number between {minimum:g} and {maximum:g}", value)
-    return value
+    return number
 
 
 def check_bounds(bounds: Any) -> tuple[Any, Any]:
@@ -122,9 +127,9 @@ def check_bounds(bounds: Any) -> tuple[Any, Any]:
         low, high = bounds
     except (TypeError, ValueError):
         raise fail("bounds", "a pair (low, high)", bounds) from None
-    check_number("bounds[0]", low)
-    check_number("bounds[1]", high)
-    if not any(isinstance(b, jax.core.Tracer) for b in (low, high)) and not low < high:
+    low, high = check_number("bounds[0]", low), check_number("bounds[1]", high)
+    known = isinstance(low, float) and isinstance(high, float)
+    if known and not low < high:
         raise fail("bounds", "a pair (low, high) with low < high", bounds)
     return low, high
 

@@ -2,17 +2,19 @@
 
 ``batch_size`` is the most model rows in one call. Without it a call takes the N images
 once: one step or sample at a time. Below N the images are split; above N,
-``floor(batch_size / N)`` steps or samples share a call. All memory that grows with the
-number of steps or samples is bounded here and nowhere else.
+``floor(batch_size / N)`` steps or samples share a call. Memory that would grow with the
+number of steps or samples is bounded here.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from jaxattr._checks import check_batch_size
 from jaxattr.typing import Array
@@ -21,7 +23,7 @@ from jaxattr.typing import Array
 def by_image_batches(
     compute: Callable[..., Any], batch_size: int | None, *per_image: Any
 ) -> Any:
-    """``compute(terms_per_call, *per_image)`` on at most ``batch_size`` images at a time.
+    """``compute(terms_per_call, *per_image)``, ``batch_size`` images at a time.
 
     Args:
       compute: takes how many steps or samples may share a model call, then pytrees of
@@ -34,47 +36,65 @@ def by_image_batches(
     if rows is None or rows >= num_images:
         return compute((rows or num_images) // num_images, *per_image)
     num_batches = -(-num_images // rows)
-    # The last batch is filled up with the last image, so that one program serves all.
-    index = jnp.minimum(jnp.arange(num_batches * rows), num_images - 1)
-    batches = jax.tree.map(
-        lambda x: x[index].reshape((num_batches, rows) + x.shape[1:]), per_image
+    # Batch b takes every num_batches-th image from the b-th on: of images sharded over
+    # devices every batch then holds some of each, and no device waits.
+    split = functools.partial(_split, rows=rows, num_batches=num_batches)
+    results = jax.lax.map(
+        lambda batch: compute(1, *batch), jax.tree.map(split, per_image)
     )
-    results = jax.lax.map(lambda batch: compute(1, *batch), batches)
-    return jax.tree.map(
-        lambda x: x.reshape((num_batches * rows,) + x.shape[2:])[:num_images], results
-    )
+
+    def join(x: Array) -> Array:
+        x = jnp.swapaxes(x, 0, 1)
+        return x.reshape((rows * num_batches,) + x.shape[2:])[:num_images]
+
+    return jax.tree.map(join, results)
+
+
+def _split(x: Array, rows: int, num_batches: int) -> Array:
+    """``(N, ...)`` to ``(num_batches, rows, ...)``, filled up with the last image."""
+    num_images = x.shape[0]
+    sharding = jax.typeof(x).sharding
+    num_shards = num_images // sharding.shard_shape(x.shape)[0]
+    if num_images != rows * num_batches or rows % num_shards:
+        index = jnp.minimum(jnp.arange(rows * num_batches), num_images - 1)
+        # Explicitly sharded images that do not divide evenly are gathered first.
+        x = x.at[index].get(out_sharding=P() if any(sharding.spec) else None)
+    return jnp.swapaxes(x.reshape((rows, num_batches) + x.shape[1:]), 0, 1)
 
 
 def sum_over(
-    terms: Callable[[Array], Array], num_terms: int, terms_per_call: int = 1
-) -> Array:
+    terms: Callable[[Array], Any], num_terms: int, terms_per_call: int = 1
+) -> Any:
     """``Σᵢ termᵢ`` for i below ``num_terms``, with one partial sum in memory.
 
     Args:
-      terms: indices ``(S,)`` to terms ``(S, ...)``, S of them in one model call.
+      terms: indices ``(S,)`` to a pytree of terms ``(S, ...)``, in one model call.
       num_terms: how many terms there are.
       terms_per_call: the most of them in one call.
     """
     calls = _calls(num_terms, terms_per_call)
 
-    def partial_sum(index: Array, is_term: Array) -> Array:
-        values = terms(index)
-        is_term = is_term.reshape(is_term.shape + (1,) * (values.ndim - 1))
-        return jnp.sum(jnp.where(is_term, values, 0), axis=0)
+    def partial_sum(index: Array, is_term: Array) -> Any:
+        def add_up(values: Array) -> Array:
+            keep = is_term.reshape(is_term.shape + (1,) * (values.ndim - 1))
+            return jnp.sum(jnp.where(keep, values, 0), axis=0)
 
-    def add(total: Array, call: tuple[Array, Array]) -> tuple[Array, None]:
-        return total + partial_sum(*call), None
+        return jax.tree.map(add_up, terms(index))
+
+    def add(total: Any, call: tuple[Array, Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, partial_sum(*call)), None
 
     # The sum's shape and dtype without a second copy of the terms to compile.
     total = jax.eval_shape(partial_sum, *jax.tree.map(lambda x: x[0], calls))
-    return jax.lax.scan(add, jnp.zeros_like(total), calls)[0]
+    return jax.lax.scan(add, jax.tree.map(jnp.zeros_like, total), calls)[0]
 
 
 def mean_over(
-    terms: Callable[[Array], Array], num_terms: int, terms_per_call: int = 1
-) -> Array:
+    terms: Callable[[Array], Any], num_terms: int, terms_per_call: int = 1
+) -> Any:
     """``1/n Σᵢ termᵢ``; see ``sum_over``."""
-    return sum_over(terms, num_terms, terms_per_call) / num_terms
+    total = sum_over(terms, num_terms, terms_per_call)
+    return jax.tree.map(lambda x: x / num_terms, total)
 
 
 def stack_over(

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import jaxattr
-from jaxattr.commands import demo, explain, methods, models
+from jaxattr.commands import demo, explain, methods, models, robustness, spectrum
 
-COMMANDS = (demo, explain, methods, models)
+COMMANDS = (demo, explain, spectrum, robustness, methods, models)
 """Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _random
+from jaxattr import _random, perturbations
 from jaxattr._loops import mean_over
 from jaxattr.typing import Array, GradientFn, Perturbation, ScoreFn
 
@@ -23,34 +26,62 @@ def gradient_at_points(score_fn: ScoreFn) -> GradientFn:
     return lambda keys, points: gradient(score_fn, points)
 
 
+def averaged(
+    sample: Callable[[Array], Callable[[Array, Any], Any]],
+    num_samples: int,
+    samples_per_call: int = 1,
+) -> GradientFn:
+    """``1/N Σₙ gₙ``: the mean over samples of what ``sample`` makes of one.
+
+    Args:
+      sample: points ``(N, H, W, C)`` to a function of sample indices ``(S,)`` and their
+        keys ``(S, N)``, or None, that returns ``(S, N, H, W, C)``, or a pytree of such.
+      num_samples: how many there are.
+      samples_per_call: how many of them share a model call.
+    """
+
+    def gradient_fn(keys: Array | None, points: Array) -> Any:
+        draw = sample(points)
+        return mean_over(
+            lambda index: draw(
+                index, None if keys is None else _random.fold_in(keys, index)
+            ),
+            num_samples,
+            samples_per_call,
+        )
+
+    return gradient_fn
+
+
 def averaged_gradient(
     score_fn: ScoreFn,
     *,
-    at: Perturbation,
+    at: Perturbation | None = None,
     through: Perturbation | None = None,
-    num_samples: int,
+    num_samples: int = 1,
     samples_per_call: int = 1,
 ) -> GradientFn:
     """``1/N Σₙ ∇ score(D(z))`` at ``z = zₙ``, the n-th random copy of the point.
 
     Args:
       score_fn: points ``(..., H, W, C)`` to ``(...)``.
-      at: draws ``zₙ`` around the point. The gradient is taken with respect to ``zₙ``:
-        the derivative of ``zₙ`` in the point is not part of it.
+      at: draws ``zₙ`` around the point; without it, the point. The gradient is taken
+        with respect to ``zₙ``: the derivative of ``zₙ`` in the point is not part of it.
       through: draws ``D``, a map that *is* differentiated (input diversity).
       num_samples: N, model passes a point.
       samples_per_call: how many of them share a model call.
     """
 
-    def gradient_fn(keys: Array, points: Array) -> Array:
-        draw = at(points)
+    def sample(points: Array) -> Callable[[Array, Array], Array]:
+        place = perturbations.repeated if at is None else at
+        draw = place(points)
 
-        def samples(index: Array) -> Array:
-            at_keys, through_keys = _random.split(_random.fold_in(keys, index), 2)
+        def gradients(index: Array, keys: Array) -> Array:
+            at_keys, through_keys = _random.split(keys, 2)
             if through is None:
                 return gradient(score_fn, draw(at_keys))
             return gradient(lambda z: score_fn(through(z)(through_keys)), draw(at_keys))
 
-        return mean_over(samples, num_samples, samples_per_call)
+        return gradients
 
-    return gradient_fn
+    return averaged(sample, num_samples, samples_per_call)

@@ -26,19 +26,25 @@ class PathState(NamedTuple):
 
     points: Array
     """``(N, H, W, C)``."""
+    direction: Array
+    """``(N, H, W, C)``: what was followed last, zero before the first step."""
     rules: Any
     """The state of the step rules."""
+    active: Array | None
+    """``(N,)`` bool: who still moves; None for a path that never stops."""
 
 
 class PathInfo(NamedTuple):
     """What a step did."""
 
+    points: Array
+    """``(N, H, W, C)``: where it began."""
     gradient: Any
     """The raw gradient that drove it."""
     direction: Array
     """``(N, H, W, C)``: what the direction rule made of it."""
     displacement: Array
-    """``(N, H, W, C)``: the new points minus the old, after projection."""
+    """``(N, H, W, C)``: the new points minus where the move started, projected."""
 
 
 class Path(NamedTuple):
@@ -54,28 +60,47 @@ def adversarial_path(
     direction: optax.GradientTransformation,
     move: optax.GradientTransformation,
     project: Projection,
+    look_ahead: Any = None,
+    origin: Array | None = None,
+    stop: Callable[[Array], Array] | None = None,
 ) -> Path:
     """``x ← Π(x + move(direction(∇)))``: every iterative attack with a gradient.
 
     Args:
       gradient_fn: ``(keys, points)`` to the gradient that drives the step.
-      direction: from the gradient to the direction followed (smoothing, normalisation,
-        momentum).
+      direction: from the gradient to the direction followed (combination, smoothing,
+        normalisation, momentum).
       move: from the direction to the displacement (a sign step and its signed size).
       project: points to feasible points.
+      look_ahead: times the last direction, added to the point the gradient is taken at
+        (Nesterov).
+      origin: ``(N, H, W, C)``; every move starts here instead of at the current point,
+        which then only says where the gradient is taken.
+      stop: points to ``(N,)`` bool; images where it holds move no more.
     """
 
     def init(images: Array) -> PathState:
-        return PathState(images, (direction.init(images), move.init(images)))
+        active = None if stop is None else jnp.ones_like(images[:, 0, 0, 0], bool)
+        rules = (direction.init(images), move.init(images))
+        return PathState(images, jnp.zeros_like(images), rules, active)
 
     def step(keys: Array, state: PathState) -> tuple[PathState, PathInfo]:
-        points, (direction_state, move_state) = state
-        raw = gradient_fn(keys, points)
+        points, last, (direction_state, move_state), active = state
+        at = points if look_ahead is None else points + look_ahead * last
+        raw = gradient_fn(keys, at)
         followed, direction_state = direction.update(raw, direction_state)
         update, move_state = move.update(followed, move_state)
-        moved = project(points + update)
-        info = PathInfo(raw, followed, moved - points)
-        return PathState(moved, (direction_state, move_state)), info
+        base = points if origin is None else origin
+        moved = project(base + update)
+        displacement = moved - base
+        if stop is not None:
+            active &= ~stop(points)
+            moves = active[:, None, None, None]
+            moved = jnp.where(moves, moved, points)
+            displacement = jnp.where(moves, displacement, 0)
+        rules = (direction_state, move_state)
+        info = PathInfo(points, raw, followed, displacement)
+        return PathState(moved, followed, rules, active), info
 
     return Path(init, step)
 
@@ -88,7 +113,7 @@ def integrate_path(
     num_steps: int,
     integrand: Callable[[PathInfo], Array],
 ) -> Array:
-    """``Σₜ h(infoₜ) ⊙ (xₜ₊₁ - xₜ)``, the path integral of the integrand ``h``.
+    """``Σₜ h(infoₜ) ⊙ Δₜ``, the path integral of the integrand ``h``.
 
     Args:
       path: the kernel.
@@ -99,15 +124,38 @@ def integrate_path(
       integrand: a step's info to ``(N, H, W, C)``.
     """
 
-    def step(carry: tuple[PathState, Array], t: Array) -> tuple[Any, None]:
+    def add(total: Array, info: PathInfo) -> Array:
+        return total + integrand(info) * info.displacement
+
+    return _scan(path, images, keys, num_steps, jnp.zeros_like(images), add)[1]
+
+
+def follow_path(
+    path: Path, images: Array, keys: Array | None, *, num_steps: int
+) -> Array:
+    """``(N, H, W, C)``: where a path that starts at ``images`` is after T steps."""
+    state, _ = _scan(path, images, keys, num_steps, None, lambda total, _: total)
+    return state.points
+
+
+def _scan(
+    path: Path,
+    images: Array,
+    keys: Array | None,
+    num_steps: int,
+    total: Any,
+    add: Callable[[Any, PathInfo], Any],
+) -> tuple[PathState, Any]:
+    """The state after T steps, and what ``add`` made of ``total`` on the way."""
+
+    def step(carry: tuple[PathState, Any], t: Array) -> tuple[Any, None]:
         state, total = carry
         step_keys = None if keys is None else _random.fold_in(keys, t)
         state, info = path.step(step_keys, state)
-        return (state, total + integrand(info) * info.displacement), None
+        return (state, add(total, info)), None
 
-    start = (path.init(images), jnp.zeros_like(images))
-    (_, total), _ = jax.lax.scan(step, start, jnp.arange(num_steps))
-    return total
+    carry = (path.init(images), total)
+    return jax.lax.scan(step, carry, jnp.arange(num_steps))[0]
 
 
 def integrate_line(

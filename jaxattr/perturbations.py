@@ -17,6 +17,15 @@ from jaxattr import _random, spectral
 from jaxattr.typing import Array, Perturbation
 
 
+def repeated(images: Array) -> Callable[[Array], Array]:
+    """``x`` itself, once for each draw."""
+
+    def draw(keys: Array) -> Array:
+        return jnp.broadcast_to(_per_draw(images, keys), keys.shape + images.shape[-3:])
+
+    return draw
+
+
 def gaussian(stddev: Any) -> Perturbation:
     """``x + σ ξ``, ``ξ ~ N(0, 1)`` for every value."""
 
@@ -25,6 +34,21 @@ def gaussian(stddev: Any) -> Perturbation:
 
         def draw(keys: Array) -> Array:
             return _per_draw(images, keys) + stddev * _random.normal(keys, shape, dtype)
+
+        return draw
+
+    return prepare
+
+
+def uniform(radius: Any) -> Perturbation:
+    """``x + u``, ``u ~ U(-r, r)`` for every value."""
+
+    def prepare(images: Array) -> Callable[[Array], Array]:
+        shape, dtype = images.shape[-3:], images.dtype
+
+        def draw(keys: Array) -> Array:
+            noise = _random.uniform(keys, shape, dtype, -1.0, 1.0)
+            return _per_draw(images, keys) + radius * noise
 
         return draw
 
@@ -50,6 +74,37 @@ def spectral_copies(stddev: Any, rho: Any) -> Perturbation:
             noise = stddev * _random.normal(noise_keys, shape, dtype)
             gain = _random.uniform(gain_keys, shape, dtype, 1 - rho, 1 + rho)
             return spectral.idct2((_per_draw(coefficients, keys) + noise) * gain)
+
+        return draw
+
+    return prepare
+
+
+def spectral_gain(rho: Any) -> Perturbation:
+    """``IDCT(DCT(x) ⊙ M)``, ``M ~ U(1 - ρ, 1 + ρ)`` elementwise."""
+
+    def prepare(images: Array) -> Callable[[Array], Array]:
+        shape, dtype = images.shape[-3:], images.dtype
+        coefficients = spectral.dct2(images)
+
+        def draw(keys: Array) -> Array:
+            gain = _random.uniform(keys, shape, dtype, 1 - rho, 1 + rho)
+            return spectral.idct2(_per_draw(coefficients, keys) * gain)
+
+        return draw
+
+    return prepare
+
+
+def composed(first: Perturbation, second: Perturbation) -> Perturbation:
+    """The second map of the first one's draw, each with keys of its own."""
+
+    def prepare(images: Array) -> Callable[[Array], Array]:
+        draw_first = first(images)
+
+        def draw(keys: Array) -> Array:
+            first_keys, second_keys = _random.split(keys, 2)
+            return second(draw_first(first_keys))(second_keys)
 
         return draw
 
@@ -111,11 +166,11 @@ def _diversity_matrix(side: int, rate: float, size: Array, offset: Array) -> Arr
     # A row of the way back mixes two rows of the padded image, each of which mixes two
     # of the image: bilinear weights are the triangle 1 - |distance|.
     for tap, weight in _bilinear_taps(large, side):
-        tap, weight = (jnp.asarray(v, size.dtype)[:, None] for v in (tap, weight))
-        source = jnp.clip((tap - start + 0.5) * side / resized - 0.5, 0, side - 1)
-        weight = jnp.where((tap >= start) & (tap < start + resized), weight, 0)
+        row, mixed = (jnp.asarray(v, size.dtype)[:, None] for v in (tap, weight))
+        source = jnp.clip((row - start + 0.5) * side / resized - 0.5, 0, side - 1)
+        mixed = jnp.where((row >= start) & (row < start + resized), mixed, 0)
         distance = jnp.abs(source - jnp.arange(side, dtype=size.dtype)[None, :])
-        matrix += weight * jnp.maximum(1 - distance, 0)
+        matrix += mixed * jnp.maximum(1 - distance, 0)
     return matrix
 
 

@@ -69,7 +69,7 @@ def color_limit(attribution: Any, percentile: float = 99.5) -> float:
 
     Not finite values are left out.
     """
-    check_number("percentile", percentile, 0, 100)
+    percentile = check_number("percentile", percentile, 0, 100)
     magnitude = np.abs(_channel_sum(attribution))
     magnitude = magnitude[np.isfinite(magnitude)]
     if not magnitude.size or not magnitude.max():

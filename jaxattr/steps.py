@@ -10,6 +10,7 @@ rule is a chain::
 
 from __future__ import annotations
 
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,13 +28,14 @@ def normalize_l1() -> optax.GradientTransformation:
     (there the sum; with sign steps the two agree, and the released codes take the mean).
     """
 
-    def normalize(g: Array) -> Array:
-        norm = jnp.mean(jnp.abs(g), axis=(1, 2, 3), keepdims=True)
-        # Two wheres: a division by zero would be NaN in the derivative too.
-        safe = jnp.where(norm > 0, norm, 1)
-        return jnp.where(norm > 0, g / safe, 0)
+    return optax.stateless_with_tree_map(lambda g, _: over_mean_size(g))
 
-    return optax.stateless_with_tree_map(lambda g, _: normalize(g))
+
+def over_mean_size(g: Array) -> Array:
+    """``g / mean|g|`` over the last three axes, zero where g vanishes."""
+    norm = jnp.mean(jnp.abs(g), axis=(-3, -2, -1), keepdims=True)
+    # Two wheres: a division by zero would be NaN in the derivative too.
+    return jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), 0)
 
 
 def smooth(size: int, stddev: float | None = None) -> optax.GradientTransformation:
@@ -85,3 +87,77 @@ def convolve_separable(images: Array, kernel: np.ndarray) -> Array:
 def sign_step(step_size: Any) -> optax.GradientTransformation:
     """``α sign(d)``: every value moves by the same signed size."""
     return optax.stateless_with_tree_map(lambda d, _: step_size * jnp.sign(d))
+
+
+def decaying_sign_step(step_size: Any, decay: Any) -> optax.GradientTransformation:
+    """``α Mₜ ⊙ sign(dₜ)``: steps that shrink where the sign turns.
+
+    ``Mₜ = Mₜ₋₁ ⊙ (1 where sign(dₜ) = sign(dₜ₋₁), else η)``, ``M₋₁ = 1/η`` and
+    ``d₋₁ = 0``, so the first step is whole.
+
+    Args:
+      step_size: α, signed.
+      decay: η.
+
+    Reference: Zhu et al., Boosting Adversarial Transferability via Gradient Relevance
+    Attack, ICCV 2023.
+    """
+
+    def init(params: Array) -> tuple[Array, Array]:
+        return jnp.zeros_like(params), jnp.full_like(params, 1 / decay)
+
+    def update(d: Array, state: tuple[Array, Array], params: Any = None) -> Any:
+        last, scale = state
+        sign = jnp.sign(d)
+        scale = scale * jnp.where(sign == last, 1, decay).astype(scale.dtype)
+        return step_size * scale * sign, (sign, scale)
+
+    return optax.GradientTransformation(init, update)
+
+
+def normalized_step(step_size: Any) -> optax.GradientTransformation:
+    """``α d / ‖d‖₂`` of each image; a direction that vanishes moves nothing."""
+
+    return optax.stateless_with_tree_map(lambda d, _: step_size * _unit(d))
+
+
+def weigh_by_relevance() -> optax.GradientTransformation:
+    """``s g + (1 - s) ḡ`` of a pair ``(g, ḡ)``, s their cosine, image by image.
+
+    Reference: Zhu et al., ICCV 2023 (see ``decaying_sign_step``).
+    """
+
+    def combine(updates: tuple[Array, Array], params: Any) -> Array:
+        g, mean = updates
+        s = cosine(g, mean)
+        return s * g + (1 - s) * mean
+
+    return optax.stateless(combine)
+
+
+def tune_variance() -> optax.GradientTransformation:
+    """``g + v`` of a pair ``(g, ḡ)``, then ``v ← ḡ - g`` for the next step.
+
+    Reference: Wang, He. Enhancing the Transferability of Adversarial Attacks through
+    Variance Tuning. CVPR 2021.
+    """
+
+    def update(pair: tuple[Array, Array], variance: Array, params: Any = None) -> Any:
+        g, mean = pair
+        return g + variance, mean - g
+
+    return optax.GradientTransformation(jnp.zeros_like, update)
+
+
+def cosine(a: Array, b: Array) -> Array:
+    """The cosine of two images over their last three axes, kept; 0 if one vanishes."""
+    return jnp.sum(_unit(a) * _unit(b), (-3, -2, -1), keepdims=True)
+
+
+def _unit(x: Array) -> Array:
+    """``x / ‖x‖₂`` over the last three axes, zero where x vanishes."""
+    # The largest value first, so that squares of small gradients do not underflow.
+    scale = jnp.max(jnp.abs(x), (-3, -2, -1), keepdims=True)
+    x = jnp.where(scale > 0, x / jnp.where(scale > 0, scale, 1), 0)
+    squared = jnp.sum(x**2, (-3, -2, -1), keepdims=True)
+    return x / jnp.sqrt(jnp.where(squared > 0, squared, 1))

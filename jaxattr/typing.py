@@ -7,7 +7,7 @@ Shape letters are the same everywhere: ``N`` batch, ``H W C`` image, ``K`` class
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -23,7 +23,11 @@ of a jitted function, so new weights do not compile again.
 """
 
 ScoreFn = Callable[[Array], Array]
-"""Images ``(..., H, W, C)`` to one number each ``(...)``: what is explained or attacked."""
+"""Points to one number each: what is explained or attacked.
+
+A score takes images ``(N, H, W, C)`` to ``(N,)``. Where samples share a model call it
+has been through ``scores.stacked_rows`` and takes ``(S, N, H, W, C)`` to ``(S, N)`` too.
+"""
 
 Score = Callable[[LogitsFn, Array], ScoreFn]
 """``(logits_fn, labels) -> ScoreFn``; the library's own are in ``jaxattr.scores``."""
@@ -40,17 +44,3 @@ The first stage does what all draws share (a cosine transform, say) once. ``keys
 
 Projection = Callable[[Array], Array]
 """Points to the nearest points of a feasible set, rows independent."""
-
-
-class Explainer(Protocol):
-    """What every attribution method looks like."""
-
-    def __call__(
-        self,
-        logits_fn: LogitsFn,
-        images: Array,
-        labels: Array,
-        *,
-        key: Array | None = None,
-        batch_size: int | None = None,
-    ) -> Array: ...

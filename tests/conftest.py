@@ -24,5 +24,7 @@ def assets() -> pathlib.Path:
     beside = pathlib.Path(__file__).resolve().parents[2] / "shared" / "assets"
     folder = pathlib.Path(os.environ.get("JAXATTR_ASSETS", beside))
     if not folder.is_dir():
-        pytest.skip(f"needs a folder of weights and photographs (JAXATTR_ASSETS={folder})")
+        pytest.skip(
+            f"needs a folder of weights and photographs (JAXATTR_ASSETS={folder})"
+        )
     return folder

@@ -53,6 +53,4 @@ def test_the_place_is_not_differentiated_but_the_map_is():
     x = toys.images()
     run = functools.partial(gradients.averaged_gradient, square, num_samples=1)
     np.testing.assert_allclose(run(at=double)(KEYS, x), 4 * x, rtol=1e-6)
-    np.testing.assert_allclose(
-        run(at=same, through=double)(KEYS, x), 8 * x, rtol=1e-6
-    )
+    np.testing.assert_allclose(run(at=same, through=double)(KEYS, x), 8 * x, rtol=1e-6)

@@ -60,9 +60,7 @@ def test_projection_takes_its_part_of_the_displacement():
 def test_integrate_line_is_the_weighted_mean_gradient():
     start, end = toys.images(), toys.images()[:, ::-1]
     rule = quadrature.rule("trapezoid", 5)
-    expected = sum(
-        w * (start + a * (end - start)) for a, w in zip(*rule, strict=True)
-    )
+    expected = sum(w * (start + a * (end - start)) for a, w in zip(*rule, strict=True))
     for steps_per_call in (1, 2, 5):
         actual = paths.integrate_line(
             energy, start, end, rule, steps_per_call=steps_per_call

@@ -59,9 +59,9 @@ def test_a_label_that_is_no_class_is_nan_and_leaves_its_neighbour_alone():
 
 
 def test_bfloat16_logits_are_scored_in_float32():
-    values = scores.probability(
-        lambda x: constant(x).astype(jnp.bfloat16), LABELS
-    )(IMAGES)
+    values = scores.probability(lambda x: constant(x).astype(jnp.bfloat16), LABELS)(
+        IMAGES
+    )
     assert values.dtype == jnp.float32
     np.testing.assert_allclose(values, softmax(LOGITS)[[0, 1], [1, 0]], rtol=1e-6)
 

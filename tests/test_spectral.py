@@ -18,7 +18,9 @@ def test_round_trip_and_parseval(shape):
     images = toys.images(1, np.prod(shape[:-1]), shape[-1], 1).reshape(shape)
     coefficients = spectral.dct2(images)
     np.testing.assert_allclose(spectral.idct2(coefficients), images, atol=3e-6)
-    energy = [float(jnp.sum(v.astype(jnp.float32) ** 2)) for v in (images, coefficients)]
+    energy = [
+        float(jnp.sum(v.astype(jnp.float32) ** 2)) for v in (images, coefficients)
+    ]
     np.testing.assert_allclose(*energy, rtol=1e-5)
 
 

@@ -38,7 +38,9 @@ def test_smooth_is_the_convolution_of_each_channel(size):
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_smooth_of_no_size_is_the_identity(size):
-    np.testing.assert_array_equal(apply(steps.smooth(size), toys.images()), toys.images())
+    np.testing.assert_array_equal(
+        apply(steps.smooth(size), toys.images()), toys.images()
+    )
 
 
 def test_smooth_refuses_an_even_size():
@@ -73,4 +75,6 @@ def test_momentum_chain():
 
 def test_sign_step():
     d = jnp.array([2.0, -0.1, 0.0]).reshape(1, 1, 3, 1)
-    np.testing.assert_allclose(apply(steps.sign_step(-0.25), d).ravel(), [-0.25, 0.25, 0])
+    np.testing.assert_allclose(
+        apply(steps.sign_step(-0.25), d).ravel(), [-0.25, 0.25, 0]
+    )

@@ -1,16 +1,29 @@
 """Attribution methods: ``explain(logits_fn, images, labels, *, key, batch_size, ...)``."""
 
-from jaxattr.attributions.adversarial import attexplore
+from jaxattr.attributions.agi import agi
+from jaxattr.attributions.attexplore import attexplore, attexplore_pp
+from jaxattr.attributions.fampe import fampe
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
+from jaxattr.attributions.mfaba import mfaba
+from jaxattr.attributions.spectral import SpectralImportance, spectral_importance
+from jaxattr.attributions.spectral_summary import spectral_distribution, spectral_score
 
 __all__ = [
+    "SpectralImportance",
+    "agi",
     "attexplore",
+    "attexplore_pp",
     "expected_gradients",
+    "fampe",
     "guided_ig",
     "input_x_gradient",
     "integrated_gradients",
+    "mfaba",
     "saliency",
     "smoothgrad",
+    "spectral_distribution",
+    "spectral_importance",
+    "spectral_score",
 ]

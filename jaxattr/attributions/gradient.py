@@ -154,7 +154,7 @@ def smoothgrad(
     images, labels = check_inputs(images, labels)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
-    check_number("stddev", stddev, 0.0)
+    stddev = check_number("stddev", stddev, 0.0)
 
     def explain(
         samples_per_call: int, images: Array, labels: Array, keys: Array

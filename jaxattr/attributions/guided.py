@@ -18,6 +18,7 @@ from jaxattr._checks import (
 from jaxattr._loops import by_image_batches
 from jaxattr.gradients import gradient
 from jaxattr.paths import Path, PathInfo, PathState, integrate_path
+from jaxattr.rankings import kth_smallest
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 
@@ -80,7 +81,7 @@ def guided_ig(
     num_steps = check_integer("num_steps", num_steps)
     # A step ends after so many rounds at most, a static number.
     fraction = float(check_number("fraction", fraction, 1e-6, 1.0))
-    check_number("max_dist", max_dist, 0.0, 1.0)
+    max_dist = check_number("max_dist", max_dist, 0.0, 1.0)
 
     def explain(_: int, images: Array, labels: Array, baseline: Array) -> Array:
         path = guided_path(
@@ -114,14 +115,14 @@ def guided_path(
     """The path of ``guided_ig`` from ``start`` to ``end``, both ``(N, H, W, C)``."""
     delta = end - start
     num_values = math.prod(delta.shape[1:])
-    rank = int(fraction * (num_values - 1))  # of the value a round moves up to
+    rank = int(fraction * (num_values - 1))  # of the largest value a round moves
     num_rounds = -(-num_values // (rank + 1))
 
     def l1(x: Array) -> Array:
         return jnp.sum(jnp.abs(x), axis=(1, 2, 3), keepdims=True)
 
     def step(keys: Any, state: PathState) -> tuple[PathState, PathInfo]:
-        points, t = state
+        points, t = state.points, state.rules
         raw = gradient(score_fn, points)
         alpha = ((t + 1) / num_steps).astype(points.dtype)
         slowest = start + jnp.maximum(alpha - max_dist, 0) * delta
@@ -131,29 +132,28 @@ def guided_path(
         behind = (points - slowest) * jnp.sign(delta) < 0
         moved = jnp.where(behind, slowest, points)
         steepness = jnp.where(moved == fastest, jnp.inf, jnp.abs(raw))
-        ascending = jnp.sort(steepness.reshape(len(points), -1), axis=-1)
 
-        def move_round(carry: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
-            moved, steepness, num_moved = carry
-            index = jnp.minimum(num_moved + rank, num_values - 1)
-            threshold = jnp.take_along_axis(ascending, index[:, None], axis=-1)
-            chosen = steepness <= threshold[:, :, None, None]
+        def move_round(carry: tuple[Array, Array], _: None) -> tuple[Any, None]:
+            moved, steepness = carry
+            threshold = kth_smallest(steepness.reshape(len(points), -1), rank)
+            chosen = steepness <= threshold[:, None, None, None]
             chosen &= steepness < jnp.inf
             excess = l1(moved - end) - target
             available = l1(jnp.where(chosen, moved - fastest, 0))
             # All the way if that leaves something to move, else just to the target.
-            share = jnp.where(
-                available > excess, excess / jnp.maximum(available, excess), 1
-            )
+            # Rounding may leave nothing to move and a negative excess.
+            partly = (available > 0) & (available > excess)
+            share = jnp.where(partly, excess / jnp.where(partly, available, 1), 1)
             share = jnp.maximum(share, 0)
             ahead = jnp.where(share < 1, moved + share * (fastest - moved), fastest)
             moved = jnp.where(chosen, ahead, moved)
-            num_moved += jnp.sum(chosen, axis=(1, 2, 3))
-            steepness = jnp.where(chosen, jnp.inf, steepness)
-            return (moved, steepness, num_moved), None
+            return (moved, jnp.where(chosen, jnp.inf, steepness)), None
 
-        carry = (moved, steepness, jnp.zeros_like(ascending[:, 0], int))
-        (moved, _, _), _ = jax.lax.scan(move_round, carry, length=num_rounds)
-        return PathState(moved, t + 1), PathInfo(raw, raw, moved - points)
+        (moved, _), _ = jax.lax.scan(move_round, (moved, steepness), length=num_rounds)
+        state = state._replace(points=moved, rules=t + 1)
+        return state, PathInfo(points, raw, raw, moved - points)
 
-    return Path(lambda points: PathState(points, jnp.asarray(0)), step)
+    def init(points: Array) -> PathState:
+        return PathState(points, jnp.zeros_like(points), jnp.asarray(0), None)
+
+    return Path(init, step)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxattr import _random, quadrature, scores
 from jaxattr._checks import (
     check_float_array,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,22 @@ def draw_curves(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> No
             )
             verb = "shown" if kind == "insertion" else "removed"
             ax.set_xlabel(f"pixels {verb}", fontsize=9, color="#555555")
+    _save(figure, path)
+
+
+@contextlib.contextmanager
+def one_panel(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Any]:
+    """An ``Axes`` to draw on; the figure is written when the body is done."""
+    figure = _figure(size)
+    yield figure.subplots()
+    _save(figure, path)
+
+
+@contextlib.contextmanager
+def one_figure(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Any]:
+    """A figure to draw on, written when the body is done."""
+    figure = _figure(size)
+    yield figure
     _save(figure, path)
 
 

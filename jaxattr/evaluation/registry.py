@@ -1,4 +1,4 @@
-"""The one place where strings name methods: what the command line and tables look up."""
+"""The one place where strings name methods, for the command line and for tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ _METHODS = (
     Method("agi", attributions.agi, needs_key=True, differentiable=False),
     Method("attexplore", attributions.attexplore, needs_key=True, differentiable=False),
     Method(
-        "attexplore_pp", attributions.attexplore_pp, needs_key=True, differentiable=False
+        "attexplore_pp",
+        attributions.attexplore_pp,
+        needs_key=True,
+        differentiable=False,
     ),
     Method("fampe", attributions.fampe, needs_key=True, differentiable=False),
 )

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxattr import rankings, scores
 from jaxattr._checks import (
@@ -201,7 +200,7 @@ def _curve(
     insert: bool,
 ) -> Array:
     images = widen(check_images(images))
-    attributions = check_images(attributions, "attributions")
+    attributions = widen(check_images(attributions, "attributions"))
     if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
         raise fail("attributions", f"shape {images.shape}", attributions)
     if labels is not None:

@@ -200,7 +200,11 @@ def test_it_makes_as_many_passes_as_it_needs_and_no_more():
         return model(x)
 
     ja.attexplore(
-        counting, toys.images(1, 12, 12), toys.labels(1), key=KEY, num_steps=2,
+        counting,
+        toys.images(1, 12, 12),
+        toys.labels(1),
+        key=KEY,
+        num_steps=2,
         num_samples=3,
     ).block_until_ready()
     jax.effects_barrier()
@@ -215,13 +219,14 @@ def test_it_makes_as_many_passes_as_it_needs_and_no_more():
         ({"num_samples": 0}, "num_samples: expected an integer of at least 1"),
         ({"softmax_stack": 0}, "softmax_stack: expected an integer of at least 1"),
         ({"epsilon": -1}, "epsilon: expected a number of at least 0"),
-        ({"diversity_probability": 2}, "diversity_probability: .*between 0 and 1, got 2"),
+        (
+            {"diversity_probability": 2},
+            "diversity_probability: .*between 0 and 1, got 2",
+        ),
         ({"smoothing_size": 4}, "smoothing_size: expected an odd"),
         ({"bounds": (1.0, 0.0)}, "bounds: expected a pair .*low < high"),
     ],
 )
 def test_misuse(options, message):
     with pytest.raises(ValueError, match=message):
-        ja.attexplore(
-            model, toys.images(3, 12, 12), toys.labels(), key=KEY, **options
-        )
+        ja.attexplore(model, toys.images(3, 12, 12), toys.labels(), key=KEY, **options)

@@ -14,9 +14,13 @@ def test_linear_model():
     logits_fn, weights = toys.linear()
     images, labels = toys.images(), toys.labels()
     expected = np.moveaxis(np.asarray(weights)[..., labels], -1, 0)
-    np.testing.assert_allclose(ja.saliency(logits_fn, images, labels), expected, rtol=1e-6)
     np.testing.assert_allclose(
-        ja.saliency(logits_fn, images, labels, absolute=True), np.abs(expected), rtol=1e-6
+        ja.saliency(logits_fn, images, labels), expected, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        ja.saliency(logits_fn, images, labels, absolute=True),
+        np.abs(expected),
+        rtol=1e-6,
     )
     np.testing.assert_allclose(
         ja.input_x_gradient(logits_fn, images, labels), images * expected, rtol=1e-6

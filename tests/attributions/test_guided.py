@@ -69,7 +69,7 @@ def test_against_the_algorithm_in_a_loop(num_steps, fraction, max_dist):
         )
         for i in range(3):
             expected = reference(
-                lambda x: np.asarray(gradient(x, labels[i])),  # noqa: B023
+                lambda x: np.asarray(gradient(x, labels[i])),
                 np.asarray(images[i]),
                 np.asarray(baseline[i]),
                 num_steps,

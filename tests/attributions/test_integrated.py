@@ -92,7 +92,9 @@ def test_completeness_at_the_rule_s_order_of_convergence(rule, order):
 
 
 def test_completeness_of_gauss_legendre_is_spectral():
-    assert completeness_error("gauss-legendre", 8) < 1e-4 * completeness_error("left", 8)
+    assert completeness_error("gauss-legendre", 8) < 1e-4 * completeness_error(
+        "left", 8
+    )
     assert completeness_error("gauss-legendre", 24) < 1e-12
 
 
@@ -171,7 +173,10 @@ def test_expected_gradients_is_ig_averaged_over_references():
     [
         ({"num_steps": 0}, "num_steps: expected an integer of at least 1, got 0"),
         ({"rule": "simpson"}, "rule: unknown 'simpson'; .*known: gauss-legendre, left"),
-        ({"baseline": jnp.zeros((5, 6, 3))}, r"baseline: expected a number, \(6, 5, 3\)"),
+        (
+            {"baseline": jnp.zeros((5, 6, 3))},
+            r"baseline: expected a number, \(6, 5, 3\)",
+        ),
     ],
 )
 def test_integrated_gradients_misuse(options, message):

@@ -1,0 +1,1 @@
+"""Timings and studies: ``python -m benchmarks.overhead``, results in ``results/``."""

@@ -1,0 +1,43 @@
+"""Wall-clock times of compiled functions, taken in turn so that drift cancels."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def compile_time(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
+    """The compiled function and the seconds that tracing and compiling it took."""
+    start = time.perf_counter()
+    compiled = jax.jit(function).lower(*args).compile()
+    return compiled, time.perf_counter() - start
+
+
+def in_turn(
+    functions: list[Callable[[], Any]], *, rounds: int
+) -> tuple[list[float], list[list[float]]]:
+    """Median seconds of each, and all of them ``(rounds, functions)``.
+
+    Every function runs once unmeasured, then all of them in turn, so that a machine
+    whose speed drifts slows all alike; compare within a round.
+    """
+    for function in functions:
+        jax.block_until_ready(function())
+    taken = []
+    for _ in range(rounds):
+        row = []
+        for function in functions:
+            start = time.perf_counter()
+            jax.block_until_ready(function())
+            row.append(time.perf_counter() - start)
+        taken.append(row)
+    return [statistics.median(column) for column in zip(*taken, strict=True)], taken
+
+
+def ratio(taken: list[list[float]], numerator: int, denominator: int) -> float:
+    """The median over rounds of the ratio within a round."""
+    return statistics.median(row[numerator] / row[denominator] for row in taken)

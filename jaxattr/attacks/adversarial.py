@@ -1,0 +1,157 @@
+"""Running an attack on the prediction, by name or as an assembly of one's own."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from jaxattr import _random, scores
+from jaxattr._checks import (
+    check_bounds,
+    check_choice,
+    check_inputs,
+    check_integer,
+    check_key,
+    check_number,
+)
+from jaxattr._loops import by_image_batches
+from jaxattr.attacks import block_transforms, features, momentum, neighbourhood
+from jaxattr.attacks.attack import (
+    Attack,
+    Problem,
+    attack_path,
+    check_score,
+    steps_of,
+)
+from jaxattr.paths import follow_path
+from jaxattr.typing import Array, LogitsFn, Score
+
+_ATTACKS = {
+    "fgsm": momentum.fgsm,
+    "bim": momentum.bim,
+    "pgd": momentum.pgd,
+    "mi_fgsm": momentum.mi_fgsm,
+    "ni_fgsm": momentum.ni_fgsm,
+    "si_ni_fgsm": momentum.si_ni_fgsm,
+    "di_fgsm": momentum.di_fgsm,
+    "ti_fgsm": momentum.ti_fgsm,
+    "vmi_fgsm": neighbourhood.vmi_fgsm,
+    "vni_fgsm": neighbourhood.vni_fgsm,
+    "ssa": neighbourhood.ssa,
+    "mig": neighbourhood.mig,
+    "gra": neighbourhood.gra,
+    "pgn": neighbourhood.pgn,
+    "fgsra": neighbourhood.fgsra,
+    "sia": block_transforms.sia,
+    "naa": features.naa,
+}
+
+
+class AttackResult(NamedTuple):
+    """Where an attack ended."""
+
+    images: Array
+    """``(N, H, W, C)``, within the ball and the bounds."""
+    success: Array
+    """``(N,)`` bool: the model no longer predicts the label."""
+    distances: Array
+    """``(N,)``: Euclidean distances from the images, in pixel units."""
+
+
+def names() -> tuple[str, ...]:
+    """The attacks that ``run`` and ``attexplore_pp`` know by name.
+
+    ``naa`` needs a split model: pass ``ja.attacks.naa(features, head)`` instead.
+    """
+    return tuple(_ATTACKS)
+
+
+def as_attack(attack: str | Attack) -> Attack:
+    """An ``Attack``, or the one of that name with its published settings."""
+    if isinstance(attack, Attack):
+        return attack
+    return _ATTACKS[check_choice("attack", attack, _ATTACKS)]()
+
+
+def run(
+    attack: str | Attack,
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    key: Array | None = None,
+    epsilon: Any = 16 / 255,
+    num_steps: int = 10,
+    step_size: Any = None,
+    bounds: tuple[Any, Any] = (0.0, 1.0),
+    score: Score = scores.cross_entropy,
+    batch_size: int | None = None,
+) -> AttackResult:
+    """Moves images within a small ball so that a score rises.
+
+    ``x ← Π(x + α sign(d))``, d the direction that the attack makes of gradients of the
+    score, Π the projection onto the L∞ ball of radius ε around the image and onto the
+    bounds.
+
+    Args:
+      attack: one of ``names()``, or an ``Attack`` such as ``ja.attacks.gra(beta=2.0)``.
+      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
+      images: float ``(N, H, W, C)``, within the bounds.
+      labels: integers ``(N,)``, the true classes.
+      key: one typed key, or ``(N,)``, one an image; for attacks that draw.
+      epsilon: ε in pixel units.
+      num_steps: T; ``fgsm`` takes one step whatever it is.
+      step_size: α in pixel units; by default the attack's own rule, mostly ``ε / T``.
+      bounds: the least and the largest pixel value.
+      score: what rises; see ``jaxattr.scores``. ``mig`` and ``naa`` lower the label's
+        own evidence and take no other.
+      batch_size: the most model rows in one call.
+
+    Returns:
+      An ``AttackResult``. An image whose attack fails is returned as moved.
+
+    Raises:
+      ValueError: an unknown attack, shapes that do not fit, no key where one is needed,
+        ``naa`` without a split model.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxattr as ja
+      >>> logits_fn = lambda x: jnp.mean(x, axis=(1, 2))
+      >>> image = jnp.array([0.5, 0.4, 0.3]).reshape(1, 1, 1, 3)
+      >>> found = ja.attacks.run("fgsm", logits_fn, image, jnp.array([0]), epsilon=0.1)
+      >>> bool(found.success[0]), [f"{value:.1f}" for value in found.images.ravel()]
+      (True, ['0.4', '0.5', '0.4'])
+    """
+    images, labels = check_inputs(images, labels)
+    attack = as_attack(attack)
+    check_score(attack, score)
+    num_steps = check_integer("num_steps", num_steps)
+    epsilon = check_number("epsilon", epsilon, 0.0)
+    bounds = check_bounds(bounds)
+    num_steps, step_size = steps_of(attack, epsilon, num_steps, step_size)
+    step_size = check_number("step_size", step_size, 0.0)
+    keys = check_key(key, labels) if attack.needs_key else None
+
+    def attacked(
+        samples_per_call: int, images: Array, labels: Array, keys: Array | None
+    ) -> AttackResult:
+        problem = Problem(
+            logits_fn=logits_fn,
+            labels=labels,
+            loss=scores.stacked_rows(score, logits_fn, labels),
+            images=images,
+            # Steps fold theirs with 0 .. T-1.
+            keys=None if keys is None else _random.fold_in(keys, num_steps),
+            epsilon=epsilon,
+            step_size=step_size,
+            bounds=bounds,
+            samples_per_call=samples_per_call,
+        )
+        path = attack_path(attack, problem)
+        points = follow_path(path, images, keys, num_steps=num_steps)
+        success = jnp.argmax(logits_fn(points), axis=-1) != labels
+        distances = jnp.sqrt(jnp.sum((points - images) ** 2, axis=(1, 2, 3)))
+        return AttackResult(points, success, distances)
+
+    return by_image_batches(attacked, batch_size, images, labels, keys)

@@ -1,0 +1,77 @@
+"""Attacks on the features inside a model, which must come split in two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxattr import _random, scores
+from jaxattr._dtypes import widen
+from jaxattr._loops import sum_over
+from jaxattr.attacks.attack import Attack, Problem
+from jaxattr.attacks.momentum import momentum
+from jaxattr.gradients import gradient, gradient_at_points
+from jaxattr.typing import Array, GradientFn
+
+
+def naa(
+    features: Callable[[Array], Array] | None = None,
+    head: Callable[[Array], Array] | None = None,
+    *,
+    num_points: int = 30,
+    stddev: Any = 0.2,
+    decay: float = 1.0,
+) -> Attack:
+    """Neuron attribution: against the features that speak for the label.
+
+    ``J(x) = mean((F(x) - F(0)) ⊙ w)`` rises, the mean over an image's features, with
+    ``w = -v / ‖v‖₂``, ``v = Σₗ ∂softmax(h(F))_y / ∂F`` at
+    ``F((x⁰ + σξₗ)(1 - l/n))``, l = 0 .. n - 1, taken once at the start.
+
+    Args:
+      features: images ``(N, H, W, C)`` to features ``(N, ...)``.
+      head: features to logits ``(N, K)``.
+      num_points: n.
+      stddev: σ in pixel units.
+      decay: of the momentum.
+
+    Zhang et al. Improving Adversarial Transferability via Neuron Attribution-Based
+    Attacks. CVPR 2022; the form of the AttEXplore group's code.
+
+    Raises:
+      ValueError: not given both halves of a model.
+    """
+    if features is None or head is None:
+        raise ValueError(
+            "naa: expected a model split in two, naa(features, head) with logits = "
+            "head(features(images)); a whole model has no features to attack"
+        )
+
+    def against(problem: Problem) -> GradientFn:
+        images, labels = problem.images, problem.labels
+
+        probability = scores.probability(head, labels)
+
+        def terms(index: Array) -> Array:
+            # One sample a call: what is differentiated are the features of N rows.
+            (step,) = index
+            noise_keys = _random.fold_in(problem.keys, step)
+            noise = _random.normal(noise_keys, images.shape[1:], images.dtype)
+            share = 1 - step.astype(images.dtype) / num_points
+            values = features((images + stddev * noise) * share)
+            return gradient(probability, values)[None]
+
+        total = widen(sum_over(terms, num_points))
+        axes = tuple(range(1, total.ndim))
+        norm = jnp.sqrt(jnp.sum(total**2, axis=axes, keepdims=True))
+        weights = -total / jnp.where(norm > 0, norm, 1)
+        base = widen(features(jnp.zeros_like(images)))
+
+        def objective(points: Array) -> Array:
+            return jnp.mean((widen(features(points)) - base) * weights, axis=axes)
+
+        return gradient_at_points(objective)
+
+    return Attack(against, momentum(decay), follows_score=False)

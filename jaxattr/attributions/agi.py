@@ -1,0 +1,154 @@
+"""AGI: integrate the label's gradient along the ways to other classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxattr import _random, projections, scores
+from jaxattr._checks import (
+    check_bounds,
+    check_choice,
+    check_inputs,
+    check_integer,
+    check_key,
+    check_number,
+    fail,
+)
+from jaxattr._loops import by_image_batches, sum_over
+from jaxattr.gradients import gradient, gradient_at_points
+from jaxattr.paths import adversarial_path, integrate_path
+from jaxattr.steps import sign_step
+from jaxattr.typing import Array, LogitsFn
+
+
+def agi(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    key: Array | None = None,
+    batch_size: int | None = None,
+    num_targets: int = 20,
+    num_steps: int = 20,
+    step_size: Any = 0.05,
+    origin: str = "image",
+    bounds: tuple[Any, Any] = (0.0, 1.0),
+) -> Array:
+    """Adversarial gradient integration.
+
+    ``A = -Σ_l Σₜ (xₜ₊₁ - o) ⊙ ∂p_y/∂x (xₜ)`` over random classes ``l ≠ y``, where
+    ``xₜ₊₁ = clip(o + α sign ∂p_l/∂x (xₜ))`` until the model predicts l, p the softmax
+    probabilities. As released ``o`` is the image, so the points are never further than
+    one step from it; with ``origin="current"`` it is ``xₜ`` and they move on.
+
+    Args:
+      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
+      images: float ``(N, H, W, C)``, within the bounds.
+      labels: integers ``(N,)``; the released code takes the predicted class.
+      key: one typed key, or ``(N,)``, one an image. Needed.
+      batch_size: the most model rows in one call.
+      num_targets: random classes an image, without repetition, at most ``K - 1``.
+      num_steps: T; two gradients and a forward pass each, for every target.
+      step_size: α in pixel units.
+      origin: ``image`` or ``current``.
+      bounds: the least and the largest pixel value.
+
+    Returns:
+      ``(N, H, W, C)``, in probability. The sign step has no derivative.
+
+    Raises:
+      ValueError: as ``smoothgrad``; an unknown origin; as many targets as classes.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jaxattr as ja
+      >>> logits_fn = lambda x: 4 * jnp.mean(x, axis=(1, 2))
+      >>> image = jnp.array([0.6, 0.5, 0.1]).reshape(1, 1, 1, 3)
+      >>> maps = ja.agi(
+      ...     logits_fn, image, jnp.array([0]), key=jax.random.key(0), num_targets=2
+      ... )
+      >>> maps.shape
+      (1, 1, 1, 3)
+
+    References:
+      Pan, Li, Zhu. Explaining Deep Neural Network Models with Adversarial Gradient
+      Integration. IJCAI 2021. The released batch code sums the probabilities of all
+      predicted classes of a batch; here every image has its own.
+    """
+    images, labels = check_inputs(images, labels)
+    keys = check_key(key, labels)
+    num_targets = check_integer("num_targets", num_targets)
+    num_steps = check_integer("num_steps", num_steps)
+    step_size = check_number("step_size", step_size, 0.0)
+    check_choice("origin", origin, ("image", "current"))
+    bounds = check_bounds(bounds)
+    num_classes = jax.eval_shape(logits_fn, images).shape[-1]
+    if num_targets >= num_classes:
+        expected = f"fewer targets than classes, at most {num_classes - 1}"
+        raise fail("num_targets", expected, num_targets)
+
+    def explain(
+        targets_per_call: int, images: Array, labels: Array, keys: Array
+    ) -> Array:
+        def targets_of(key: Array) -> Array:
+            return jax.random.permutation(key, num_classes - 1)[:num_targets]
+
+        drawn = _random.per_key(targets_of)(keys)
+        # Any class but the label: those from it on move up by one.
+        is_later = drawn >= labels[:, None].astype(drawn.dtype)
+        targets = jnp.where(is_later, drawn + 1, drawn)
+
+        def terms(index: Array) -> Array:
+            # Image-major rows: where images are sharded, nothing moves.
+            share = (len(images), len(index))
+            spread = lambda x: jnp.broadcast_to(
+                x[:, None], share + x.shape[1:]
+            ).reshape((-1,) + x.shape[1:])
+            maps = _toward(
+                logits_fn,
+                spread(images),
+                spread(labels),
+                targets[:, index].reshape(-1),
+                num_steps=num_steps,
+                step_size=step_size,
+                origin=origin,
+                bounds=bounds,
+            )
+            return jnp.swapaxes(maps.reshape(share + maps.shape[1:]), 0, 1)
+
+        return sum_over(terms, num_targets, targets_per_call)
+
+    return by_image_batches(explain, batch_size, images, labels, keys)
+
+
+def _toward(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    targets: Array,
+    *,
+    num_steps: int,
+    step_size: Any,
+    origin: str,
+    bounds: tuple[Any, Any],
+) -> Array:
+    """The part of one target class for each image, ``(N, H, W, C)``."""
+    label_probability = scores.probability(logits_fn, labels)
+    path = adversarial_path(
+        gradient_at_points(scores.probability(logits_fn, targets)),
+        direction=optax.identity(),
+        move=sign_step(step_size),
+        project=lambda points: projections.box(points, bounds),
+        origin=images if origin == "image" else None,
+        stop=lambda points: jnp.argmax(logits_fn(points), axis=-1) == targets,
+    )
+    return -integrate_path(
+        path,
+        images,
+        None,
+        num_steps=num_steps,
+        integrand=lambda info: gradient(label_probability, info.points),
+    )

