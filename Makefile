@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-# Test processes: each compiles on its own, so few cores are better not divided further.
+# Test processes. A file stays with one, which compiles what its tests share once.
 WORKERS ?= 2
 
 PIP := $(VENV)/bin/python -m pip --quiet --quiet --disable-pip-version-check
@@ -25,10 +25,10 @@ demo: $(VENV)/demo.stamp
 	@$(VENV)/bin/jaxattr demo --out demo
 
 test: $(VENV)/test.stamp
-	$(RUN) -m pytest -q -n $(WORKERS)
+	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-all: $(VENV)/test.stamp
-	$(RUN) -m pytest -q -n $(WORKERS) -m "slow or not slow"
+	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile -m "slow or not slow"
 
 lint: $(VENV)/lint.stamp
 	$(RUN) -m ruff format --check .

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 import jaxattr as ja
-from tests import toys
+
+pytestmark = pytest.mark.slow  # a family that is still being built
 
 SIZES = [(2, 2), (7, 7), (8, 8), (15, 15), (16, 16), (8, 13), (13, 8), (7, 10)]
 KINDS = [

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 import jaxattr as ja
-from tests import toys
+
+pytestmark = pytest.mark.slow  # a family that is still being built
 
 PLAYERS = 5
 

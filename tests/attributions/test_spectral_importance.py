@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxattr as ja
-from tests import toys
+
+pytestmark = pytest.mark.slow  # a family that is still being built
 
 GOLDEN = {
     ("released", 4): (

@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 import jaxattr as ja
-from tests import toys
+
+pytestmark = pytest.mark.slow  # a family that is still being built
 
 # M: eta, one-hot on band 0, on band M-1, proportional to M, M-1, ..., 1.
 SCORES = {

@@ -275,6 +275,10 @@ def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
         "expected_gradients": {"num_samples": 2},
         "guided_ig": {"num_steps": 2},
         "attexplore": {"num_steps": 2, "num_samples": 2},
+        "attexplore_pp": {"num_steps": 2, "attack": "mi_fgsm"},
+        "fampe": {"num_steps": 2, "num_samples": 2},
+        "agi": {"num_targets": 2, "num_steps": 2},
+        "mfaba": {"num_steps": 2},
     }
     methods = {name: quick.get(name, {}) for name in registry.methods()}
     report = run(

@@ -5,6 +5,8 @@ import pytest
 
 from jaxattr.evaluation.runs import Parts, digest
 
+pytestmark = pytest.mark.slow  # a family that is still being built
+
 
 def test_a_part_is_made_once(tmp_path):
     calls = []

@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 import jaxattr as ja
 from jaxattr import corruptions, metrics
-from tests import toys
+
+pytestmark = pytest.mark.slow  # a family that is still being built
 
 NAMES = ["gaussian_noise", "contrast", "pixelate"]
 
