@@ -54,7 +54,7 @@ def band_masks(
     Example:
       >>> import jaxattr as ja
       >>> ja.band_masks(224, 224, 8).sum((1, 2)).astype(int)[:4]
-      Array([ 729, 2352, 3920, 5488], dtype=int32)
+      Array([ 729, 2296, 3864, 5432], dtype=int32)
       >>> ja.band_masks(224, 224, 8, convention="released").sum((1, 2)).astype(int)[:4]
       Array([ 784, 2352, 3920, 5488], dtype=int32)
 

@@ -10,6 +10,7 @@ import optax
 
 from jaxattr import _random, projections, scores
 from jaxattr._checks import (
+    check_batch_size,
     check_bounds,
     check_choice,
     check_inputs,
@@ -85,7 +86,9 @@ def agi(
     step_size = check_number("step_size", step_size, 0.0)
     check_choice("origin", origin, ("image", "current"))
     bounds = check_bounds(bounds)
-    num_classes = jax.eval_shape(logits_fn, images).shape[-1]
+    rows = min(len(images), check_batch_size(batch_size) or len(images))
+    some = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
+    num_classes = jax.eval_shape(logits_fn, some).shape[-1]
     if num_targets >= num_classes:
         expected = f"fewer targets than classes, at most {num_classes - 1}"
         raise fail("num_targets", expected, num_targets)

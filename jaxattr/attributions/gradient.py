@@ -46,7 +46,7 @@ def saliency(
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jnp.sum(x * jnp.arange(3.0), axis=(1, 2))
+      >>> logits_fn = lambda x: jnp.sum(x, axis=(1, 2)) * jnp.arange(3.0)[None]
       >>> ja.saliency(logits_fn, jnp.ones((1, 1, 1, 3)), jnp.array([2])).ravel()
       Array([0., 0., 2.], dtype=float32)
 
@@ -142,7 +142,7 @@ def smoothgrad(
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jnp.sum(x * jnp.arange(3.0), axis=(1, 2))
+      >>> logits_fn = lambda x: jnp.sum(x, axis=(1, 2)) * jnp.arange(3.0)[None]
       >>> images, labels = jnp.ones((1, 1, 1, 3)), jnp.array([2])
       >>> ja.smoothgrad(logits_fn, images, labels, key=jax.random.key(0)).ravel()
       Array([0., 0., 2.], dtype=float32)

@@ -65,7 +65,7 @@ def guided_ig(
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jnp.sum(x * jnp.arange(3.0), axis=(1, 2))
+      >>> logits_fn = lambda x: jnp.sum(x, axis=(1, 2)) * jnp.arange(3.0)[None]
       >>> images = jnp.ones((1, 1, 1, 3))
       >>> ja.guided_ig(logits_fn, images, jnp.array([2])).ravel().round(4)
       Array([0., 0., 2.], dtype=float32)

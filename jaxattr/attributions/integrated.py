@@ -122,7 +122,7 @@ def expected_gradients(
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jnp.sum(x * jnp.arange(3.0), axis=(1, 2))
+      >>> logits_fn = lambda x: jnp.sum(x, axis=(1, 2)) * jnp.arange(3.0)[None]
       >>> images, labels = jnp.ones((1, 1, 1, 3)), jnp.array([2])
       >>> references = jnp.full((4, 1, 1, 3), 0.5)
       >>> ja.expected_gradients(

@@ -173,8 +173,9 @@ def prediction_change(
       >>> logits_fn = lambda x: jnp.log(jnp.mean(x, axis=(1, 2)))
       >>> before = jnp.array([0.5, 0.3, 0.2]).reshape(1, 1, 1, 3)
       >>> after = jnp.array([0.1, 0.4, 0.5]).reshape(1, 1, 1, 3)
-      >>> ja.prediction_change(logits_fn, before, after, jnp.array([0])).round(4)
-      Array([0.4], dtype=float32)
+      >>> change = ja.prediction_change(logits_fn, before, after, jnp.array([0]))
+      >>> f"{change[0]:.2f}"
+      '0.40'
 
     References:
       Luo, McDermott, O'Riordan. I-ASIDE. TMLR 2024, arXiv:2408.01139.

@@ -66,7 +66,7 @@ def infidelity(
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jnp.sum(x * jnp.arange(3.0), axis=(1, 2))
+      >>> logits_fn = lambda x: jnp.sum(x, axis=(1, 2)) * jnp.arange(3.0)[None]
       >>> images, labels = jnp.ones((1, 4, 4, 3)), jnp.array([2])
       >>> maps = 3 * ja.saliency(logits_fn, images, labels)
       >>> given = dict(labels=labels, key=jax.random.key(0))

@@ -25,14 +25,6 @@ def images(n=2):
     return jnp.asarray(np.stack([first, first[::-1] ** 2] * 4)[:n], float)
 
 
-@functools.cache
-def corrupted(name, severity, n=2, preset="cifar"):
-    extra = {"textures": ICE} if name == "frost" else {}
-    return corruptions.corrupt(
-        name, images(n), severity=severity, key=KEY, preset=preset, **extra
-    )
-
-
 def test_the_fifteen_of_the_paper():
     assert len(NAMES) == 15
     for preset in corruptions.PRESETS.values():
@@ -40,23 +32,38 @@ def test_the_fifteen_of_the_paper():
         assert all(len(table) == 5 for table in preset.values())
 
 
+@functools.cache
+def compiled(name, severity, preset="cifar"):
+    extra = {"textures": ICE} if name == "frost" else {}
+    return jax.jit(
+        lambda images, key: corruptions.corrupt(
+            name, images, severity=severity, key=key, preset=preset, **extra
+        )
+    )
+
+
+KEYS = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(2))
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_shape_range_and_alone_equals_in_a_batch(name):
-    seen = corrupted(name, 3)
+def test_shape_range_and_an_image_knows_nothing_of_its_neighbours(name):
+    seen = compiled(name, 3)(images(), KEYS)
     assert seen.shape == images().shape
     assert seen.dtype == images().dtype
     assert 0 <= float(seen.min()) <= float(seen.max()) <= 1
     assert float(jnp.abs(seen - images()).mean()) > 1e-4
-    own_key = jax.random.fold_in(KEY, 1)[None]
-    extra = {"textures": ICE} if name == "frost" else {}
-    alone = corruptions.corrupt(
-        name, images()[1:], severity=3, key=own_key, preset="cifar", **extra
-    )
-    np.testing.assert_allclose(alone[0], seen[1], atol=2e-5)
+    # In another place, beside another image, with its own key.
+    other = jnp.stack([0.5 * images()[0], images()[0]])
+    again = compiled(name, 3)(other, jnp.stack([KEYS[1], KEYS[0]]))
+    np.testing.assert_allclose(again[1], seen[0], atol=1e-6)
+    # One key is the keys of its images.
+    if name in ("gaussian_noise", "snow"):
+        one = corruptions.corrupt(name, images(), severity=3, key=KEY, preset="cifar")
+        np.testing.assert_allclose(one, seen, atol=1e-6)
 
 
 def error(name, severity):
-    return float(((corrupted(name, severity) - images()) ** 2).mean())
+    return float(((compiled(name, severity)(images(), KEYS) - images()) ** 2).mean())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,7 @@ def test_noise_has_the_moments_of_its_definition():
 def test_brightness_raises_the_value_of_hsv():
     import colorsys
 
-    seen = np.asarray(corrupted("brightness", 4))
+    seen = np.asarray(compiled("brightness", 4)(images(), KEYS))
     for place in [(0, 0), (5, 9), (20, 31)]:
         h, s, v = colorsys.rgb_to_hsv(*np.asarray(images()[0][place], float).tolist())
         expected = colorsys.hsv_to_rgb(h, s, min(v + 0.2, 1))
@@ -113,7 +120,7 @@ def test_pixelate_is_pillows_box():
     plane = np.asarray(images()[0, :, :, 0])
     small = Image.fromarray(plane).resize((20, 20), Image.Resampling.BOX)
     expected = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BOX))
-    seen = corrupted("pixelate", 5)[0, :, :, 0]
+    seen = compiled("pixelate", 5)(images(), KEYS)[0, :, :, 0]
     np.testing.assert_allclose(seen, expected, atol=1e-5)
 
 
