@@ -59,11 +59,11 @@ def agreement_curve(
         ax.axhline(value, color="#888888", linestyle=dots, linewidth=1)
         ax.annotate(
             f"chance: {name}",
-            (1, value),
+            (0, value),
             xycoords=("axes fraction", "data"),
-            xytext=(-2, 2),
+            xytext=(2, 2),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             fontsize=7,
             color=_GREY,
         )

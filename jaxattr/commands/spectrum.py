@@ -129,9 +129,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.mce is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
     spectrum_report.write_report(folder, spectra, mce)
-    print(format_table(*spectrum_report.band_table(spectra)))
+    bands = spectrum_report.band_table(spectra)
+    print(format_table(*spectrum_report.as_text(*bands)))
     print()
-    print(format_table(*spectrum_report.score_table(spectra, mce)))
+    scores = spectrum_report.score_table(spectra, mce)
+    print(format_table(*spectrum_report.as_text(*scores)))
     print(f"\ntables and figures: {folder}")
     low = [s.name for s in spectra if len(s.correct) < 2]
     if low:

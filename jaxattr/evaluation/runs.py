@@ -38,7 +38,9 @@ class Parts:
     ) -> dict[str, np.ndarray] | None:
         """The part, if it is there and whole."""
         try:
-            with np.load(self._path(name, made_from), allow_pickle=False) as archive:
+            # Opened here: numpy leaves a damaged file open.
+            with open(self._path(name, made_from), "rb") as file:
+                archive = np.load(file, allow_pickle=False)
                 return {key: archive[key] for key in archive.files}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None

@@ -52,6 +52,12 @@ def score_table(
     return header + (["corruption_error", "mce"] if mce is not None else []), rows
 
 
+def as_text(header: list[str], rows: list[list[Any]]) -> tuple[list[str], Any]:
+    """A table for ``format_table``: four digits after the point."""
+    shown = [[f"{v:.4f}" if isinstance(v, float) else str(v) for v in r] for r in rows]
+    return header, shown
+
+
 def write_report(
     folder: pathlib.Path, spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
 ) -> None:
