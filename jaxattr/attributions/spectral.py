@@ -105,7 +105,7 @@ def spectral_importance(
       >>> brightness = lambda x: jnp.mean(x, axis=(1, 2)) * jnp.array([[4.0, 0, 0]])
       >>> images, labels = jnp.full((2, 8, 8, 3), 0.5), jnp.array([0, 0])
       >>> found = ja.spectral_importance(brightness, images, labels, num_bands=3)
-      >>> [f"{value:.3f}" for value in found.values]
+      >>> [f"{abs(value):.3f}" for value in found.values]  # only the mean differs
       ['0.859', '0.000', '0.000']
 
     References:
