@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
+
+import jax
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -19,3 +22,12 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def load_model(name: str, arguments: argparse.Namespace, **options: Any) -> Any:
+    """The model of ``--weights``; random ones come from ``--seed``."""
+    from jaxattr import models
+
+    if arguments.weights == "random":
+        options["key"] = jax.random.key(arguments.seed)
+    return models.load(name, arguments.weights, **options)

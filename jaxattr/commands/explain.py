@@ -6,9 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-import jax
-
-from jaxattr.commands._arguments import whole
+from jaxattr.commands._arguments import load_model, whole
 from jaxattr.evaluation import registry
 from jaxattr.evaluation.explain import explain_photographs
 from jaxattr.evaluation.options import parse_options
@@ -86,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Progress(len(arguments.photographs) * len(methods)) as progress:
         report = explain_photographs(
             arguments.photographs,
-            _load(arguments),
+            load_model(arguments.model, arguments),
             methods,
             out=arguments.out,
             label=arguments.label,
@@ -102,12 +100,3 @@ def run(arguments: argparse.Namespace) -> int:
     for reason in report.broken:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
     return 1 if report.broken else 0
-
-
-def _load(arguments: argparse.Namespace) -> Any:
-    from jaxattr import models
-
-    options: dict[str, Any] = {}
-    if arguments.weights == "random":
-        options["key"] = jax.random.key(arguments.seed)
-    return models.load(arguments.model, arguments.weights, **options)

@@ -6,11 +6,10 @@ import argparse
 import sys
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import whole
+from jaxattr.commands._arguments import load_model, whole
 from jaxattr.evaluation import registry, robustness
 from jaxattr.evaluation.files import make_folder
 from jaxattr.evaluation.options import parse_options
@@ -115,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.beta < float("inf"):
         raise ValueError(f"--beta: expected a number from 0, got {arguments.beta}")
     files = list_photographs(arguments.folder)[: arguments.max_images]
-    model = _load(arguments)
+    model = load_model(arguments.model, arguments)
     images, broken = [], []
     for file in files:
         try:
@@ -148,12 +147,15 @@ def run(arguments: argparse.Namespace) -> int:
         warn(
             "without a twin the curvature of a ReLU network is zero: attacks stand still"
         )
+    twin = model
+    if arguments.beta:
+        twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
     folder = make_folder(arguments.out)
     total = robustness.num_parts(len(chosen), len(pixels), settings)
     with Progress(total) as progress:
         results = robustness.measure(
             model,
-            _load(arguments, _smooth(arguments)) if arguments.beta else model,
+            twin,
             pixels,
             file_names,
             {name: (chosen[name], options[name]) for name in chosen},
@@ -187,14 +189,3 @@ def _smooth(arguments: argparse.Namespace) -> robustness.SmoothRelu:
     if arguments.model.startswith(_CAPPED):
         return robustness.SmoothRelu(arguments.beta, 6.0)
     return robustness.SmoothRelu(arguments.beta)
-
-
-def _load(arguments: argparse.Namespace, activation: Any = None) -> Any:
-    from jaxattr import models
-
-    options: dict[str, Any] = {}
-    if activation is not None:
-        options["activation"] = activation
-    if arguments.weights == "random":
-        options["key"] = jax.random.key(arguments.seed)
-    return models.load(arguments.model, arguments.weights, **options)

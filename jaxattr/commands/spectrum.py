@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxattr.commands._arguments import whole
+from jaxattr.commands._arguments import load_model, whole
 from jaxattr.evaluation import spectrum
 from jaxattr.evaluation.files import make_folder
 from jaxattr.evaluation.labelled import labelled_photographs, resolve_labels
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--mce: expected one of {known}, got {reference!r}")
     photographs = labelled_photographs(arguments.folder, arguments.labels)
     photographs = photographs[: arguments.max_images]
-    models = {name: _load(name, arguments) for name in names}
+    models = {name: load_model(name, arguments) for name in names}
     images, labels = {}, {}
     for name, model in models.items():
         seen = [model.preprocess(read_photograph(p.path)) for p in photographs]
@@ -139,12 +139,3 @@ def run(arguments: argparse.Namespace) -> int:
     if low:
         print("jaxattr: one photograph has no standard error", file=sys.stderr)
     return 0
-
-
-def _load(name: str, arguments: argparse.Namespace) -> Any:
-    from jaxattr import models
-
-    options = {}
-    if arguments.weights == "random":
-        options["key"] = jax.random.key(arguments.seed)
-    return models.load(name, arguments.weights, **options)

@@ -14,6 +14,7 @@ References:
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ from jaxattr.typing import Array
 
 __all__ = ["FUNCTIONS", "PRESETS", "corrupt", "frost_folder", "names"]
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Array]] = {
     "gaussian_noise": noise.gaussian_noise,
     "shot_noise": noise.shot_noise,
     "impulse_noise": noise.impulse_noise,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import json
 from collections.abc import Iterable, Mapping
@@ -17,12 +18,7 @@ _GIVEN_OTHERWISE = ("key", "batch_size", "references")
 
 def defaults(method: Method) -> dict[str, Any]:
     """The options of a method and their default values."""
-    parameters = inspect.signature(method.explain).parameters.values()
-    return {
-        p.name: p.default
-        for p in parameters
-        if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_OTHERWISE
-    }
+    return {name: p.default for name, p in _parameters(method).items()}
 
 
 def parse_options(
@@ -31,7 +27,9 @@ def parse_options(
     """Texts ``METHOD.NAME=VALUE`` to the options of each method.
 
     A value is read as what the default is: a whole number, a number (``16/255`` will
-    do), ``true`` or ``false``, a word, a tuple of numbers, or the name of a score.
+    do), ``true`` or ``false``, a word, a tuple of numbers, or the name of a score. Where
+    the default is a word and the method takes other things too (``fampe.cutoff``), what
+    reads as a number is one.
 
     Args:
       texts: what was written on the command line; of two for one name the later holds.
@@ -57,7 +55,7 @@ def parse_options(
         if not equals or not dot:
             raise ValueError(f"option: expected METHOD.NAME=VALUE, got {text!r}")
         check_choice(f"option {target}: method", method, methods)
-        known = defaults(methods[method])
+        known = _parameters(methods[method])
         check_choice(f"option of {method}", name, known)
         parsed[method][name] = _parse(target, value.strip(), known[name])
     return parsed
@@ -72,7 +70,18 @@ def to_json(options: Mapping[str, Any]) -> str:
     return json.dumps(dict(options), default=lambda v: getattr(v, "__name__", repr(v)))
 
 
-def _parse(target: str, text: str, default: Any) -> Any:
+def _parameters(method: Method) -> dict[str, inspect.Parameter]:
+    """The options of a method as its signature has them."""
+    parameters = inspect.signature(method.explain).parameters.values()
+    return {
+        p.name: p
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_OTHERWISE
+    }
+
+
+def _parse(target: str, text: str, parameter: inspect.Parameter) -> Any:
+    default = parameter.default
     if callable(default):
         return getattr(scores, check_choice(target, text, scores_by_name()))
     if isinstance(default, bool):
@@ -80,6 +89,9 @@ def _parse(target: str, text: str, default: Any) -> Any:
             raise ValueError(f"{target}: expected true or false, got {text!r}")
         return text.lower() == "true"
     if isinstance(default, str):
+        if "str" not in str(parameter.annotation):
+            with contextlib.suppress(ValueError):
+                return _number(target, text, float, "a number")
         return text
     if isinstance(default, int):
         return _number(target, text, int, "a whole number")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,8 +10,8 @@ import numpy as np
 
 from jaxattr import robustness_plots
 from jaxattr.evaluation import figures
-from jaxattr.evaluation.files import atomic_write
 from jaxattr.evaluation.robustness import MethodRobustness, Settings
+from jaxattr.evaluation.table import write_csv
 from jaxattr.metrics import chance_corrected
 
 
@@ -74,7 +72,7 @@ def write_report(
     settings: Settings,
 ) -> None:
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
-    _write_csv(folder / "summary.csv", *summary(results, settings))
+    write_csv(folder / "summary.csv", *summary(results, settings))
     fields = list(next(iter(results[0].scores.values())))
     per_image = [
         [r.method, attack, f"{255 * epsilon:g}/255", name]
@@ -84,7 +82,7 @@ def write_report(
         for i, name in enumerate(names)
     ]
     header = ["method", "attack", "epsilon", "file", *fields]
-    _write_csv(folder / "images.csv", header, per_image)
+    write_csv(folder / "images.csv", header, per_image)
     titles = panel_titles(settings.window)
     for r in results:
         values = {
@@ -107,13 +105,3 @@ def write_report(
                 title=f"{figures.method_title(r.method)}, k = {settings.k}",
                 figure=figure,
             )
-
-
-def _write_csv(path: pathlib.Path, header: list[str], rows: list[list[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())

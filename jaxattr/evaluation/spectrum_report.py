@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +13,7 @@ from jaxattr import attributions, spectral_plots
 from jaxattr.evaluation import figures
 from jaxattr.evaluation.files import atomic_write
 from jaxattr.evaluation.spectrum import ModelSpectrum
+from jaxattr.evaluation.table import write_csv
 
 
 def band_table(spectra: Sequence[ModelSpectrum]) -> tuple[list[str], list[list[Any]]]:
@@ -62,8 +61,8 @@ def write_report(
     folder: pathlib.Path, spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
 ) -> None:
     """Writes ``bands.csv``, ``scores.csv``, ``MODEL.npz`` and the figures."""
-    _write_csv(folder / "bands.csv", *band_table(spectra))
-    _write_csv(folder / "scores.csv", *score_table(spectra, mce))
+    write_csv(folder / "bands.csv", *band_table(spectra))
+    write_csv(folder / "scores.csv", *score_table(spectra, mce))
     for s in spectra:
         arrays = {**s.importance._asdict(), "interactions": s.interactions}
         with atomic_write(folder / f"{s.name}.npz") as file:
@@ -87,13 +86,3 @@ def write_report(
                 [r[-1] for r in rows],
                 ax,
             )
-
-
-def _write_csv(path: pathlib.Path, header: list[str], rows: list[list[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())

@@ -1,8 +1,14 @@
-"""Rows of values as aligned text."""
+"""Rows of values as aligned text, and as a file."""
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 from collections.abc import Sequence
+from typing import Any
+
+from jaxattr.evaluation.files import atomic_write
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -23,6 +29,23 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def write_csv(
+    path: str | os.PathLike[str], header: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Writes a table, whole or not at all; numbers with six digits.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def _is_number(text: str) -> bool:
