@@ -1,6 +1,7 @@
 """Metrics of attribution maps, and of the robustness of models."""
 
 from jaxattr.metrics.agreement import kendall, spearman, top_k_intersection
+from jaxattr.metrics.alignment import Alignment, alignment
 from jaxattr.metrics.chance import chance_corrected, lens_chance
 from jaxattr.metrics.corruption import (
     ALEXNET_ERRORS,
@@ -11,6 +12,7 @@ from jaxattr.metrics.corruption import (
 from jaxattr.metrics.faithfulness import (
     area_under_curve,
     deletion_curve,
+    fraction_shown,
     insertion_curve,
 )
 from jaxattr.metrics.infidelity import infidelity
@@ -21,6 +23,7 @@ from jaxattr.metrics.lens import (
     lens_recall,
     lens_recall_diverse,
 )
+from jaxattr.metrics.localization import Localization, localization
 from jaxattr.metrics.randomization import (
     RandomizationCheck,
     layer_names,
@@ -31,12 +34,16 @@ from jaxattr.metrics.smoothed import lens_kendall, lens_spearman
 
 __all__ = [
     "ALEXNET_ERRORS",
+    "Alignment",
+    "Localization",
     "RandomizationCheck",
+    "alignment",
     "area_under_curve",
     "chance_corrected",
     "corruption_errors",
     "deletion_curve",
     "diverse_top_k",
+    "fraction_shown",
     "infidelity",
     "insertion_curve",
     "kendall",
@@ -49,6 +56,7 @@ __all__ = [
     "lens_recall_diverse",
     "lens_spearman",
     "local_lipschitz",
+    "localization",
     "max_sensitivity",
     "mean_corruption_error",
     "prediction_change",

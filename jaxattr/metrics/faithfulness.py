@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from jaxattr import rankings, scores
@@ -170,6 +171,45 @@ def area_under_curve(curves: Array) -> Array:
     return (jnp.sum(curves, axis=1) - ends) / (curves.shape[1] - 1)
 
 
+def fraction_shown(
+    attributions: Array, *, num_steps: int = 224, order: str = "channel_sum"
+) -> Array:
+    """The share of pixels that differ from the start at each point of the curves.
+
+    Point k has the first ``⌈P k / T⌉`` of the P ranked entries changed; what is counted
+    are pixels with at least one entry among them. With ``channel_sum`` that is the even
+    line k / T. With ``channel_union`` it runs ahead, by up to C times, the less the
+    channels of a map agree: scores under that order reward such maps for it.
+
+    Args:
+      attributions: ``(N, H, W, C)``, ranked as ``insertion_curve`` ranks them.
+      num_steps: T.
+      order: ``channel_sum``, ``channel_union`` or ``joint``.
+
+    Returns:
+      ``(N, T + 1)``, from 0 to 1, never falling.
+
+    Raises:
+      ValueError: not a float array of four axes, an unknown order, ``num_steps < 1``.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxattr as ja
+      >>> maps = jnp.eye(4).reshape(1, 2, 2, 4)  # every channel has its own pixel
+      >>> ja.fraction_shown(maps, num_steps=4)
+      Array([[0.  , 0.25, 0.5 , 0.75, 1.  ]], dtype=float32)
+      >>> ja.fraction_shown(maps, num_steps=4, order="channel_union")
+      Array([[0., 1., 1., 1., 1.]], dtype=float32)
+    """
+    attributions = widen(check_images(attributions, "attributions"))
+    num_steps = check_integer("num_steps", num_steps)
+    ranks = entry_ranks(attributions, check_choice("order", order, ORDERS))
+    due = _due(math.prod(ranks.shape[1:]), num_steps)
+    # A pixel is touched with the first of its entries.
+    first = jnp.min(ranks, axis=-1).reshape(ranks.shape[0], -1)
+    touched = jax.vmap(lambda ranks: jnp.searchsorted(jnp.sort(ranks), due))(first)
+    return touched.astype(attributions.dtype) / first.shape[1]
+
+
 def entry_ranks(attributions: Array, order: str) -> Array:
     """``(N, H, W, C)`` maps to the ranks that say when an entry is due.
 
@@ -185,6 +225,11 @@ def entry_ranks(attributions: Array, order: str) -> Array:
     # One channel: its rank. Several: the pixel is due with its first channel.
     ranks = jnp.min(rankings.descending_ranks(channels), axis=1)
     return ranks.reshape(n, h, w, 1)
+
+
+def _due(num_entries: int, num_steps: int) -> Array:
+    """``⌈P k / T⌉`` for k = 0 .. T, ``(T + 1,)``, in exact integers."""
+    return jnp.asarray([-(-num_entries * k // num_steps) for k in range(num_steps + 1)])
 
 
 def _curve(
@@ -222,11 +267,7 @@ def _curve(
         if order == "joint":
             attributions = jnp.broadcast_to(attributions, images.shape)
         ranks = entry_ranks(attributions, order)
-        # ⌈P k / T⌉ in exact integers.
-        num_entries = math.prod(ranks.shape[1:])
-        due = jnp.asarray(
-            [-(-num_entries * k // num_steps) for k in range(num_steps + 1)]
-        )
+        due = _due(math.prod(ranks.shape[1:]), num_steps)
         over, under = (images, substrate) if insert else (substrate, images)
 
         def points(index: Array) -> Array:

@@ -15,7 +15,11 @@ MAX_LENGTH = 1 << 19
 
 def total(counts: Array) -> Array:
     """The sum of integers ``(P,)``, none above P, as ``(high, low)``."""
-    return carry(jnp.stack([jnp.sum(counts >> _BITS), jnp.sum(counts & 4095)]))
+    return carry(
+        jnp.stack(
+            [jnp.sum(c, dtype=jnp.int32) for c in (counts >> _BITS, counts & 4095)]
+        )
+    )
 
 
 def carry(value: Array) -> Array:
@@ -52,7 +56,7 @@ def count_inversions(permutation: Array) -> Array:
         is_one = (values >> bit) & 1
         block = place >> (bit + 1)
         # Half of each block before this one are ones.
-        ones_before = jnp.cumsum(is_one) - is_one - (block << bit)
+        ones_before = jnp.cumsum(is_one, dtype=jnp.int32) - is_one - (block << bit)
         zeros_before = place - (block << (bit + 1)) - ones_before
         offset = jnp.where(is_one == 1, (1 << bit) + ones_before, zeros_before)
         count += total(jnp.where(is_one == 1, 0, ones_before))

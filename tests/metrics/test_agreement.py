@@ -148,8 +148,9 @@ def test_memory_of_kendall_is_that_of_an_image():
         memory = jax.jit(ja.kendall).lower(maps, maps).compile().memory_analysis()
         return memory.temp_size_in_bytes
 
-    # The NaN mask may take a byte a pixel; the counting takes nothing more.
-    assert temporary(33) - temporary(1) < 32 * 64 * 64 * 6
+    # The loop may copy the two maps, and the NaN mask takes a byte a pixel; the counting
+    # itself, some 48 bytes a pixel, is that of one image.
+    assert temporary(33) - temporary(1) < 32 * 64 * 64 * 10
 
 
 @pytest.mark.parametrize(

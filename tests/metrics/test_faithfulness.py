@@ -75,6 +75,55 @@ def test_against_a_loop(kind, order, num_steps):
         np.testing.assert_allclose(curves[i], expected, atol=2e-6)
 
 
+@pytest.mark.parametrize("order", faithfulness.ORDERS)
+@pytest.mark.parametrize("num_steps", [1, 7, 64])
+def test_fraction_shown_against_masks(order, num_steps):
+    attributions = jax.random.normal(jax.random.key(1), (3, 6, 5, 3)).at[1].set(0)
+    attributions = attributions.at[2, :, :, 1].set(jnp.nan)
+    actual = ja.fraction_shown(attributions, num_steps=num_steps, order=order)
+    assert actual.shape == (3, num_steps + 1)
+    # A model that shows its input: what is inserted is one, the rest zero.
+    shown = []
+
+    def spy(x):
+        shown.append(np.asarray(x))
+        return jnp.zeros((len(x), 2))
+
+    with jax.disable_jit():
+        ja.insertion_curve(
+            spy,
+            jnp.ones((3, 6, 5, 3)),
+            attributions,
+            num_steps=num_steps,
+            order=order,
+            labels=jnp.zeros(3, int),
+        )
+    masks = np.stack(shown).reshape(num_steps + 1, 3, 6, 5, 3)
+    expected = masks.any(-1).mean((2, 3)).T
+    np.testing.assert_allclose(actual, expected, atol=1e-7)
+    if order == "channel_sum":
+        np.testing.assert_allclose(actual[0], np.ceil(30 * np.arange(num_steps + 1) / num_steps - 1e-9) / 30, rtol=1e-6)  # fmt: skip
+
+
+def test_fraction_shown_of_independent_channels():
+    """1 - (1 - f)³ for channels that know nothing of each other."""
+    maps = jax.random.uniform(jax.random.key(0), (4, 64, 64, 3))
+    shown = ja.fraction_shown(maps, num_steps=8, order="channel_union").mean(0)
+    share = np.arange(9) / 8
+    np.testing.assert_allclose(shown, 1 - (1 - share) ** 3, atol=0.01)
+
+
+def test_fraction_shown_misuse():
+    maps = jnp.ones((1, 2, 2, 3))
+    for change, message in (
+        ({"order": "rise"}, "order: unknown 'rise'"),
+        ({"num_steps": 0}, "num_steps: expected an integer"),
+        ({"attributions": maps[0]}, "attributions: expected"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ja.fraction_shown(**{"attributions": maps} | change)
+
+
 def test_golden_union_example():
     """The published worked example: minimum ranks 0 0 0 1, so masks 0, 3, 4, 4, 4."""
     channels = [[0.9, 0.1, 0.5, 0.3], [0.2, 0.8, 0.4, 0.6], [0.1, 0.2, 0.7, 0.4]]

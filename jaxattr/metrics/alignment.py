@@ -1,0 +1,68 @@
+"""How far two attributions of an image are apart: by size, direction and order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from jaxattr._checks import check_images, fail
+from jaxattr._dtypes import widen
+from jaxattr.metrics.agreement import spearman
+from jaxattr.typing import Array
+
+
+class Alignment(NamedTuple):
+    """Two attributions of each image held together, ``(N,)`` each."""
+
+    l2: Array
+    """``‖a - b‖₂``, in units of the attributions."""
+    relative_l2: Array
+    """``‖a - b‖₂ / √(‖a‖₂ ‖b‖₂)``: the same whatever the size of the gradients."""
+    cosine: Array
+    """``⟨a, b⟩ / (‖a‖₂ ‖b‖₂)``."""
+    spearman: Array
+    """The correlation of the ranks of pixels, channels summed."""
+
+
+def alignment(a: Array, b: Array) -> Alignment:
+    """How far attributions are from their boundary twins, by four measures.
+
+    ``‖a - b‖₂`` is what is published for integrated gradients and ``big``. It mixes
+    direction with the size of gradients, which differs between models by orders of
+    magnitude: read it beside the others.
+
+    Args:
+      a: attributions ``(N, H, W, C)``, such as of ``saliency``.
+      b: attributions ``(N, H, W, C)``, such as of ``bsm``.
+
+    Returns:
+      An ``Alignment``. Where one of the two vanishes the cosine is 0 and the relative
+      distance NaN.
+
+    Raises:
+      ValueError: shapes or dtypes that differ.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxattr as ja
+      >>> a = jnp.array([3.0, 4.0]).reshape(1, 1, 2, 1)
+      >>> found = ja.alignment(a, 2 * a)
+      >>> [f"{float(values[0]):.3f}" for values in found]
+      ['5.000', '0.707', '1.000', '1.000']
+
+    References:
+      Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
+      Look Normal. ICML 2022, arXiv:2103.11257.
+    """
+    a, b = (widen(check_images(x, name)) for x, name in ((a, "a"), (b, "b")))
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise fail("b", f"attributions as a, {a.dtype}{list(a.shape)}", b)
+    norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=(1, 2, 3)))
+    apart, sizes = norm(a - b), norm(a) * norm(b)
+    dot = jnp.sum(a * b, axis=(1, 2, 3))
+    return Alignment(
+        apart,
+        apart / jnp.sqrt(sizes),
+        jnp.where(sizes > 0, dot / jnp.where(sizes > 0, sizes, 1), 0),
+        spearman(jnp.sum(a, -1), jnp.sum(b, -1)),
+    )
