@@ -8,8 +8,6 @@ import toys
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 SIZES = [(2, 2), (7, 7), (8, 8), (15, 15), (16, 16), (8, 13), (13, 8), (7, 10)]
 KINDS = [
     ("centered", "linf"),

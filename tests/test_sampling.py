@@ -10,8 +10,6 @@ import pytest
 import jaxattr as ja
 from jaxattr.sampling import ESTIMATORS
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 NAMES = sorted(ESTIMATORS)
 PLAYERS, SAMPLES, SEEDS = 7, 302, 200
 

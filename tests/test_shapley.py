@@ -12,8 +12,6 @@ import toys
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 PLAYERS = 5
 
 

@@ -12,8 +12,6 @@ import toys
 from jaxattr import _random, training
 from jaxattr.training import attribution
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 PARAMS = toys.init_smooth(jax.random.key(4))
 IMAGES, LABELS = toys.images(), toys.labels()
 KEY = jax.random.key(0)

@@ -10,8 +10,6 @@ import toys
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 PARAMS = toys.init_smooth(jax.random.key(4))
 model = functools.partial(toys.smooth_logits, PARAMS)
 IMAGES = toys.images()

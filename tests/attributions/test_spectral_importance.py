@@ -12,8 +12,6 @@ from jax.sharding import PartitionSpec as P
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 GOLDEN = {
     ("released", 4): (
         [0.359899, -0.330535, -0.057482, -0.043885],

@@ -8,8 +8,6 @@ import toys
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 # M: eta, one-hot on band 0, on band M-1, proportional to M, M-1, ..., 1.
 SCORES = {
     4: (0.476643, 0.421543, 0.348684, 0.128024),

@@ -10,8 +10,6 @@ import pytest
 from jaxattr import corruptions
 from jaxattr.corruptions import _resampling, blur, weather
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 SIDE = 32
 NAMES = corruptions.names()
 KEY = jax.random.key(0)

@@ -5,8 +5,6 @@ from PIL import Image
 
 from jaxattr.evaluation.labelled import labelled_photographs, resolve_labels
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 
 def draw(path):
     path.parent.mkdir(exist_ok=True)

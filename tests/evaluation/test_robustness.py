@@ -12,8 +12,6 @@ from jaxattr import cli
 from jaxattr.evaluation import robustness
 from jaxattr.evaluation.runs import Parts
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 SMALL = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
     "--attack", "random_sign", "--attack", "lens", "--batch-size", "2",

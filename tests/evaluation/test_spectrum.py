@@ -19,8 +19,6 @@ from jaxattr import cli
 from jaxattr.evaluation import spectrum
 from jaxattr.evaluation.runs import Parts
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = ("--bands", "3", "--batch-size", "6")
 

@@ -11,8 +11,6 @@ import jaxattr as ja
 from jaxattr import rankings
 from jaxattr.metrics import inversions
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 stats = pytest.importorskip("scipy.stats")
 
 PAIRS = map_pairs.pairs()

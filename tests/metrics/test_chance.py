@@ -10,8 +10,6 @@ import pytest
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 PAIRS = map_pairs.pairs()
 KEY = jax.random.key(0)
 # Recall of independent random top-k sets, side, k, and windows 0 to 3.

@@ -9,8 +9,6 @@ import toys
 import jaxattr as ja
 from jaxattr import corruptions, metrics
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 NAMES = ["gaussian_noise", "contrast", "pixelate"]
 
 

@@ -12,8 +12,6 @@ from jax.sharding import PartitionSpec as P
 
 import jaxattr as ja
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 PAIRS = map_pairs.pairs()
 SHAPE = (9, 7)
 OPTIONS = ("k", "window", "dilate", "legacy")

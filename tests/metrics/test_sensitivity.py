@@ -11,8 +11,6 @@ import toys
 import jaxattr as ja
 from jaxattr import _random, models, perturbations
 
-pytestmark = pytest.mark.slow  # a family that is still being built
-
 PARAMS = toys.init_smooth(jax.random.key(4))
 model = functools.partial(toys.smooth_logits, PARAMS)
 KEY = jax.random.key(3)
