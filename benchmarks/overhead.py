@@ -1,14 +1,17 @@
 """What a method costs beyond the model passes and random draws it cannot do without.
 
 For every method the time of its compiled call over that of one compiled loop of exactly
-its passes and draws, same model, same batch, in turn. AttEXplore runs two steps of its
-ten (the ratio is that of a step), and its parts are also timed alone.
+its passes and draws, same model, same batch, in turn. Methods that step along a path run
+two of their steps (the ratio is that of a step); the passes of the whole method stand
+beside. The parts of AttEXplore are also timed alone. ``--only`` picks methods.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,24 +22,34 @@ from jaxattr import _random, perturbations, spectral, steps
 from jaxattr.gradients import gradient
 
 SEED = 0
-STEPS, SAMPLES = 2, 20  # of AttEXplore
+STEPS, SAMPLES = 2, 20  # of the paths
+ROWS = 9  # a call of a curve of one map: 225 points are 25 calls
 
 
-def gradient_loop(model, images, labels, keys, *, passes, normals=0, uniforms=0):
-    """``passes`` input gradients one after another, with so many draws before each."""
+def gradient_loop(
+    model, images, labels, keys, *, passes, normals=0, uniforms=0, every=1, forwards=0
+):
+    """``passes`` input gradients one after another, with so many draws before each.
+
+    After every ``every``-th of them, where ``forwards`` is given, a forward pass.
+    """
     score_fn = ja.scores.logit(model, labels)
     shape = images.shape[1:]
 
     def body(points, t):
-        draws = _random.split(_random.fold_in(keys, t), 2)
-        if normals:
-            points = points + 1e-3 * _random.normal(draws[0], shape, points.dtype)
-        if uniforms:
-            points = points * _random.uniform(draws[1], shape, points.dtype, 0.9, 1.1)
-        # The next point depends on this gradient, so no pass can be left out.
-        return points + 1e-9 * gradient(score_fn, points), None
+        draws = _random.split(_random.fold_in(keys, t), max(1, normals + uniforms))
+        for draw in draws[:normals]:
+            points = points + 1e-3 * _random.normal(draw, shape, points.dtype)
+        for draw in draws[normals : normals + uniforms]:
+            points = points * _random.uniform(draw, shape, points.dtype, 0.9, 1.1)
+        for _ in range(every):
+            # The next point depends on this gradient, so no pass can be left out.
+            points = points + 1e-9 * gradient(score_fn, points)
+        for _ in range(forwards):
+            points = points + 1e-9 * score_fn(points)[:, None, None, None]
+        return points, None
 
-    return jax.lax.scan(body, images, jnp.arange(passes))[0]
+    return jax.lax.scan(body, images, jnp.arange(passes // every))[0]
 
 
 def forward_loop(model, images, labels, keys, *, passes):
@@ -49,53 +62,126 @@ def forward_loop(model, images, labels, keys, *, passes):
     return jax.lax.scan(body, images, None, length=passes)[0]
 
 
-def insertion_and_deletion(model, images, labels, keys, *, num_steps):
+def insertion_and_deletion(model, images, labels, keys, *, num_steps, rows=None):
+    """Both curves; given ``rows``, of the first image, so many points a call."""
     del keys
+    if rows:
+        images, labels = images[:1], labels[:1]
     curves = (
-        curve(model, images, images, labels=labels, num_steps=num_steps)
+        curve(
+            model,
+            images,
+            images,
+            labels=labels,
+            num_steps=num_steps,
+            batch_size=rows,
+        )
         for curve in (ja.insertion_curve, ja.deletion_curve)
     )
     return tuple(curves)
+
+
+def forward_loop_of_one(model, images, labels, keys, *, passes, rows):
+    """``passes`` forward passes of the first image, ``rows`` in a call."""
+    images = jnp.broadcast_to(images[:1], (rows, *images.shape[1:]))
+    labels = jnp.broadcast_to(labels[:1], (rows,))
+    return forward_loop(model, images, labels, keys, passes=passes // rows)
 
 
 def explain(method, model, images, labels, keys, **options):
     return method(model, images, labels, key=keys, **options)
 
 
+class Case(NamedTuple):
+    """A method and the loop of what it cannot do without."""
+
+    name: str
+    method: Callable[..., Any]
+    bare: Callable[..., Any]
+    passes: int
+    """Of both, for each image."""
+    whole: str
+    """Of the method with its published settings."""
+    images: int | None = None
+    """How many are done, where it is not the batch."""
+
+
 def cases():
-    """Name, the method, the bare loop, the passes both make."""
-    bare = functools.partial(functools.partial, gradient_loop)
+    def case(name, function, passes, whole, options=None, **draws):
+        return Case(
+            name,
+            functools.partial(explain, function, **(options or {})),
+            functools.partial(gradient_loop, passes=passes, **draws),
+            passes,
+            whole,
+        )
 
-    def method(function, **options):
-        return functools.partial(explain, function, **options)
+    def attack(name, passes, whole, **draws):
+        """AttEXplore++ along the path of an attack; NAA's features are the pixels."""
 
-    draws = STEPS * SAMPLES
-    yield "saliency", method(ja.saliency), bare(passes=1), 1
-    yield "integrated_gradients", method(ja.integrated_gradients), bare(passes=50), 50
-    yield (
-        "smoothgrad",
-        method(ja.smoothgrad, num_samples=20),
-        bare(passes=20, normals=1),
-        20,
+        def along(model, images, labels, **given):
+            made = name
+            if name == "naa":
+                made = ja.attacks.naa(lambda x: x, model)
+            return ja.attexplore_pp(model, images, labels, attack=made, **given)
+
+        options = {"num_steps": STEPS}
+        return case(f"attexplore_pp {name}", along, passes, whole, options, **draws)
+
+    both = STEPS * SAMPLES
+    few = {"num_steps": STEPS, "num_samples": SAMPLES}
+    yield case("saliency", ja.saliency, 1, "1")
+    yield case("integrated_gradients", ja.integrated_gradients, 50, "50")
+    yield case("smoothgrad", ja.smoothgrad, 20, "50", {"num_samples": 20}, normals=1)
+    yield case("guided_ig", ja.guided_ig, 15, "15")
+    yield case("mfaba", ja.mfaba, 20, "50 + 50 forward", {"num_steps": 20}, forwards=1)
+    yield case(
+        "agi",
+        ja.agi,
+        40,
+        "800 + 400 forward",
+        {"num_targets": 2, "num_steps": 10},
+        every=2,
+        forwards=1,
     )
-    yield "guided_ig", method(ja.guided_ig), bare(passes=15), 15
-    yield (
-        f"attexplore ({STEPS} of 10 steps)",
-        method(ja.attexplore, num_steps=STEPS, num_samples=SAMPLES),
-        bare(passes=draws, normals=1, uniforms=1),
-        draws,
-    )
-    yield (
+    yield case("attexplore", ja.attexplore, both, "200", few, normals=1, uniforms=1)
+    yield case("fampe", ja.fampe, both, "200", few, normals=1, uniforms=1)
+    yield attack("mi_fgsm", STEPS, "10")
+    yield attack("ni_fgsm", STEPS, "10")
+    yield attack("di_fgsm", STEPS, "10")
+    yield attack("ti_fgsm", STEPS, "10")
+    yield attack("si_ni_fgsm", 5 * STEPS, "50")
+    yield attack("ssa", both, "200", normals=1, uniforms=1)
+    yield attack("mig", both, "200")
+    yield attack("vmi_fgsm", both + STEPS, "210", uniforms=1)
+    yield attack("vni_fgsm", both + STEPS, "210", uniforms=1)
+    yield attack("gra", both + STEPS, "210", uniforms=1)
+    yield attack("pgn", 2 * both, "400", every=2, uniforms=1)
+    yield attack("fgsra", both + STEPS, "210", uniforms=2)
+    yield attack("sia", both, "200", uniforms=1)
+    yield attack("naa", 30, "30 + features", normals=1)
+    yield Case(
         "insertion and deletion (60 points)",
         functools.partial(insertion_and_deletion, num_steps=29),
         functools.partial(forward_loop, passes=60),
         60,
+        "450 forward",
+    )
+    yield Case(
+        f"insertion and deletion, one map ({ROWS} points a call)",
+        functools.partial(insertion_and_deletion, num_steps=224, rows=ROWS),
+        functools.partial(forward_loop_of_one, passes=450, rows=ROWS),
+        450,
+        "450 forward",
+        images=1,
     )
 
 
-def overhead_table(model, images, labels, keys, rounds):
+def overhead_table(model, images, labels, keys, rounds, only):
     rows = []
-    for name, method, bare, passes in cases():
+    for name, method, bare, passes, whole, some in cases():
+        if only and not any(word in name for word in only):
+            continue
         args = (model, images, labels, keys)
         compiled, seconds = timing.compile_time(method, *args)
         bare, _ = timing.compile_time(bare, *args)
@@ -103,11 +189,13 @@ def overhead_table(model, images, labels, keys, rounds):
             [functools.partial(compiled, *args), functools.partial(bare, *args)],
             rounds=rounds,
         )
-        rate = len(images) * passes / medians[0]
+        batch = some or len(images)
+        rate = batch * passes / medians[0]
         rows.append(
             (
                 name,
-                len(images),
+                batch,
+                whole,
                 passes,
                 f"{medians[0]:.2f}",
                 f"{medians[1]:.2f}",
@@ -117,7 +205,16 @@ def overhead_table(model, images, labels, keys, rounds):
             )
         )
         print(*rows[-1], flush=True)
-    header = ["method", "batch", "passes", "seconds", "bare", "ratio", "pass·img/s"]
+    header = [
+        "method",
+        "batch",
+        "whole",
+        "passes timed",
+        "seconds",
+        "bare",
+        "ratio",
+        "pass·img/s",
+    ]
     return report.markdown([*header, "compile s"], rows)
 
 
@@ -187,6 +284,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", default=[], help="words in their names")
+    parser.add_argument("--name", help="of the report (default: overhead-BACKEND)")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
     dtype = None if arguments.dtype == "float32" else jnp.dtype(arguments.dtype)
@@ -198,17 +297,16 @@ def main() -> None:
         labels = jnp.arange(batch)
         keys = jax.random.split(key, batch)
         args = (model, images, labels, keys)
-        sections += [
-            (f"Overhead, batch {batch}", overhead_table(*args, arguments.rounds)),
-            (
-                f"Parts of AttEXplore, batch {batch}",
-                parts_table(*args, arguments.rounds),
-            ),
-        ]
+        table = overhead_table(*args, arguments.rounds, arguments.only)
+        sections.append((f"Overhead, batch {batch}", table))
+        if arguments.only:
+            continue
+        parts = parts_table(*args, arguments.rounds)
+        sections.append((f"Parts of AttEXplore, batch {batch}", parts))
         if batch == max(arguments.batch):
             sections.append(("Temporary memory", memory_table(*args)))
     suffix = "" if dtype is None else f"-{arguments.dtype}"
-    name = f"overhead-{jax.default_backend()}{suffix}"
+    name = arguments.name or f"overhead-{jax.default_backend()}{suffix}"
     report.write(name, "Overhead over the bare model passes", sections, SEED)
 
 

@@ -25,9 +25,9 @@ SEED = 0
 def overhead(arguments):
     """Time over that of a loop of the same model passes at the same batch."""
     model = ja.models.load(arguments.model)
-    side = model.input_size
+    size = model.input_size
     n, rows = arguments.images, arguments.batch_size
-    images = jax.random.uniform(jax.random.key(SEED), (n, side, side, 3))
+    images = jax.random.uniform(jax.random.key(SEED), (n, *size, 3))
     labels = jnp.zeros(n, int)
     calls = 2**arguments.bands * n // rows
 
