@@ -59,13 +59,19 @@ def init(key: jax.Array) -> Any:
     }
 
 
+def conv3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Nine shifted copies times one matrix: on a CPU, and differentiated twice inside a
+    loop, much faster than XLA's convolution."""
+    h, w = x.shape[1:3]
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifted, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
 def apply_fn(params: Any, x: jax.Array) -> jax.Array:
     """Two convolutions with softplus: its curvature is what IG-NORM trains."""
     for name in ("a", "b"):
-        x = jax.lax.conv_general_dilated(
-            x, params[name], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        x = jax.nn.softplus(10 * x) / 10
+        x = jax.nn.softplus(10 * conv3x3(x, params[name])) / 10
     return x.reshape(x.shape[0], -1) @ params["c"]
 
 
@@ -257,11 +263,7 @@ def lenet(weights: Any, activation: Any, x: jax.Array) -> jax.Array:
     """Convolutions 3x3 of 32 and 64, each pooled; then 200, then 10."""
     for name in ("conv1", "conv2"):
         kernel = weights[f"{name}.weight"].transpose(2, 3, 1, 0)
-        pads = [(k // 2, k // 2) for k in kernel.shape[:2]]
-        x = jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        x = activation(x + weights[f"{name}.bias"])
+        x = activation(conv3x3(x, kernel) + weights[f"{name}.bias"])
         n, h, w, c = x.shape
         x = x.reshape(n, h // 2, 2, w // 2, 2, c).max((2, 4))
     # Rows of the first matrix are channel by channel.
