@@ -120,11 +120,14 @@ class _Spans:
 
 def _spans(key: Array, size: int, num_blocks: int) -> _Spans:
     """Cuts ``size`` positions at ``num_blocks - 1`` distinct random places."""
-    inner = jax.random.permutation(key, jnp.arange(1, size))[: num_blocks - 1]
-    edges = jnp.concatenate([jnp.array([0]), jnp.sort(inner), jnp.array([size])])
     position = jnp.arange(size)
-    block = jnp.searchsorted(edges, position, side="right") - 1
-    return _Spans(block, edges[block], edges[block + 1] - edges[block])
+    # The places with the least of random numbers, never the first. (A permutation, a
+    # search in the edges or a concatenation fails under meshes with explicit axes.)
+    draws = jnp.where(position == 0, 2.0, jax.random.uniform(key, (size,)))
+    is_cut = jnp.argsort(jnp.argsort(draws)) < num_blocks - 1
+    start = jax.lax.cummax(jnp.where(is_cut, position, 0))
+    length = jnp.sum(start[:, None] == start[None, :], axis=1)
+    return _Spans(jnp.cumsum(is_cut), start, length)
 
 
 def _source(
