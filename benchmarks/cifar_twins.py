@@ -13,16 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
+from jaxattr.models.checkpoint import read_checkpoint
+
 ARCHITECTURES = ("smallgap", "wresnet")
 TRAININGS = ("normal", "adv", "trades")
 
 
 def load(assets: pathlib.Path, architecture: str, training: str) -> Partial:
     """A callable pytree: images ``(N, 32, 32, 3)`` in [0, 1] to logits ``(N, 10)``."""
-    from safetensors import numpy as safetensors
-
     file = assets / f"cifar10_{architecture}_{training}_akhilanb.safetensors"
-    arrays = safetensors.load_file(file)
+    arrays = read_checkpoint(file)
     count = sum(name.startswith("convs.") for name in arrays) // 2
     params = {
         "convs": [

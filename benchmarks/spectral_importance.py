@@ -114,6 +114,7 @@ def games():
 def sampling(arguments):
     """Root mean square error of each estimator against calls, and its own estimate."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FormatStrFormatter, LogLocator
 
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     axes = figure.subplots(1, 3)
@@ -153,6 +154,8 @@ def sampling(arguments):
         ax.set_title(game, fontsize=10)
         ax.set_xlabel("calls (of 1,024)", fontsize=9)
         ax.set_xticks(budgets, map(str, budgets))
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         ax.minorticks_off()
         ax.tick_params(labelsize=8)
         ax.grid(color="#e6e6e6", linewidth=0.6)

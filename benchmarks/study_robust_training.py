@@ -11,7 +11,6 @@ trained on MNIST plainly and its adversarially trained twin are attacked beside 
 from __future__ import annotations
 
 import functools
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +21,8 @@ import numpy as np
 import optax
 
 import jaxattr as ja
-from benchmarks import report
+from benchmarks import mnist_twins, report
+from benchmarks.mnist_twins import conv3x3
 from jaxattr import training
 
 SEED = 0
@@ -57,15 +57,6 @@ def init(key: jax.Array) -> Any:
             jax.random.split(key, 3), shapes.items(), strict=True
         )
     }
-
-
-def conv3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Nine shifted copies times one matrix: on a CPU, and differentiated twice inside a
-    loop, much faster than XLA's convolution."""
-    h, w = x.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
-    return jnp.concatenate(shifted, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def apply_fn(params: Any, x: jax.Array) -> jax.Array:
@@ -168,12 +159,6 @@ def evaluate(
     return means, {name: np.asarray(v[:2]) for name, v in maps.items()}
 
 
-def assets() -> pathlib.Path | None:
-    beside = pathlib.Path(__file__).resolve().parents[2] / "shared" / "assets"
-    folder = pathlib.Path(os.environ.get("JAXATTR_ASSETS", beside))
-    return folder if (folder / "mnist_test10000.npz").is_file() else None
-
-
 def draw(maps: dict[str, dict[str, np.ndarray]], path: pathlib.Path) -> None:
     """Each network a row: image, attacked image, map before, map after."""
     from matplotlib.figure import Figure
@@ -189,7 +174,7 @@ def draw(maps: dict[str, dict[str, np.ndarray]], path: pathlib.Path) -> None:
             ax.imshow(values[0], cmap=cmap, vmin=0, vmax=top, interpolation="nearest")
             ax.set_xticks([])
             ax.set_yticks([])
-            if row is axes[0]:
+            if row[0].get_subplotspec().is_first_row():
                 ax.set_title(title, fontsize=10)
         row[0].set_ylabel(name, fontsize=10)
     path.parent.mkdir(exist_ok=True)
@@ -206,7 +191,7 @@ def main() -> None:
         rows.append([f"digits, {name}", *(f"{v:.3f}" for v in means)])
         maps[f"digits, {name}"] = shown
         print(rows[-1], flush=True)
-    for name, (model, twin, images, labels) in mnist_twins().items():
+    for name, (model, twin, images, labels) in mnist().items():
         means, shown = evaluate(model, images, labels, epsilon=0.1, k=100, twin=twin)
         rows.append([name, *(f"{v:.3f}" for v in means)])
         maps[name] = shown
@@ -235,41 +220,22 @@ def main() -> None:
     )
 
 
-def mnist_twins() -> dict[str, Any]:
-    """LeNet as advertorch trained it, plainly and adversarially; {} without the files."""
-    folder = assets()
-    if folder is None:
+def mnist() -> dict[str, Any]:
+    """Networks, smooth twins, images and labels; {} without the files."""
+    try:
+        images, labels = mnist_twins.test_images()
+    except FileNotFoundError:
         return {}
-    from jaxattr.models.checkpoint import read_checkpoint
-
-    data = np.load(folder / "mnist_test10000.npz")
-    images = data["x"][:500, :, :, None].astype(np.float32) / 255
-    labels = data["y"][:500].astype(np.int32)
-    twins = {}
-    for kind, name in (("cln", "MNIST, plain"), ("adv", "MNIST, adversarial")):
-        weights = read_checkpoint(
-            folder / f"mnist_lenet5_{kind}_advertorch.safetensors"
+    names = {"MNIST, plain": "normal", "MNIST, adversarial": "adv"}
+    return {
+        name: (
+            mnist_twins.load(training),
+            mnist_twins.load(training, mnist_twins.smooth),
+            images[:500],
+            labels[:500],
         )
-        weights = {k: jnp.asarray(v) for k, v in weights.items()}
-        smooth = lambda v: jax.nn.softplus(20 * v) / 20
-        model, twin = (
-            functools.partial(lenet, weights, act) for act in (jax.nn.relu, smooth)
-        )
-        twins[name] = (model, twin, images, labels)
-    return twins
-
-
-def lenet(weights: Any, activation: Any, x: jax.Array) -> jax.Array:
-    """Convolutions 3x3 of 32 and 64, each pooled; then 200, then 10."""
-    for name in ("conv1", "conv2"):
-        kernel = weights[f"{name}.weight"].transpose(2, 3, 1, 0)
-        x = activation(conv3x3(x, kernel) + weights[f"{name}.bias"])
-        n, h, w, c = x.shape
-        x = x.reshape(n, h // 2, 2, w // 2, 2, c).max((2, 4))
-    # Rows of the first matrix are channel by channel.
-    x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
-    x = activation(x @ weights["linear1.weight"].T + weights["linear1.bias"])
-    return x @ weights["linear2.weight"].T + weights["linear2.bias"]
+        for name, training in names.items()
+    }
 
 
 if __name__ == "__main__":

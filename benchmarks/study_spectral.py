@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import pathlib
 
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import cifar_twins, report
+from benchmarks import assets, cifar_twins, report
 from jaxattr import spectral_score
 from jaxattr.attributions import spectral_distribution
 from jaxattr.evaluation.photographs import read_photograph
@@ -28,14 +26,9 @@ SEED = 0
 RESAMPLES = 2000
 
 
-def assets() -> pathlib.Path:
-    beside = pathlib.Path(__file__).resolve().parents[2] / "shared" / "assets"
-    return pathlib.Path(os.environ.get("JAXATTR_ASSETS", beside))
-
-
 def photographs(model, count):
     """Labelled validation photographs as the model sees them."""
-    folder = assets() / "imagenet-val-boxes"
+    folder = assets.folder() / "imagenet-val-boxes"
     with open(folder / "boxes.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))[:count]
     seen = [model.preprocess(read_photograph(folder / row["file"])) for row in rows]
@@ -155,14 +148,17 @@ def figures(name, spectra, reference):
     spectral_plots.interaction_map(
         spectra[0].interactions, axes[1, 0], title=spectra[0].name
     )
-    middle = point(spectra, reference)
-    spectral_plots.score_against(
-        list(middle),
-        [m["signed"] for m in middle.values()],
-        [m["mCE"] for m in middle.values()],
-        axes[1, 1],
-        ylabel=f"mean corruption error (1: {reference})",
-    )
+    if len(spectra) > 1:
+        middle = point(spectra, reference)
+        spectral_plots.score_against(
+            list(middle),
+            [m["signed"] for m in middle.values()],
+            [m["mCE"] for m in middle.values()],
+            axes[1, 1],
+            ylabel=f"mean corruption error (1: {reference})",
+        )
+    else:
+        axes[1, 1].axis("off")
     report.RESULTS.mkdir(exist_ok=True)
     figure.savefig(report.RESULTS / f"study_spectral_{name}.png", dpi=130)
 
@@ -184,18 +180,16 @@ def main():
     parser.add_argument("--cifar", type=int, default=120, help="CIFAR-10 images")
     parser.add_argument("--parts", default="build/study_spectral")
     arguments = parser.parse_args()
-    from jaxattr import models as zoo
-
     parts = Parts(arguments.parts)
     sections = []
     shared = {"corrupted": True, "attacked": ("fgsm", "pgd"), "seed": SEED}
 
     twins = {
-        f"{a}-{t}": cifar_twins.load(assets(), a, t)
+        f"{a}-{t}": cifar_twins.load(assets.folder(), a, t)
         for a in cifar_twins.ARCHITECTURES
         for t in cifar_twins.TRAININGS
     }
-    images, labels = cifar_twins.test_images(assets())
+    images, labels = cifar_twins.test_images(assets.folder())
     images, labels = images[: arguments.cifar], labels[: arguments.cifar]
     settings = Settings(
         preset="cifar", images_per_part=40, batch_size=128, epsilon=2 / 255, **shared
@@ -214,7 +208,7 @@ def main():
     ]
 
     names = arguments.model or ["efficientnet_lite0"]
-    nets = {name: zoo.load(name) for name in names}
+    nets = {name: assets.load(name) for name in names}
     seen = {name: photographs(net, arguments.photographs) for name, net in nets.items()}
     settings = Settings(images_per_part=4, batch_size=16, epsilon=2 / 255, **shared)
     spectra = study(

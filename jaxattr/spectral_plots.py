@@ -180,13 +180,18 @@ def score_against(
     if scores.shape != (len(names),) or errors.shape != scores.shape:
         raise fail("errors", f"{len(names)} numbers", errors)
     ax = _axes(ax, figsize=(4.6, 3.4))
-    for i, name in enumerate(names):
+    middle = (scores.min(initial=np.inf) + scores.max(initial=-np.inf)) / 2
+    # Above and below in turn, towards the middle: neighbours do not write on another.
+    for rank, i in enumerate(np.argsort(scores, kind="stable")):
         ax.scatter(scores[i], errors[i], s=28, color=_LINES[i % len(_LINES)])
+        is_left, is_above = scores[i] <= middle, rank % 2 == 0
         ax.annotate(
-            name,
+            names[i],
             (scores[i], errors[i]),
             textcoords="offset points",
-            xytext=(5, 4),
+            xytext=(5 if is_left else -5, 4 if is_above else -4),
+            ha="left" if is_left else "right",
+            va="bottom" if is_above else "top",
             fontsize=8,
             color=_GREY,
         )
