@@ -222,7 +222,18 @@ def test_without_a_command(capsys):
 
 def test_models(capsys):
     assert cli.main(["models"]) == 0
-    assert capsys.readouterr().out.splitlines() == list(ja.models.names())
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["model", "top-1", "%", "MB", "default", "weights"]
+    assert [line.split()[0] for line in lines] == list(ja.models.names())
+    (line,) = [line for line in lines if line.startswith("resnet50 ")]
+    assert line.split()[1:] == ["76.1", "102", "hub", "timm/resnet50.tv_in1k"]
+
+
+def test_models_fetch_of_what_is_not_on_the_hub(capsys):
+    assert cli.main(["models", "fetch", "squeezenet1_0"]) == 2
+    assert "squeezenet1_0 has no weights on the hub" in one_error_line(capsys)
+    assert cli.main(["models", "fetch", "squeezenet"]) == 2
+    assert "did you mean squeezenet1_1" in one_error_line(capsys)
 
 
 def test_methods_lists_options_that_can_be_given_back(tiny, photograph, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
@@ -45,6 +46,21 @@ def attributions(
     )
 
 
+@functools.partial(jax.jit, static_argnames=("metric", "batch_size"))
+def measured(
+    classifier: Any,
+    images: Array,
+    maps: Array,
+    labels: Array,
+    keys: Array,
+    *,
+    metric: Callable[..., dict[str, Array]],
+    batch_size: int | None,
+) -> dict[str, Array]:
+    """What a metric of ``evaluation.protocols`` makes of maps."""
+    return metric(classifier, images, maps, labels, keys, batch_size)
+
+
 @functools.partial(jax.jit, static_argnames=("num_steps", "batch_size"))
 def curves(
     classifier: Any,
@@ -84,10 +100,22 @@ def split_options(
     return static, arrays
 
 
+def num_classes(classifier: Any, shape: tuple[int, ...]) -> int:
+    """K, for images ``shape``; nothing is computed."""
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return jax.eval_shape(probabilities, classifier, images).shape[1]
+
+
 def check_options(
-    method: Method, options: Mapping[str, Any], shape: tuple[int, ...]
+    method: Method, options: Mapping[str, Any], shape: tuple[int, ...], classes: int
 ) -> None:
     """Traces a method on a toy, so that a bad option is refused before work starts.
+
+    Args:
+      method: the method.
+      options: all that it is given.
+      shape: of the images, ``(N, H, W, C)``.
+      classes: K.
 
     Raises:
       ValueError: as the method raises it, its name in front.
@@ -96,11 +124,33 @@ def check_options(
     def toy(images: Array, key: Array) -> Array:
         labels = jnp.zeros(images.shape[0], jnp.int32)
         return method.explain(
-            lambda x: jnp.sum(x, axis=(1, 2)), images, labels, key=key, **options
+            _Toy(classes),
+            images,
+            labels,
+            key=key,
+            batch_size=None,
+            **options,
         )
 
-    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
     try:
         jax.eval_shape(toy, images, jax.random.key(0))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{method.name}: {error}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Toy:
+    """The sum of an image for every class, in two halves for methods that need them."""
+
+    classes: int
+
+    def __call__(self, images: Array) -> Array:
+        return self.head(self.features(images))
+
+    def features(self, images: Array) -> Array:
+        return images
+
+    def head(self, features: Array) -> Array:
+        ones = jnp.ones((1, self.classes), features.dtype)
+        return jnp.sum(features, axis=(1, 2, 3))[:, None] * ones

@@ -1,10 +1,19 @@
 """Pretrained image classifiers as callable pytrees: ``names`` and ``load``.
 
-The only package of the library that uses Flax. To add a model: write its architecture
-and its rules in a file of its family, and an entry in ``catalog``.
+The only package of the library that uses Flax. To add a model: write its architecture,
+its rules and its entries in a file of its family, and name that in ``catalog``.
 """
 
-from jaxattr.models.classifier import Classifier
+from jaxattr.models.classifier import Classifier, Split
+from jaxattr.models.finding import Description, description, fetch
 from jaxattr.models.loading import load, names
 
-__all__ = ["Classifier", "load", "names"]
+__all__ = [
+    "Classifier",
+    "Description",
+    "Split",
+    "description",
+    "fetch",
+    "load",
+    "names",
+]

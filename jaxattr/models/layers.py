@@ -1,13 +1,15 @@
 """The layers that the architectures share: inference only, batch norm folded away.
 
-Every layer holds ``kernel`` and ``bias`` and computes in the dtype of what it is given:
-parameters are cast to it, half precision is accumulated in float32 and rounded once.
+Every layer computes in the dtype of what it is given: parameters are cast to it, half
+precision is accumulated in float32 and rounded once. ``gain`` scales the random weights
+of ``initialise``: a branch that is added to its input starts small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
@@ -17,6 +19,9 @@ from jaxattr.models.padding import Padding, explicit_padding
 from jaxattr.typing import Array
 
 Activation = Callable[[Array], Array]
+
+BRANCH = 0.2
+"""The gain of the last layer of a residual branch."""
 
 
 def relu6(x: Array) -> Array:
@@ -29,21 +34,30 @@ def relu6(x: Array) -> Array:
     )
 
 
+def gelu(x: Array) -> Array:
+    """``x Φ(x)`` with the error function, torch's default; JAX's is an approximation."""
+    return jax.nn.gelu(x, approximate=False)
+
+
 class Conv(nnx.Module):
-    """An ordinary convolution of few channels, ``(N, H, W, I) -> (N, H', W', O)``."""
+    """An ordinary or grouped convolution, ``(N, H, W, I) -> (N, H', W', O)``."""
 
     def __init__(
         self,
         inputs: int,
         outputs: int,
-        window: int,
+        window: int | tuple[int, int],
         *,
         stride: int = 1,
         padding: Padding = "tf_same",
+        groups: int = 1,
+        gain: float = 1.0,
     ):
-        self.kernel = _parameter(window, window, inputs, outputs)
-        self.bias = _parameter(outputs)
-        self.stride, self.padding = stride, padding
+        window = (window, window) if isinstance(window, int) else window
+        self.kernel = parameter(*window, inputs // groups, outputs)
+        self.bias = parameter(outputs)
+        self.stride, self.padding, self.groups = stride, padding, groups
+        self.gain = gain
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
         window = self.kernel.shape[:2]
@@ -57,8 +71,9 @@ class Conv(nnx.Module):
             (self.stride, self.stride),
             pads,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=self.groups,
         )
-        return _add_bias(result, self.bias[...]).astype(x.dtype)
+        return add_bias(result, self.bias[...]).astype(x.dtype)
 
 
 class Depthwise(nnx.Module):
@@ -72,39 +87,114 @@ class Depthwise(nnx.Module):
         stride: int = 1,
         padding: Padding = "tf_same",
     ):
-        self.kernel = _parameter(window, window, channels)
-        self.bias = _parameter(channels)
+        self.kernel = parameter(window, window, channels)
+        self.bias = parameter(channels)
         self.stride, self.padding = stride, padding
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
         kernel = self.kernel[...].astype(x.dtype)
         result = depthwise_conv(x, kernel, stride=self.stride, padding=self.padding)
-        return _add_bias(result, self.bias[...]).astype(x.dtype)
+        return add_bias(result, self.bias[...]).astype(x.dtype)
 
 
 class Linear(nnx.Module):
     """A matrix on the last axis, ``(..., I) -> (..., O)``: a 1x1 convolution of images.
 
-    As a matrix product a 1x1 convolution is faster on CPU, its gradient too.
+    As a matrix product a 1x1 convolution is faster on CPU, its gradient too. A stride
+    takes every so many pixels of ``(N, H, W, I)``.
     """
 
-    def __init__(self, inputs: int, outputs: int):
-        self.kernel = _parameter(inputs, outputs)
-        self.bias = _parameter(outputs)
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, gain: float = 1):
+        self.kernel = parameter(inputs, outputs)
+        self.bias = parameter(outputs)
+        self.stride, self.gain = stride, gain
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
-        result = jnp.matmul(
-            x,
-            self.kernel[...].astype(x.dtype),
-            preferred_element_type=accumulator(x.dtype),
-        )
-        return _add_bias(result, self.bias[...]).astype(x.dtype)
+        if self.stride != 1:
+            x = x[:, :: self.stride, :: self.stride]
+        return _affine(x, self.kernel[...], self.bias[...])
 
 
-def _add_bias(x: Array, bias: Array) -> Array:
-    return x + lax.broadcast_in_dim(bias.astype(x.dtype), x.shape, (x.ndim - 1,))
+class Window(nnx.Module):
+    """A matrix on a whole window of pixels, ``(..., h, w, I) -> (..., O)``."""
+
+    def __init__(self, inputs: int, outputs: int, window: int):
+        self.kernel = parameter(window, window, inputs, outputs)
+        self.bias = parameter(outputs)
+
+    def __call__(self, x: Array) -> Array:  # noqa: D102
+        outputs = self.bias.shape[0]
+        x = x.reshape(*x.shape[:-3], -1)
+        return _affine(x, self.kernel[...].reshape(-1, outputs), self.bias[...])
 
 
-def _parameter(*shape: int) -> nnx.Param:
+class Patches(nnx.Module):
+    """A convolution whose stride is its window, ``(N, H, W, I) -> (N, H/p, W/p, O)``.
+
+    Pixels beyond the last whole patch are left out, as a convolution does.
+    """
+
+    def __init__(self, inputs: int, outputs: int, window: int):
+        self.window = Window(inputs, outputs, window)
+
+    def __call__(self, x: Array) -> Array:  # noqa: D102
+        size = self.window.kernel.shape[0]
+        height, width = (n // size * size for n in x.shape[1:3])
+        blocks = to_blocks(x[:, :height, :width], size, size)
+        return self.window(jnp.swapaxes(blocks, 2, 3))
+
+
+class Affine(nnx.Module):
+    """A scale and a shift a channel: a batch norm that no convolution can absorb."""
+
+    def __init__(self, channels: int):
+        self.scale = parameter(channels)
+        self.bias = parameter(channels)
+
+    def __call__(self, x: Array) -> Array:  # noqa: D102
+        scale = _along_last(self.scale[...].astype(x.dtype), x)
+        return add_bias(x * scale, self.bias[...])
+
+
+class LayerNorm(nnx.Module):
+    """``γ (x - mean) / √(variance + ε) + β`` over the last axis."""
+
+    def __init__(self, channels: int, epsilon: float):
+        self.scale = parameter(channels)
+        self.bias = parameter(channels)
+        self.epsilon = epsilon
+
+    def __call__(self, x: Array) -> Array:  # noqa: D102
+        wide = x.astype(accumulator(x.dtype))
+        wide = wide - jnp.mean(wide, -1, keepdims=True)
+        variance = jnp.mean(wide * wide, -1, keepdims=True)
+        wide = wide * lax.rsqrt(variance + self.epsilon)
+        scale = _along_last(self.scale[...].astype(wide.dtype), wide)
+        return add_bias(wide * scale, self.bias[...]).astype(x.dtype)
+
+
+def parameter(*shape: int) -> nnx.Param:
     """A place for numbers: whoever builds a network fills it, see ``initialise``."""
     return nnx.Param(jnp.zeros(shape, jnp.float32))
+
+
+def to_blocks(x: Array, height: int, width: int) -> Array:
+    """``(N, H, W, C) -> (N, H/h, h, W/w, w, C)``, one axis at a time for shardings."""
+    x = x.reshape(x.shape[0], -1, height, *x.shape[2:])
+    return x.reshape(*x.shape[:3], -1, width, x.shape[-1])
+
+
+def add_bias(x: Array, bias: Array) -> Array:
+    """``x + bias`` on the last axis, in the dtype of ``x``."""
+    return x + _along_last(bias.astype(x.dtype), x)
+
+
+def _affine(x: Array, kernel: Array, bias: Array) -> Array:
+    result = jnp.matmul(
+        x, kernel.astype(x.dtype), preferred_element_type=accumulator(x.dtype)
+    )
+    return add_bias(result, bias).astype(x.dtype)
+
+
+def _along_last(values: Array, x: Array) -> Array:
+    return lax.broadcast_in_dim(values, x.shape, (x.ndim - 1,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,8 +13,10 @@ from jaxattr._checks import check_choice, check_integer, fail
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.checkpoint import read_checkpoint
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
-from jaxattr.models.convert import convert
+from jaxattr.models.convert import convert, expected_shapes
+from jaxattr.models.finding import find
 from jaxattr.models.layers import Activation
+from jaxattr.models.model import Model, Source
 from jaxattr.models.padding import PADDINGS
 from jaxattr.typing import Array
 
@@ -38,9 +41,10 @@ def load(
 
     Args:
       name: one of :func:`names`.
-      weights: None takes the model's own source (an installed package); a path takes
-        that file, ``.pth``, ``.pt``, ``.safetensors`` or ``.npz``, read without torch
-        and without executing it; ``"random"`` draws them (He normal).
+      weights: None takes the model's own source: an installed package, a local cache or
+        the Hugging Face hub, in this order; a path takes that file, ``.pth``, ``.pt``,
+        ``.safetensors`` or ``.npz``, in torchvision's or timm's names, read without
+        torch and without executing it; ``"random"`` draws them (He normal).
       key: a typed key for ``weights="random"``.
       num_classes: of the checkpoint, or of the random weights.
       activation: instead of the model's own, for every one of them. ReLU networks have
@@ -50,8 +54,9 @@ def load(
       preprocessing: what ``Classifier.preprocess`` does: ``"crop"`` (short side, then
         the centre) or ``"squash"`` (resized to the input size). None takes what the
         weights were trained with.
-      padding: ``"tf_same"`` or ``"symmetric"``. None takes what the weights were
-        trained with.
+      padding: ``"tf_same"`` or ``"symmetric"``, of models with strides that are padded.
+        None takes what the weights were trained with. Naming it chooses among the
+        sources of a model: MobileNetV2's TensorFlow weights want images in [-1, 1].
 
     Returns:
       A :class:`Classifier`.
@@ -69,33 +74,79 @@ def load(
       (2, 1000)
     """
     model = MODELS[check_choice("name", name, MODELS)]
-    if preprocessing is None:
-        preprocessing = next(iter(model.preprocessings))
-    if padding is None:
-        padding = str(model.padding)
-    config = Config(
-        name=name,
-        num_classes=check_integer("num_classes", num_classes),
-        activation=_check_activation(activation),
-        dtype=_check_dtype(dtype),
-        padding=check_choice("padding", padding, PADDINGS),
-        preprocessing=check_choice(
-            "preprocessing", preprocessing, model.preprocessings
-        ),
-    )
+    num_classes = check_integer("num_classes", num_classes)
+    activation, dtype = _check_activation(activation), _check_dtype(dtype)
+    sources = _sources(model, _check_padding(name, model, padding))
+
+    def configure(source: str) -> Config:
+        prepared = sources[source].preprocessings
+        chosen = next(iter(prepared)) if preprocessing is None else preprocessing
+        return Config(
+            name=name,
+            source=source,
+            num_classes=num_classes,
+            activation=activation,
+            dtype=dtype,
+            padding=sources[source].padding if padding is None else padding,
+            preprocessing=check_choice("preprocessing", chosen, prepared),
+        )
+
+    configs = [configure(source) for source in sources]
     if isinstance(weights, str) and weights == "random":
-        return Classifier(initialise(config, _check_key(key)), config)
+        return Classifier(initialise(configs[0], _check_key(key)), configs[0])
     if weights is not None and not isinstance(weights, str | os.PathLike):
         raise fail("weights", 'None, a path or "random"', weights)
-    path = model.default_weights() if weights is None else weights
+    path = find(name, sources) if weights is None else os.fspath(weights)
+    tensors = read_checkpoint(path)
+    config = _best_fit(configs, tensors)
+    params = from_tensors(config, tensors, os.fspath(path))
+    return Classifier(params, config)
+
+
+def from_tensors(config: Config, tensors: Mapping[str, Any], source: str) -> Any:
+    """The parameters of a model from a checkpoint's arrays by name.
+
+    Raises:
+      ValueError: one, that lists every tensor that does not fit.
+    """
     params = convert(
-        read_checkpoint(path),
-        model.rules(),
+        tensors,
+        config.weights.rules(),
         skeleton(config)[1],
-        epsilon=model.epsilon,
-        source=os.fspath(path),
+        epsilon=config.weights.epsilon,
+        source=source,
+        unused=config.weights.unused,
     )
-    return Classifier(jax.tree.map(jnp.asarray, params), config)
+    return jax.tree.map(jnp.asarray, params)
+
+
+def _sources(model: Model, padding: str | None) -> Mapping[str, Source]:
+    """Those that a padding leaves; all of them if none is for that padding."""
+    fitting = {
+        name: source
+        for name, source in model.sources.items()
+        if padding is None or source.padding == padding
+    }
+    return fitting or model.sources
+
+
+def _best_fit(configs: list[Config], tensors: Mapping[str, Any]) -> Config:
+    """The source whose names the checkpoint has most of; of equals the first."""
+
+    def share(config: Config) -> float:
+        names = expected_shapes(config.weights.rules(), skeleton(config)[1])
+        return sum(name in tensors for name in names) / len(names)
+
+    return max(configs, key=share) if len(configs) > 1 else configs[0]
+
+
+def _check_padding(name: str, model: Model, padding: str | None) -> str | None:
+    if padding is None:
+        return None
+    if not model.paddings:
+        check_choice("padding", padding, PADDINGS)
+        raise ValueError(f"padding: {name} has only one, got {padding!r}")
+    return check_choice("padding", padding, model.paddings)
 
 
 def _check_activation(activation: Any) -> Activation | None:

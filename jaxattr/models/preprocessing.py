@@ -44,7 +44,11 @@ class Preprocessing:
             scale = self.short_side / min(image.size)
             resized = (max(self.short_side, round(n * scale)) for n in image.size)
             image = image.resize(tuple(resized), resample)
-            left, top = (image.width - width) // 2, (image.height - height) // 2
+            # Halves are rounded to even, as torchvision does.
+            left, top = (
+                round((image.width - width) / 2),
+                round((image.height - height) / 2),
+            )
             image = image.crop((left, top, left + width, top + height))
         return np.asarray(image, np.float32) / np.float32(255)
 

@@ -1,6 +1,7 @@
 """What a classifier promises, on a network small enough to compile in no time."""
 
 import time
+import weakref
 
 import chex
 import jax
@@ -13,39 +14,43 @@ from jax.sharding import PartitionSpec as P
 
 from jaxattr import models
 from jaxattr.models import classifier as classifiers
-from jaxattr.models.catalog import MODELS, Model
-from jaxattr.models.depthwise import accumulator
+from jaxattr.models.catalog import MODELS
 from jaxattr.models.layers import Conv, Depthwise, Linear, relu6
+from jaxattr.models.model import Model, Source
+from jaxattr.models.pooling import global_mean
 from jaxattr.models.preprocessing import Preprocessing
 
 
 class Tiny(nnx.Module):
+    split_layer = "blocks"
+
     def __init__(self, *, num_classes, activation, padding):
         self.stem = Conv(3, 4, 3, stride=2, padding=padding)
         self.depthwise = Depthwise(4, 3, stride=2, padding=padding)
         self.classifier = Linear(4, num_classes)
         self.activation = relu6 if activation is None else activation
 
-    def __call__(self, x):
-        x = self.activation(self.depthwise(self.activation(self.stem(x))))
-        return self.classifier(jnp.mean(x, (1, 2), dtype=accumulator(x.dtype)))
+    def layers(self):
+        return {
+            "stem": lambda x: self.activation(self.stem(x)),
+            "blocks.0": lambda x: self.activation(self.depthwise(x)),
+            "blocks.1": lambda x: x,
+            "pool": global_mean,
+            "classifier": self.classifier,
+        }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def catalog():
-    def nowhere():
-        raise ValueError("weights: none")
-
-    MODELS["tiny"] = Model(
-        build=Tiny,
-        rules=list,
-        default_weights=nowhere,
+    source = Source(
+        list,
         mean=(0.5, 0.4, 0.3),
         std=(0.2, 0.3, 0.4),
         preprocessings={"squash": Preprocessing((8, 8))},
         padding="tf_same",
-        epsilon=1e-3,
     )
+    paddings = ("symmetric", "tf_same")
+    MODELS["tiny"] = Model(Tiny, {"drawn": source}, paddings)
     yield
     del MODELS["tiny"]
 
@@ -239,6 +244,59 @@ def test_relu6_is_flat_at_its_corners_and_keeps_nan():
     np.testing.assert_array_equal(relu6(x), [0, 0, 3, 6, 6, np.nan])
     slopes = jax.vmap(jax.grad(relu6))(x[:-1])
     np.testing.assert_array_equal(slopes, [0, 0, 1, 0, 0])
+
+
+@pytest.mark.parametrize("layer", ["stem", "blocks.0", "blocks", "pool", None])
+def test_split_is_the_whole(layer):
+    classifier, images = load(), draw()
+    split = classifier.split(layer)
+    features, head = split
+    values = features(images)
+    shape = {"stem": (4, 4, 4, 4), "pool": (4, 4)}.get(layer, (4, 2, 2, 4))
+    assert values.shape == shape
+    np.testing.assert_allclose(head(values), classifier(images), atol=1e-6)
+    np.testing.assert_allclose(split(images), classifier(images), atol=1e-6)
+    assert "Part('tiny', stem to" in repr(features)
+    weakref.ref(split)  # jit keeps functions by weak references
+
+
+def test_halves_are_pytrees_and_new_weights_do_not_trace_again():
+    traces = []
+
+    @jax.jit
+    def logits(split, images):
+        traces.append(None)
+        return split(images)
+
+    for seed in range(3):
+        classifier = load(key=jax.random.key(seed))
+        got = logits(classifier.split("stem"), draw())
+        np.testing.assert_allclose(got, classifier(draw()), atol=1e-6)
+    assert len(traces) == 1
+    logits(load().split("pool"), draw())
+    assert len(traces) == 2
+
+
+def test_the_default_halves():
+    classifier = load()
+    assert classifier.layers == ("stem", "blocks.0", "blocks.1", "pool", "classifier")
+    features = classifier.features(draw())
+    np.testing.assert_array_equal(
+        features, classifier.split("blocks.1").features(draw())
+    )
+    np.testing.assert_allclose(classifier.head(features), classifier(draw()), atol=1e-6)
+
+
+def test_a_layer_that_is_not_there():
+    with pytest.raises(ValueError, match="layer: unknown 'block'.*known: blocks.0, "):
+        load().split("block")
+
+
+def test_split_in_half_precision():
+    classifier = load(dtype=jnp.bfloat16)
+    features, head = classifier.split("stem")
+    assert features(draw()).dtype == jnp.bfloat16
+    np.testing.assert_allclose(head(features(draw())), classifier(draw()), atol=1e-2)
 
 
 @pytest.mark.parametrize(

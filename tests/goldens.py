@@ -1,0 +1,118 @@
+"""Networks whose weights are drawn by a rule, and what torch made of them.
+
+A golden file holds no weights: they are drawn from their names, here and in
+``tests/models/make_goldens.py``, and compared by a checksum.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent / "models" / "goldens"
+NUM_CLASSES = 10
+SAMPLES = 16
+"""Values of a layer that are kept, beside its mean and standard deviation."""
+
+
+class Case(NamedTuple):
+    """A model, whose names its weights have, and how large the images are."""
+
+    model: str
+    source: str
+    size: int = 64
+    slow: bool = False
+
+    @property
+    def path(self) -> pathlib.Path:
+        return FOLDER / f"{self.model}-{self.source}.npz"
+
+
+# The default ones are the smallest of each family and layout.
+CASES = (
+    Case("resnet18", "torchvision"),
+    Case("resnet50", "torchvision", slow=True),
+    Case("resnext50_32x4d", "torchvision"),
+    Case("squeezenet1_0", "torchvision"),
+    Case("squeezenet1_1", "torchvision", slow=True),
+    Case("mobilenet_v2", "torchvision"),
+    Case("mobilenet_v2", "timm"),
+    Case("inception_v3", "torchvision", 96),
+    Case("vit_tiny_patch16_224", "timm", 224),
+    Case("vgg11_bn", "torchvision", slow=True),
+    Case("vgg11", "timm", slow=True),
+    Case("resnet34", "torchvision", slow=True),
+    Case("resnet101", "torchvision", slow=True),
+    Case("resnet152", "torchvision", slow=True),
+    Case("wide_resnet50_2", "torchvision", slow=True),
+    Case("wide_resnet101_2", "torchvision", slow=True),
+    Case("resnext101_32x8d", "torchvision", slow=True),
+    Case("resnext101_64x4d", "torchvision", slow=True),
+    Case("vgg11", "torchvision", slow=True),
+    Case("vgg13", "torchvision", slow=True),
+    Case("vgg13_bn", "torchvision", slow=True),
+    Case("vgg16", "torchvision", slow=True),
+    Case("vgg16_bn", "timm", slow=True),
+    Case("vgg19", "torchvision", slow=True),
+    Case("vgg19_bn", "torchvision", slow=True),
+    Case("vit_b_16", "torchvision", 224, slow=True),
+    Case("vit_b_16", "timm", 224, slow=True),
+    Case("vit_b_32", "torchvision", 224, slow=True),
+    Case("vit_b_32", "timm", 224, slow=True),
+    Case("vit_l_16", "torchvision", 224, slow=True),
+    Case("vit_small_patch16_224", "timm", 224, slow=True),
+    Case("deit_tiny_patch16_224", "timm", 224, slow=True),
+    Case("deit_small_patch16_224", "timm", 224, slow=True),
+    Case("maxvit_t", "torchvision", 224, slow=True),
+)
+
+
+def images(size: int, channels: int = 3) -> np.ndarray:
+    """Two images ``(2, size, size, channels)`` in [0, 1]."""
+    rng = np.random.default_rng(size)
+    return rng.random((2, size, size, channels), np.float32)
+
+
+def draw(name: str, shape: Iterable[int]) -> np.ndarray:
+    """A tensor by its name in the checkpoint; statistics of norms are not trivial.
+
+    Other shapes of as many numbers give the same numbers.
+    """
+    shape = tuple(shape)
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    normal = rng.standard_normal(shape, np.float32)
+    last = name.rpartition(".")[2]
+    if last == "running_var":
+        return np.exp(normal / 2).clip(0.3, 3)
+    if last == "running_mean" or "pos_emb" in name or "position_bias" in name:
+        return normal * np.float32(0.3)
+    if len(shape) == 1:
+        return np.float32(0.8 if last == "weight" else 0) + normal * np.float32(0.2)
+    if "token" in name:
+        return normal
+    return normal * np.float32((1.5 / np.prod(shape[1:])) ** 0.5)
+
+
+def checkpoint(shapes: Mapping[str, Iterable[int]]) -> dict[str, np.ndarray]:
+    """A tensor for each name."""
+    return {name: draw(name, shapes[name]) for name in sorted(shapes)}
+
+
+def checksum(tensors: Mapping[str, np.ndarray]) -> int:
+    """Of all numbers, in the order of the names."""
+    total = 0
+    for name in sorted(tensors):
+        total = zlib.crc32(name.encode(), total)
+        total = zlib.crc32(np.ascontiguousarray(tensors[name]).data.cast("B"), total)
+    return total
+
+
+def summary(values: np.ndarray) -> np.ndarray:
+    """``(SAMPLES + 2,)``: mean, standard deviation and some values of an array."""
+    values = np.asarray(values, np.float64)
+    positions = np.random.default_rng(values.size).integers(0, values.size, SAMPLES)
+    return np.array([values.mean(), values.std(), *values.reshape(-1)[positions]])

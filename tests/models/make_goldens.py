@@ -1,0 +1,141 @@
+"""Writes ``goldens/*.npz``: what torchvision and timm compute with drawn weights.
+
+Run by hand, ``python tests/models/make_goldens.py [MODEL ...]``, with torch 2.13.0, and
+torchvision 0.28.0 and timm 1.0.31 installed with ``--no-deps``. Everything is computed
+in float64.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import sys
+from typing import Any
+
+import numpy as np
+
+IGNORED = ("num_batches_tracked", "relative_position_index")
+ALIASES = (
+    (r"^blocks\.(\d+)$", r"encoder.layers.encoder_layer_\1"),
+    (r"^norm$", "encoder.ln"),
+    (r"^norm$", "classifier.2"),
+    (r"^head$", "heads"),
+)
+"""What torchvision calls layers that are named after timm here."""
+
+
+def main() -> None:
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+    import goldens
+
+    import_torchvision()
+    goldens.FOLDER.mkdir(exist_ok=True)
+    for case in goldens.CASES:
+        if not sys.argv[1:] or case.model in sys.argv[1:]:
+            write(case)
+            print(f"{case.path.name}: {case.path.stat().st_size} bytes", flush=True)
+
+
+def write(case: Any) -> None:
+    import goldens
+    import torch
+
+    from jaxattr import models
+    from jaxattr.models.catalog import MODELS
+
+    source = MODELS[case.model].sources[case.source]
+    network = build(case, source).double().eval()
+    ignored = (*source.unused, "num_batches")
+    shapes = {
+        name: tensor.shape
+        for name, tensor in network.state_dict().items()
+        if not name.endswith(IGNORED) and not name.startswith(ignored)
+    }
+    tensors = goldens.checkpoint(shapes)
+    checksum = goldens.checksum(tensors)
+    as_torch = {name: torch.from_numpy(t).double() for name, t in tensors.items()}
+    result = network.load_state_dict(as_torch, strict=False)
+    assert not result.unexpected_keys
+    kept = {n for n in result.missing_keys if not n.endswith(IGNORED)}
+    assert all(n.startswith(ignored) for n in kept), kept
+
+    layers: dict[str, np.ndarray] = {}
+    modules = dict(network.named_modules())
+    names = models.load(
+        case.model, "random", key=key(), num_classes=goldens.NUM_CLASSES
+    ).layers
+    for name in names:
+        module = next((modules[n] for n in aliases(name) if n in modules), None)
+        if module is not None:
+            module.register_forward_hook(
+                lambda _, __, output, name=name: layers.__setitem__(
+                    name, goldens.summary(channels_last(output))
+                )
+            )
+    images = torch.from_numpy(goldens.images(case.size)).double().requires_grad_()
+    mean, std = (
+        torch.tensor(v, dtype=torch.float64) for v in (source.mean, source.std)
+    )
+    logits = network(((images - mean) / std).permute(0, 3, 1, 2))
+    (gradient,) = torch.autograd.grad(logits[0, 1] + logits[1, 2], images)
+    np.savez_compressed(
+        case.path,
+        checksum=checksum,
+        logits=logits.detach().numpy(),
+        names=np.array(list(layers)),
+        layers=np.stack(list(layers.values())),
+        gradient=goldens.summary(gradient.numpy()),
+        gradient_max=gradient.abs().max().numpy(),
+    )
+
+
+def import_torchvision() -> None:
+    """Built for another torch, it lacks two operators that classifiers do not use."""
+    import torch
+
+    schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(name + schema)
+    LIBRARIES.append(library)
+    import torchvision
+
+    assert torchvision.__version__.startswith("0.28.0")
+
+
+LIBRARIES: list[Any] = []
+"""Kept alive: an operator lasts as long as its library."""
+
+
+def build(case: Any, source: Any) -> Any:
+    import goldens
+    import timm
+    import torchvision
+
+    if case.source == "timm":
+        name = source.location.repository.removeprefix("timm/").partition(".")[0]
+        return timm.create_model(name, num_classes=goldens.NUM_CLASSES)
+    options = {"num_classes": goldens.NUM_CLASSES}
+    if case.model == "inception_v3":
+        # The input transform is part of the normalisation here.
+        options |= {"transform_input": False, "init_weights": False}
+    return getattr(torchvision.models, case.model)(**options)
+
+
+def aliases(name: str) -> list[str]:
+    return [name, *(re.sub(p, r, name) for p, r in ALIASES if re.match(p, name))]
+
+
+def channels_last(output: Any) -> np.ndarray:
+    output = output.detach()
+    return (output.permute(0, 2, 3, 1) if output.ndim == 4 else output).numpy()
+
+
+def key() -> Any:
+    import jax
+
+    return jax.random.key(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Against torch: logits, the layers on the way, and input gradients of every family.
+
+The weights are drawn by a rule, so that only results are stored; see ``goldens``.
+"""
+
+import goldens
+import jax
+import numpy as np
+import pytest
+
+from jaxattr import models
+from jaxattr.models.classifier import Config, Part, skeleton
+from jaxattr.models.convert import expected_shapes
+from jaxattr.models.loading import from_tensors
+
+PARAMETERS = [
+    pytest.param(case, id=case.path.stem, marks=[pytest.mark.slow] if case.slow else [])
+    for case in goldens.CASES
+]
+
+
+def drawn(case):
+    """The classifier with drawn weights, and their checksum."""
+    config = Config(
+        name=case.model,
+        source=case.source,
+        num_classes=goldens.NUM_CLASSES,
+        activation=None,
+        dtype=None,
+        padding="symmetric",
+        preprocessing="crop",
+    )
+    shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
+    tensors = goldens.checkpoint({name: max(s, key=len) for name, s in shapes.items()})
+    params = from_tensors(config, tensors, "drawn")
+    return models.Classifier(params, config), goldens.checksum(tensors)
+
+
+def outputs(classifier, images):
+    """What every layer makes of the one before, by name."""
+    results = {}
+    for i, name in enumerate(classifier.layers):
+        part = Part(classifier.params, classifier.config, i, i + 1)
+        images = results[name] = part(images)
+    return results
+
+
+def explained(classifier, images):
+    """Every layer's output, and the gradient of two logits in the pixels."""
+
+    def logits(images):
+        results = outputs(classifier, images)
+        last = results[classifier.layers[-1]]
+        return last[0, 1] + last[1, 2], results
+
+    return jax.grad(logits, has_aux=True)(images)
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_parity(case):
+    golden = np.load(case.path)
+    classifier, checksum = drawn(case)
+    assert checksum == golden["checksum"], "the rules name other tensors than torch"
+    gradient, layers = jax.jit(explained)(classifier, goldens.images(case.size))
+    for name, expected in zip(golden["names"], golden["layers"], strict=True):
+        got = goldens.summary(layers[str(name)])
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(
+            got, expected, rtol=0, atol=1e-4 * scale, err_msg=name
+        )
+    logits = layers[classifier.layers[-1]]
+    scale = np.abs(golden["logits"]).max()
+    np.testing.assert_allclose(logits, golden["logits"], rtol=0, atol=1e-4 * scale)
+    # Rounding may put a unit on the other side of zero, where the gradient jumps.
+    error = np.abs(goldens.summary(gradient) - golden["gradient"])
+    assert np.median(error) < 1e-4 * golden["gradient_max"]
+    assert np.max(error) < 1e-2 * golden["gradient_max"]

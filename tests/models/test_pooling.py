@@ -1,0 +1,89 @@
+"""Pooling against loops over windows: values, ties, edges."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxattr.models.pooling import adaptive_mean, global_mean, max_pool, mean_pool
+
+CASES = [
+    # window, stride, padding, ceil_mode, pad on each side
+    (2, 2, "valid", False, 0),
+    (3, 2, "symmetric", False, 1),
+    (3, 2, "valid", True, 0),
+    (3, 1, "symmetric", False, 1),
+]
+
+
+def draw(h=7, w=6, seed=0):
+    return np.random.default_rng(seed).normal(size=(2, h, w, 3)).astype(np.float32)
+
+
+def windows(x, window, stride, pad, ceil_mode):
+    """For every output (i, j) the rows and columns of the image in its window."""
+    spans = []
+    for n in x.shape[1:3]:
+        count = (n + 2 * pad - window) / stride
+        count = int(np.ceil(count) if ceil_mode else np.floor(count)) + 1
+        starts = [i * stride - pad for i in range(count)]
+        spans.append([range(max(s, 0), min(s + window, n)) for s in starts])
+    return spans
+
+
+@pytest.mark.parametrize("size", [(7, 6), (6, 9)])
+@pytest.mark.parametrize(("window", "stride", "padding", "ceil_mode", "pad"), CASES)
+def test_max_pool_and_its_gradient(window, stride, padding, ceil_mode, pad, size):
+    """Rounded values, so that there are ties: torch's gradient goes to the first."""
+    x = np.round(draw(*size) * 2) / 2
+    rows, columns = windows(x, window, stride, pad, ceil_mode)
+    expected = np.zeros((2, len(rows), len(columns), 3), np.float32)
+    weights = np.random.default_rng(1).normal(size=expected.shape).astype(np.float32)
+    gradient = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(*expected.shape):
+        places = [(r, s) for r in rows[i] for s in columns[j]]
+        values = [x[n, r, s, c] for r, s in places]
+        best = int(np.argmax(values))  # the first of equals
+        expected[n, i, j, c] = values[best]
+        gradient[(n, *places[best], c)] += weights[n, i, j, c]
+    pool = lambda x: max_pool(x, window, stride, padding=padding, ceil_mode=ceil_mode)
+    got, pull = jax.vjp(pool, jnp.asarray(x))
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_allclose(pull(jnp.asarray(weights))[0], gradient, atol=1e-6)
+
+
+def test_max_pool_keeps_nan():
+    x = np.zeros((1, 4, 4, 1), np.float32)
+    x[0, 0, 1], x[0, 3, 3] = np.nan, np.nan
+    np.testing.assert_array_equal(
+        max_pool(x, 2, 2)[0, :, :, 0], [[np.nan, 0], [0, np.nan]]
+    )
+
+
+def test_mean_pool_counts_the_border():
+    x = draw()
+    for window, stride in ((3, 1), (3, 2)):
+        rows, columns = windows(x, window, stride, 1, False)
+        expected = [
+            [x[:, r][:, :, s].sum((1, 2)) / window**2 for s in columns] for r in rows
+        ]
+        got = mean_pool(x, window, stride)
+        np.testing.assert_allclose(
+            got, np.moveaxis(expected, 2, 0), rtol=1e-5, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("size", [(2, 3), (7, 7), (9, 16)])
+def test_adaptive_mean(size):
+    x = draw(*size)
+    spans = [[range(i * n // 7, -(-(i + 1) * n // 7)) for i in range(7)] for n in size]
+    expected = [[x[:, r][:, :, s].mean((1, 2)) for s in spans[1]] for r in spans[0]]
+    got = adaptive_mean(jnp.asarray(x), 7)
+    np.testing.assert_allclose(got, np.moveaxis(expected, 2, 0), rtol=1e-5, atol=1e-6)
+
+
+def test_half_precision():
+    x = jnp.asarray(draw(), jnp.bfloat16)
+    assert max_pool(x, 2, 2).dtype == mean_pool(x, 3, 1).dtype == jnp.bfloat16
+    assert adaptive_mean(x, 7).dtype == jnp.bfloat16
+    assert global_mean(x).dtype == jnp.float32
