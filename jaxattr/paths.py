@@ -127,18 +127,18 @@ def integrate_path(
     def add(total: Array, info: PathInfo) -> Array:
         return total + integrand(info) * info.displacement
 
-    return _scan(path, images, keys, num_steps, jnp.zeros_like(images), add)[1]
+    return fold_path(path, images, keys, num_steps, jnp.zeros_like(images), add)[1]
 
 
 def follow_path(
     path: Path, images: Array, keys: Array | None, *, num_steps: int
 ) -> Array:
     """``(N, H, W, C)``: where a path that starts at ``images`` is after T steps."""
-    state, _ = _scan(path, images, keys, num_steps, None, lambda total, _: total)
+    state, _ = fold_path(path, images, keys, num_steps, None, lambda total, _: total)
     return state.points
 
 
-def _scan(
+def fold_path(
     path: Path,
     images: Array,
     keys: Array | None,

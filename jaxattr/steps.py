@@ -118,7 +118,31 @@ def decaying_sign_step(step_size: Any, decay: Any) -> optax.GradientTransformati
 def normalized_step(step_size: Any) -> optax.GradientTransformation:
     """``α d / ‖d‖₂`` of each image; a direction that vanishes moves nothing."""
 
-    return optax.stateless_with_tree_map(lambda d, _: step_size * _unit(d))
+    return optax.stateless_with_tree_map(lambda d, _: step_size * unit(d))
+
+
+def adam(
+    step_size: Any, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """``α m̂ / (√v̂ + ε)``, the bias-corrected means of g and g², value by value.
+
+    ``optax.adam`` needs loose dtype promotion.
+
+    Reference: Kingma, Ba. Adam: A Method for Stochastic Optimization. ICLR 2015,
+    arXiv:1412.6980.
+    """
+
+    def init(params: Array) -> tuple[Array, Array, Array]:
+        one = jnp.ones((), params.dtype)
+        return jnp.zeros_like(params), jnp.zeros_like(params), one
+
+    def update(g: Array, state: Any, params: Any = None) -> Any:
+        mean, square, t = state
+        mean, square = b1 * mean + (1 - b1) * g, b2 * square + (1 - b2) * g**2
+        size = jnp.sqrt(square / (1 - b2**t)) + eps
+        return step_size * (mean / (1 - b1**t)) / size, (mean, square, t + 1)
+
+    return optax.GradientTransformation(init, update)
 
 
 def weigh_by_relevance() -> optax.GradientTransformation:
@@ -151,10 +175,10 @@ def tune_variance() -> optax.GradientTransformation:
 
 def cosine(a: Array, b: Array) -> Array:
     """The cosine of two images over their last three axes, kept; 0 if one vanishes."""
-    return jnp.sum(_unit(a) * _unit(b), (-3, -2, -1), keepdims=True)
+    return jnp.sum(unit(a) * unit(b), (-3, -2, -1), keepdims=True)
 
 
-def _unit(x: Array) -> Array:
+def unit(x: Array) -> Array:
     """``x / ‖x‖₂`` over the last three axes, zero where x vanishes."""
     # The largest value first, so that squares of small gradients do not underflow.
     scale = jnp.max(jnp.abs(x), (-3, -2, -1), keepdims=True)

@@ -1,9 +1,16 @@
 """Attacks on the prediction, each a few slots of an adversarial path."""
 
 from jaxattr.attacks.adversarial import AttackResult, names, run
+from jaxattr.attacks.apgd import apgd_ce, apgd_dlr
 from jaxattr.attacks.attack import Attack
 from jaxattr.attacks.attribution import attack_explanation
 from jaxattr.attacks.block_transforms import sia
+from jaxattr.attacks.boundary import BoundaryPoint, nearest_boundary
+from jaxattr.attacks.carlini_wagner import carlini_wagner
+from jaxattr.attacks.ddn import ddn
+from jaxattr.attacks.deepfool import deepfool
+from jaxattr.attacks.ensemble import boundary_names
+from jaxattr.attacks.fab import fab
 from jaxattr.attacks.features import naa
 from jaxattr.attacks.momentum import (
     bim,
@@ -24,13 +31,25 @@ from jaxattr.attacks.neighbourhood import (
     vmi_fgsm,
     vni_fgsm,
 )
+from jaxattr.attacks.projected import at_radii, pgd_l2, pgd_linf, pgd_released
+from jaxattr.attacks.search import Member
 
 __all__ = [
     "Attack",
     "AttackResult",
+    "BoundaryPoint",
+    "Member",
+    "apgd_ce",
+    "apgd_dlr",
+    "at_radii",
     "attack_explanation",
     "bim",
+    "boundary_names",
+    "carlini_wagner",
+    "ddn",
+    "deepfool",
     "di_fgsm",
+    "fab",
     "fgsm",
     "fgsra",
     "gra",
@@ -38,8 +57,12 @@ __all__ = [
     "mig",
     "naa",
     "names",
+    "nearest_boundary",
     "ni_fgsm",
     "pgd",
+    "pgd_l2",
+    "pgd_linf",
+    "pgd_released",
     "pgn",
     "run",
     "si_ni_fgsm",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxattr._checks import check_images, fail
+from jaxattr._checks import check_float_array, fail
 from jaxattr._dtypes import widen
 from jaxattr.metrics.agreement import spearman
 from jaxattr.typing import Array
@@ -38,7 +38,7 @@ def alignment(a: Array, b: Array) -> Alignment:
 
     Returns:
       An ``Alignment``. Where one of the two vanishes the cosine is 0 and the relative
-      distance NaN.
+      distance not finite.
 
     Raises:
       ValueError: shapes or dtypes that differ.
@@ -54,7 +54,10 @@ def alignment(a: Array, b: Array) -> Alignment:
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    a, b = (widen(check_images(x, name)) for x, name in ((a, "a"), (b, "b")))
+    shape = "(N, H, W, C), attributions"
+    a, b = (
+        widen(check_float_array(name, x, shape, 4)) for name, x in (("a", a), ("b", b))
+    )
     if a.shape != b.shape or a.dtype != b.dtype:
         raise fail("b", f"attributions as a, {a.dtype}{list(a.shape)}", b)
     norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=(1, 2, 3)))

@@ -1,0 +1,151 @@
+"""DeepFool as a member of a boundary search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxattr import projections
+from jaxattr._checks import check_choice, check_integer, check_number
+from jaxattr._dtypes import widen
+from jaxattr.attacks.search import (
+    NORMS,
+    Best,
+    Judged,
+    Member,
+    Search,
+    closest_on,
+    where_images,
+)
+from jaxattr.paths import Path, PathInfo, PathState
+from jaxattr.typing import Array
+
+
+def deepfool(
+    *,
+    num_steps: int = 10,
+    num_candidates: int = 10,
+    overshoot: float = 0.02,
+    norm: str = "l2",
+) -> Member:
+    """DeepFool: step after step onto the nearest boundary of the linearised model.
+
+    ``r ← r + (|f_k| / ‖w_k‖_q^q) |w_k|^{q-1} sign(w_k)`` and ``x = x⁰ + (1 + η) r``, with
+    ``f_k = z_k - z_y`` and ``w_k = ∇f_k`` of the class k with the least
+    ``|f_k| / ‖w_k‖_q``, q dual to the norm. An image of another class moves no more. On
+    a linear model the first step is exact but for η. T forward passes with a backward
+    pass for every candidate, and two forward passes.
+
+    Args:
+      num_steps: T.
+      num_candidates: classes k, the highest at the image but its own.
+      overshoot: η.
+      norm: ``l1``, ``l2`` or ``linf``.
+
+    Raises:
+      ValueError: a count below 1, an unknown norm.
+
+    References:
+      Moosavi-Dezfooli, Fawzi, Frossard. DeepFool: a simple and accurate method to fool
+      deep neural networks. CVPR 2016, arXiv:1511.04599.
+    """
+    num_steps = check_integer("num_steps", num_steps)
+    num_candidates = check_integer("num_candidates", num_candidates)
+    overshoot = check_number("overshoot", overshoot, 0.0)
+    check_choice("norm", norm, NORMS)
+
+    def find(search: Search) -> Best:
+        candidates = _candidates(search, num_candidates)
+
+        def init(points: Array) -> PathState:
+            total = jnp.zeros_like(points)
+            is_active = jnp.ones_like(points[:, 0, 0, 0], bool)
+            return PathState(points, total, total, is_active)
+
+        def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+            points, _, total, active = state
+            told, gap = _nearest_linearised(search, points, candidates, norm)
+            active &= told.labels == search.labels
+            update = _onto_hyperplane(gap, told.gradient, norm)
+            total = where_images(active, total + update, total)
+            ahead = search.images + (1 + overshoot) * total
+            moved = projections.box(ahead, search.bounds)
+            moved = where_images(active, moved, points)
+            info = PathInfo(points, told, update, moved - points)
+            return PathState(moved, update, total, active), info
+
+        return closest_on(Path(init, step), search, search.images, num_steps)
+
+    return Member("deepfool", find, num_steps + 2, num_steps * num_candidates)
+
+
+def _candidates(search: Search, most: int) -> Array:
+    """The highest classes but the one to leave, ``(M, N)``."""
+    logits = widen(search.logits_fn(search.images))
+    is_own = jnp.arange(logits.shape[-1])[None, :] == search.labels[:, None]
+    others = jnp.where(is_own, -jnp.inf, logits)
+    order = jnp.argsort(-others, axis=-1)
+    return order[:, : min(most, logits.shape[-1] - 1)].T
+
+
+def _nearest_linearised(
+    search: Search, points: Array, candidates: Array, norm: str
+) -> tuple[Judged, Array]:
+    """The gap ``|f_k|`` and the gradient ``w_k`` of the class that is nearest.
+
+    One candidate at a time: memory does not depend on how many there are.
+    """
+    logits, pull = jax.vjp(lambda x: search.logits_fn(x), points)
+    classes = jnp.arange(logits.shape[-1])[None, :]
+    is_own = classes == search.labels[:, None]
+
+    def gap_and_gradient(candidate: Array) -> tuple[Array, Array]:
+        is_candidate = classes == candidate[:, None]
+        ahead = is_candidate.astype(logits.dtype) - is_own.astype(logits.dtype)
+        gap = jnp.sum(widen(ahead * logits), axis=-1).astype(points.dtype)
+        return jnp.abs(gap), pull(ahead)[0]
+
+    def nearer(carry: Any, candidate: Array) -> tuple[Any, None]:
+        gap, gradient = gap_and_gradient(candidate)
+        size = _dual_size(gradient, norm)
+        ratio = jnp.where(size > 0, gap / jnp.where(size > 0, size, 1), jnp.inf)
+        found = (ratio, gap, gradient)
+        return where_images(ratio < carry[0], found, carry), None
+
+    zeros = jnp.zeros_like(points[:, 0, 0, 0])
+    carry = (zeros + jnp.inf, zeros, jnp.zeros_like(points))
+    (_, gap, gradient), _ = jax.lax.scan(nearer, carry, candidates)
+    labels = jnp.argmax(logits, axis=-1)
+    return Judged(gradient, gap, labels), gap
+
+
+def _dual_size(gradient: Array, norm: str) -> Array:
+    """``‖w‖_q``, q dual to the norm, ``(N,)``."""
+    axes = (1, 2, 3)
+    if norm == "linf":
+        return jnp.sum(jnp.abs(gradient), axes)
+    if norm == "l1":
+        return jnp.max(jnp.abs(gradient), axes)
+    return jnp.sqrt(jnp.sum(gradient**2, axes))
+
+
+def _onto_hyperplane(gap: Array, gradient: Array, norm: str) -> Array:
+    """The shortest offset along which a linear function grows by ``gap``."""
+    size = _dual_size(gradient, norm)[:, None, None, None]
+    # The gap is widened a little, so that no step is lost to rounding.
+    gap = (gap + 1e-6)[:, None, None, None]
+    length = jnp.where(size > 0, gap / jnp.where(size > 0, size, 1), 0)
+    if norm == "linf":
+        return length * jnp.sign(gradient)
+    if norm == "l2":
+        return length * gradient / jnp.where(size > 0, size, 1)
+    # The steepest value alone; of equal ones the first.
+    flat = jnp.abs(gradient).reshape(gradient.shape[0], -1)
+    place = jnp.arange(flat.shape[1])[None, :] == jnp.argmax(flat, axis=1)[:, None]
+    return (
+        length
+        * jnp.sign(gradient)
+        * place.reshape(gradient.shape).astype(gradient.dtype)
+    )

@@ -1,0 +1,66 @@
+"""The members of a boundary search by name, and whatever may stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxattr._checks import check_choice, fail
+from jaxattr.attacks import adversarial
+from jaxattr.attacks.apgd import apgd_ce, apgd_dlr
+from jaxattr.attacks.attack import Attack
+from jaxattr.attacks.carlini_wagner import carlini_wagner
+from jaxattr.attacks.ddn import ddn
+from jaxattr.attacks.deepfool import deepfool
+from jaxattr.attacks.fab import fab
+from jaxattr.attacks.projected import at_radii, pgd_l2, pgd_linf
+from jaxattr.attacks.search import Member
+
+_MEMBERS: dict[str, Callable[..., Member]] = {
+    "deepfool": deepfool,
+    "ddn": ddn,
+    "fab": fab,
+    "pgd_l2": pgd_l2,
+    "pgd_linf": pgd_linf,
+    "apgd_ce": apgd_ce,
+    "apgd_dlr": apgd_dlr,
+    "carlini_wagner": carlini_wagner,
+}
+
+
+def boundary_names() -> tuple[str, ...]:
+    """The members of the default search: functions of ``ja.attacks`` with budgets."""
+    return tuple(_MEMBERS)
+
+
+def as_members(search: Any) -> tuple[Member, ...]:
+    """Members, names of members or of step attacks, one or several, as members.
+
+    A text may name several, with commas between them.
+
+    Raises:
+      ValueError: an empty list, an unknown name, something else.
+    """
+    if search is None:
+        search = boundary_names()
+    if isinstance(search, str):
+        search = tuple(name.strip() for name in search.split(","))
+    if isinstance(search, Member | Attack):
+        search = (search,)
+    if not isinstance(search, Sequence) or not search:
+        expected = "members of a boundary search, at least one, or a BoundaryPoint"
+        raise fail("search", expected, search)
+    return tuple(_as_member(member) for member in search)
+
+
+def _as_member(member: Any) -> Member:
+    if isinstance(member, Member):
+        return member
+    if isinstance(member, Attack):
+        return at_radii(member)
+    if not isinstance(member, str):
+        raise fail("search", "names, members or attacks", member)
+    if member in _MEMBERS:
+        return _MEMBERS[member]()
+    check_choice("search", member, (*_MEMBERS, *adversarial.names()))
+    return at_radii(adversarial.as_attack(member), name=member)

@@ -1,0 +1,137 @@
+"""The boundary point as an implicit function of the image and of the model.
+
+The search is not differentiated. Its answer x' solves an equation whose terms depend
+on the image and on whatever the model closes over; one Newton step at x', whose value
+is zero and whose derivative is not, hands that dependence on.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxattr import scores
+from jaxattr._checks import fail
+from jaxattr.attacks.search import distance
+from jaxattr.gradients import gradient
+from jaxattr.typing import Array, LogitsFn
+
+GRADIENTS = ("ray", "nearest")
+MAX_VALUES = 4096
+"""Of an image, for ``nearest``: its Hessian is a square matrix of that size."""
+
+
+def constants_stopped(logits_fn: LogitsFn, images: Array) -> LogitsFn:
+    """The model as a constant: only its argument is differentiated.
+
+    What it closes over is found by tracing it once, for images of this shape.
+    """
+    model, constants = jax.closure_convert(lambda x: logits_fn(x), images)
+    stopped = jax.lax.stop_gradient(constants)
+    return lambda x: model(x, *stopped)
+
+
+def along_ray(
+    logits_fn: LogitsFn,
+    constant_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    points: Array,
+    found: Array,
+    norm: str,
+) -> tuple[Array, Array]:
+    """``x' = x + s D`` with D = x' - x held fixed and s from ``margin(x + s D) = 0``.
+
+    ``ds = -d margin / ⟨∇margin, D⟩`` at s = 1.
+
+    Returns:
+      Points and distances, with derivatives.
+    """
+    ray = jax.lax.stop_gradient(points - images)
+    at_points = gradient(scores.margin(constant_fn, labels), points)
+    slope = jnp.sum(at_points * ray, (1, 2, 3))
+    is_regular = found & (slope != 0)
+    value = scores.margin(logits_fn, labels)(images + ray)
+    share = -_zero(value) / jnp.where(is_regular, slope, 1)
+    share = jnp.where(is_regular, share, 0).astype(images.dtype)
+    shape = (-1, 1, 1, 1)
+    moved = points + _zero(images) + share.reshape(shape) * ray
+    # An image whose boundary was not found has the derivative of nothing.
+    moved = jnp.where(is_regular.reshape(shape), moved, points)
+    size = distance(ray, norm)
+    return moved, (1 + share) * jnp.where(found, size, jnp.inf)
+
+
+def nearest(
+    logits_fn: LogitsFn,
+    constant_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    points: Array,
+    found: Array,
+) -> tuple[Array, Array]:
+    """x' as the point of the boundary that is nearest by L2: its optimality conditions.
+
+    ``x' - x + λ ∇m(x') = 0`` and ``m(x') = 0``, m the margin, so
+
+    ``[I + λH, ∇m; ∇mᵀ, 0] (dx', dλ) = (dx - λ d∇m, -dm)``.
+
+    Returns:
+      Points and distances, with derivatives: zero where the matrix is singular.
+    """
+    num_images, size = images.shape[0], math.prod(images.shape[1:])
+    flat = lambda x: x.reshape(num_images, size)
+    constant = scores.margin(constant_fn, labels)
+    normal = flat(gradient(constant, points))
+    squared = jnp.sum(normal**2, axis=1)
+    offset = flat(jax.lax.stop_gradient(points - images))
+    multiplier = -jnp.sum(offset * normal, axis=1) / jnp.where(squared > 0, squared, 1)
+    inverse = _inverse(constant, points, normal, multiplier)
+    is_regular = found & jnp.isfinite(inverse).all((1, 2)) & (squared > 0)
+    inverse = jnp.where(is_regular[:, None, None], inverse, 0)
+
+    score_fn = scores.margin(logits_fn, labels)
+    pull = flat(gradient(score_fn, points))
+    residual = multiplier[:, None] * _zero(pull) - _zero(flat(images))
+    residual = jnp.concatenate([residual, _zero(score_fn(points))[:, None]], axis=1)
+    step = -jnp.einsum("nij,nj->ni", inverse, residual, precision="highest")[:, :size]
+    length = distance(jax.lax.stop_gradient(points - images), "l2")
+    along = jnp.sum(offset * (step - _zero(flat(images))), axis=1)
+    longer = jnp.where(is_regular, along / jnp.where(length > 0, length, 1), 0)
+    distances = jnp.where(found, length, jnp.inf) + longer
+    return points + step.reshape(images.shape), distances
+
+
+def check_size(images: Array, norm: str) -> None:
+    """Refuses images whose Hessians are too large, and other norms."""
+    if math.prod(images.shape[1:]) > MAX_VALUES:
+        expected = f"images of at most {MAX_VALUES} values for gradient='nearest'"
+        raise fail("images", expected, images)
+    if norm != "l2":
+        raise fail("norm", "'l2' for gradient='nearest'", norm)
+
+
+def _inverse(constant, points: Array, normal: Array, multiplier: Array) -> Array:
+    """Of ``[I + λH, ∇m; ∇mᵀ, 0]``, ``(N, D + 1, D + 1)``."""
+    num_images, size = normal.shape
+
+    def column(index: Array) -> Array:
+        is_it = (jnp.arange(size) == index).astype(points.dtype)
+        tangent = jnp.zeros_like(points) + is_it.reshape(points.shape[1:])[None]
+        push = jax.jvp(lambda x: gradient(constant, x), (points,), (tangent,))[1]
+        return push.reshape(num_images, size)
+
+    # N rows a call, one column of the Hessians after the other.
+    hessian = jnp.moveaxis(jax.lax.map(column, jnp.arange(size)), 0, -1)
+    identity = jnp.eye(size, dtype=points.dtype)[None]
+    top = identity + multiplier[:, None, None] * hessian
+    top = jnp.concatenate([top, normal[:, :, None]], axis=2)
+    last = jnp.pad(normal, [(0, 0), (0, 1)])[:, None, :]
+    return jnp.linalg.inv(jnp.concatenate([top, last], axis=1))
+
+
+def _zero(x: Array) -> Array:
+    """Nothing, with the derivative of x."""
+    return x - jax.lax.stop_gradient(x)

@@ -1,0 +1,125 @@
+"""Figures of decision boundaries: arrays and ``Axes`` in, the ``Axes`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxattr._checks import fail
+from jaxattr.plots import (
+    _GREY,
+    _LINES,
+    _axes,
+    _bare,
+    _pyplot,
+    attribution_map,
+)
+
+
+def boundary_row(
+    image: Any,
+    point: Any,
+    maps: Mapping[str, Any],
+    axes: Sequence[Any] | None = None,
+    *,
+    captions: tuple[str, str] = ("", ""),
+    distance: float | None = None,
+) -> Any:
+    """Draws an image, the boundary point, what differs, and maps made with it.
+
+    The difference is drawn around grey, so many times larger that its 99.9th percentile
+    reaches black or white; the factor stands below.
+
+    Args:
+      image: ``(H, W, 3)`` in [0, 1].
+      point: ``(H, W, 3)``, its nearest boundary point.
+      maps: title to a map ``(H, W, C)``, one panel each.
+      axes: ``3 + len(maps)`` of them; by default a new figure.
+      captions: what the model takes the two images for.
+      distance: Euclidean, written below the boundary point.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: shapes or lengths that do not fit.
+    """
+    image, point = np.asarray(image, float), np.asarray(point, float)
+    if image.ndim != 3 or point.shape != image.shape:
+        raise fail("point", f"an array {image.shape}, as the image (H, W, 3)", point)
+    count = 3 + len(maps)
+    if axes is None:
+        figure = _pyplot().figure(figsize=(1.9 * count, 2.3), layout="constrained")
+        axes = figure.subplots(1, count)
+    if len(axes) != count:
+        raise fail("axes", f"{count} axes", f"{len(axes)} axes")
+    change = np.abs(point - image)
+    factor = 0.5 / (np.percentile(change, 99.9) or change.max() or 1)
+    shown = (image, point, 0.5 + factor * (point - image))
+    titles = ("Photograph", "At the boundary", "Difference")
+    is_moved = bool(np.any(point != image))
+    behind = captions[1]
+    if distance is not None and np.isfinite(distance):
+        behind = f"{behind}\n{distance:.3g} away".strip()
+    notes = (captions[0], behind, f"× {factor:.3g}" if is_moved else "none")
+    for ax, pixels, title, note in zip(axes, shown, titles, notes):
+        ax.imshow(np.clip(pixels, 0, 1), interpolation="antialiased")
+        _bare(ax)
+        ax.set_title(title, fontsize=10, pad=5)
+        ax.set_xlabel(note, fontsize=8, labelpad=3)
+    for ax, (title, values) in zip(axes[3:], maps.items()):
+        attribution_map(values, ax, title=title)
+    return axes
+
+
+def score_groups(
+    means: Mapping[str, Mapping[str, float]],
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]],
+    ax: Any = None,
+    *,
+    title: str | None = None,
+    log: bool = False,
+) -> Any:
+    """Draws a mean and its interval for each method, side by side for several models.
+
+    Args:
+      means: model to method to number.
+      intervals: model to method to (low, high).
+      ax: where to draw; by default a new figure.
+      title: what stands above.
+      log: a logarithmic axis.
+
+    Returns:
+      The ``Axes``.
+    """
+    ax = _axes(ax, figsize=(5, 3.2))
+    methods = list(next(iter(means.values())))
+    for i, (model, values) in enumerate(means.items()):
+        place = np.arange(len(methods)) + 0.7 * ((i + 0.5) / len(means) - 0.5)
+        middle = np.array([values[m] for m in methods])
+        low, high = np.array([intervals[model][m] for m in methods]).T
+        ax.errorbar(
+            place,
+            middle,
+            yerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
+            fmt="o",
+            markersize=3.5,
+            linewidth=1.2,
+            color=_LINES[i % len(_LINES)],
+            label=model,
+        )
+    ax.set_xticks(range(len(methods)), methods, fontsize=8, rotation=30, ha="right")
+    if log:
+        ax.set_yscale("log")
+    ax.tick_params(which="both", labelsize=8, color="#bbbbbb", labelcolor=_GREY)
+    ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+    if len(means) > 1:
+        ax.legend(fontsize=7, frameon=True, framealpha=0.85, edgecolor="none")
+    return ax

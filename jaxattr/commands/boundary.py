@@ -1,0 +1,102 @@
+"""``jaxattr boundary``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import jax
+
+from jaxattr import attacks
+from jaxattr._checks import check_choice
+from jaxattr.commands._arguments import whole
+from jaxattr.evaluation.boundary import QUICK, draw_boundaries
+from jaxattr.evaluation.progress import Progress
+from jaxattr.evaluation.table import format_table
+
+_EXAMPLES = """\
+examples:
+  jaxattr boundary cat.jpg
+  jaxattr boundary *.jpg --search ddn --out boundaries
+  jaxattr boundary cat.jpg --search all
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Registers the command."""
+    parser = commands.add_parser(
+        "boundary",
+        help="the nearest image of another class",
+        description=(
+            "Searches for each photograph the nearest image that the model takes for\n"
+            "something else, and writes STEM.boundary.png (the photograph, that image,\n"
+            "what differs, and the attributions BSM and BIG made with it) and\n"
+            "STEM.boundary.npz with the arrays. Distances are Euclidean, pixels in [0, 1]."
+        ),
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
+    add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
+    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add(
+        "--search",
+        action="append",
+        metavar="NAME",
+        help=f"may be given several times: {', '.join(attacks.boundary_names())}, or "
+        f"all, which takes several times as long (default: {', '.join(QUICK)})",
+    )
+    add(
+        "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
+    )
+    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
+    add(
+        "--batch-size",
+        type=whole(1),
+        default=8,
+        metavar="INT",
+        help="most model rows in one call; lower it to save memory (default: 8)",
+    )
+    add("--out", default="boundaries", metavar="DIR", help="default: boundaries")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs it, prints the table, and names what was skipped or not found."""
+    known = attacks.boundary_names()
+    search = tuple(dict.fromkeys(arguments.search or QUICK))
+    for name in search:
+        check_choice("--search", name, (*known, "all"))
+    with Progress(len(arguments.photographs)) as progress:
+        report = draw_boundaries(
+            arguments.photographs,
+            _load(arguments),
+            out=arguments.out,
+            search=known if "all" in search else search,
+            seed=arguments.seed,
+            batch_size=arguments.batch_size,
+            num_steps=arguments.steps,
+            progress=progress,
+        )
+    print(format_table(*report.table()))
+    print(f"\nfigures and arrays: {report.rows[0].file.parent}")
+    for photograph in report.not_found:
+        print(
+            f"jaxattr: warning: {photograph}: no image of another class was found; its "
+            "maps are those of the photograph itself",
+            file=sys.stderr,
+        )
+    for reason in report.broken:
+        print(f"jaxattr: skipped {reason}", file=sys.stderr)
+    return 1 if report.broken else 0
+
+
+def _load(arguments: argparse.Namespace) -> Any:
+    from jaxattr import models
+
+    options: dict[str, Any] = {}
+    if arguments.weights == "random":
+        options["key"] = jax.random.key(arguments.seed)
+    return models.load(arguments.model, arguments.weights, **options)

@@ -1,0 +1,508 @@
+"""The nearest boundary: closed forms, exact polytopes, and what a search promises."""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import jaxattr as ja
+from jaxattr import attacks
+
+KEY = jax.random.key(17)
+PARAMS = toys.init_smooth(jax.random.key(2))
+SMALL = {
+    "pgd_l2": {"radii": (0.1, 0.5, 2.0), "num_steps": 6},
+    "pgd_linf": {"radii": (0.02, 0.1, 0.3), "num_steps": 6},
+    "apgd_ce": {"radii": (0.5, 2.0), "num_steps": 8},
+    "apgd_dlr": {"radii": (0.5, 2.0), "num_steps": 8},
+    "carlini_wagner": {"num_searches": 3, "num_steps": 20, "step_size": 0.05},
+    "ddn": {"num_steps": 20},
+    "deepfool": {"num_steps": 5},
+    "fab": {"num_steps": 10},
+}
+SOME = ("deepfool", "fab", "pgd_l2")
+model = functools.partial(toys.smooth_logits, PARAMS)
+
+
+def small(*names):
+    names = names or attacks.boundary_names()
+    return tuple(getattr(attacks, name)(**SMALL[name]) for name in names)
+
+
+@functools.cache
+def compiled(*names, **options):
+    def run(params, images, labels, key):
+        logits_fn = functools.partial(toys.smooth_logits, params)
+        return ja.nearest_boundary(
+            logits_fn, images, labels, key=key, search=small(*names), **options
+        )
+
+    return jax.jit(run)
+
+
+def found_on_toys(*names, images=None, key=KEY, **options):
+    images = toys.images() if images is None else images
+    labels = jnp.zeros(len(images), int)
+    return compiled(*names, **options)(PARAMS, images, labels, key)
+
+
+def test_names():
+    assert attacks.boundary_names() == (
+        *("deepfool", "ddn", "fab", "pgd_l2", "pgd_linf"),
+        *("apgd_ce", "apgd_dlr", "carlini_wagner"),
+    )
+    for name in attacks.boundary_names():
+        assert getattr(attacks, name)().name == name
+
+
+def two_classes(weights, bias):
+    """``z = (w·x + b, -(w·x + b))``."""
+
+    def logits_fn(x):
+        value = jnp.sum(x * weights[None], (1, 2, 3)) + bias
+        return jnp.stack([value, -value], -1)
+
+    return logits_fn
+
+
+@pytest.mark.parametrize("name", ["deepfool", "ddn", "fab", "carlini_wagner"])
+def test_two_linear_classes_in_closed_form(name):
+    """x' = x - (w·x + b) w / ‖w‖², distance |w·x + b| / ‖w‖."""
+    rng = np.random.default_rng(3)
+    images, weights = rng.uniform(0.3, 0.7, (3, 4, 5, 3)), rng.normal(size=(4, 5, 3))
+    value = (images * weights).sum((1, 2, 3)) - 0.2
+    points = images - (value / (weights**2).sum())[:, None, None, None] * weights
+    assert points.min() > 0
+    assert points.max() < 1
+    model = two_classes(jnp.asarray(weights, jnp.float32), -0.2)
+    found = jax.jit(
+        lambda x: ja.nearest_boundary(model, x, jnp.zeros(3, int), search=name)
+    )(jnp.asarray(images, jnp.float32))
+    distances = np.abs(value) / np.sqrt((weights**2).sum())
+    tolerance = {"carlini_wagner": 0.02}.get(name, 1e-4)
+    np.testing.assert_allclose(found.distances, distances, rtol=tolerance)
+    if name != "carlini_wagner":
+        np.testing.assert_allclose(found.points, points, atol=1e-4)
+    np.testing.assert_array_equal(found.labels, np.where(value > 0, 1, 0))
+    np.testing.assert_array_equal(found.members, 0)
+    assert found.found.all()
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "linf"])
+def test_three_linear_classes_the_nearest_of_two_in_every_norm(norm):
+    """min over k of |f_y - f_k| / ‖w_y - w_k‖_q, by one exact step of DeepFool."""
+    rng = np.random.default_rng(4)
+    images = rng.uniform(0.4, 0.6, (4, 3, 3, 1))
+    weights, bias = rng.normal(size=(9, 3)), rng.normal(size=3) * 0.05
+    flat = images.reshape(4, 9) - 0.5
+    logits = flat @ weights + bias
+    labels = logits.argmax(-1)
+    dual = {"l1": np.inf, "l2": 2, "linf": 1}[norm]
+    expected, behind = [], []
+    for z, y in zip(logits, labels, strict=True):
+        ways = {
+            k: (z[y] - z[k]) / np.linalg.norm(weights[:, y] - weights[:, k], dual)
+            for k in range(3)
+            if k != y
+        }
+        behind.append(min(ways, key=ways.get))
+        expected.append(ways[behind[-1]])
+    w, b = (jnp.asarray(v, jnp.float32) for v in (weights, bias))
+    search = attacks.deepfool(num_steps=1, norm=norm)
+    found = jax.jit(
+        lambda x: ja.nearest_boundary(
+            lambda x: (x.reshape(len(x), 9) - 0.5) @ w + b[None],
+            x,
+            jnp.asarray(labels),
+            search=search,
+            norm=norm,
+        )
+    )(jnp.asarray(images, jnp.float32))
+    np.testing.assert_allclose(found.distances, expected, rtol=1e-3)
+    np.testing.assert_array_equal(found.labels, behind)
+
+
+def relu_network(seed, hidden=8, num_classes=3):
+    rng = np.random.default_rng(seed)
+    return (
+        6 * rng.normal(size=(2, hidden)),
+        0.5 * rng.normal(size=hidden),
+        rng.normal(size=(hidden, num_classes)),
+        0.2 * rng.normal(size=num_classes),
+    )
+
+
+def relu_logits(network, images):
+    first, bias, second, last = network
+    hidden = (images.reshape(len(images), 2) - 0.5) @ first + bias[None]
+    return jax.nn.relu(hidden) @ second + last[None]
+
+
+def exact_nearest(network, x):
+    """Distance, normal, and whether the point lies inside its facet and the box.
+
+    Every activation pattern is a polygon in which margins are linear: the boundary of
+    the class with another is a segment of a line, and the nearest point of it known.
+    """
+    first, bias, second, last = network
+    label = (np.maximum((x - 0.5) @ first + bias, 0) @ second + last).argmax()
+    nearest = (np.inf, None, False)
+    others = [k for k in range(len(last)) if k != label]
+    patterns = itertools.product([0, 1], repeat=len(bias))
+    for pattern, other in itertools.product(map(np.array, patterns), others):
+        inner = bias - first.sum(0) / 2
+        slopes = (second.T * pattern) @ first.T
+        values = (second.T * pattern) @ inner + last
+        sign = 2 * pattern - 1
+        rest = [k for k in others if k != other]
+        # rows · z + offsets >= 0
+        rows = [*(sign[:, None] * first.T), [1, 0], [0, 1], [-1, 0], [0, -1]]
+        offsets = [*(sign * inner), 0, 0, 1, 1]
+        rows = np.array([*rows, *(slopes[label] - slopes[k] for k in rest)])
+        offsets = np.array([*offsets, *(values[label] - values[k] for k in rest)])
+        normal, value = slopes[label] - slopes[other], values[label] - values[other]
+        size = np.linalg.norm(normal)
+        if size < 1e-12:
+            continue
+        foot = x - (normal @ x + value) * normal / size**2
+        along = np.array([-normal[1], normal[0]]) / size
+        room, speed = rows @ foot + offsets, rows @ along
+        low = np.max(-room[speed > 0] / speed[speed > 0], initial=-np.inf)
+        high = np.min(-room[speed < 0] / speed[speed < 0], initial=np.inf)
+        if low > high:
+            continue
+        point = foot + min(max(0, low), high) * along
+        distance = np.linalg.norm(point - x)
+        if distance < nearest[0]:
+            nearest = (distance, normal / size, low < 0 < high)
+    return nearest
+
+
+def test_against_the_exact_nearest_point_of_relu_networks():
+    """Within 1 % for 95 % of points; normal to the boundary where there is a normal."""
+    search = jax.jit(
+        lambda network, x: ja.nearest_boundary(
+            functools.partial(relu_logits, network), x, jnp.zeros(40, int), key=KEY
+        )
+    )
+    ratios, cosines, small_margins = [], [], []
+    for seed in range(3):
+        network = relu_network(seed)
+        points = np.random.default_rng(100 + seed).uniform(size=(40, 2))
+        exact = [exact_nearest(network, x) for x in points]
+        images = jnp.asarray(points, jnp.float32).reshape(40, 1, 2, 1)
+        network = tuple(jnp.asarray(v, jnp.float32) for v in network)
+        found = search(network, images)
+        assert found.found.all()
+        ratio = np.asarray(found.distances) / [e[0] for e in exact]
+        offsets = np.asarray(images - found.points).reshape(40, 2)
+        for (_, normal, is_inside), offset, r in zip(
+            exact, offsets, ratio, strict=True
+        ):
+            if is_inside and r < 1.01:
+                cosines.append(abs(offset @ normal) / np.linalg.norm(offset))
+        ratios += list(ratio)
+        logits = relu_logits(network, images)
+        margin = ja.scores.margin(
+            functools.partial(relu_logits, network), jnp.argmax(logits, -1)
+        )
+        small_margins += list(np.abs(margin(found.points)) / np.ptp(logits, -1))
+    assert min(ratios) > 1 - 1e-3, "nothing is nearer than the nearest"
+    assert np.mean(np.array(ratios) < 1.01) >= 0.95
+    assert len(cosines) > 60
+    assert min(cosines) > 0.99
+    assert max(small_margins) < 1e-4
+
+
+def test_the_end_of_the_last_interval_lies_on_either_side():
+    images = toys.images()
+    outside, inside = (
+        found_on_toys(*SOME, **side) for side in ({}, {"side": "inside"})
+    )
+    own = jnp.argmax(model(images), -1)
+    np.testing.assert_array_equal(jnp.argmax(model(outside.points), -1), outside.labels)
+    np.testing.assert_array_equal(jnp.argmax(model(inside.points), -1), own)
+    np.testing.assert_array_equal(inside.labels, outside.labels)
+    assert (outside.labels != own).all()
+    apart = np.abs(inside.points - outside.points).max()
+    assert 0 < apart < 2e-6
+    margins = ja.scores.margin(model, own)
+    scale = np.abs(margins(images)).min()
+    for found in (outside, inside):
+        assert float(jnp.abs(margins(found.points)).max()) < 1e-4 * scale
+
+
+def test_an_ensemble_is_never_farther_than_any_of_its_members():
+    together = found_on_toys(*SOME)
+    alone = [found_on_toys(name) for name in SOME]
+    # Programs that differ round differently: equal to a few last digits.
+    best = np.min([found.distances for found in alone], axis=0)
+    np.testing.assert_allclose(together.distances, best, rtol=1e-4)
+    for i, member in enumerate(together.members):
+        np.testing.assert_allclose(
+            together.distances[i], alone[int(member)].distances[i], rtol=1e-4
+        )
+    offsets = np.asarray(together.points - toys.images())
+    expected = np.sqrt((offsets**2).sum((1, 2, 3)))
+    np.testing.assert_allclose(together.distances, expected, rtol=1e-5)
+
+
+def test_nothing_to_find():
+    """A model that puts every image in one class: no point, no exception."""
+    images = toys.images()
+    constant = lambda x: jnp.array([[0.0, 1.0, 0.0]]) + 0 * jnp.mean(x, (1, 2))
+    run = lambda x: ja.nearest_boundary(
+        constant, x, jnp.zeros(3, int), key=KEY, search=small("carlini_wagner", *SOME)
+    )
+    found = jax.jit(run)(images)
+    assert not found.found.any()
+    np.testing.assert_array_equal(found.points, images)
+    np.testing.assert_array_equal(found.distances, np.inf)
+    np.testing.assert_array_equal(found.labels, 1)
+    np.testing.assert_array_equal(found.members, -1)
+
+
+def test_an_image_that_is_misclassified_already():
+    """From what is predicted by default; from the label on request, then 0 away."""
+    images = toys.images()
+    own = jnp.argmax(model(images), -1)
+    wrong = own.at[0].set((own[0] + 1) % 4)
+    run = functools.partial(
+        ja.nearest_boundary, model, images, search=small("deepfool")
+    )
+    default, by_label = run(wrong), run(wrong, leave="label")
+    np.testing.assert_array_equal(default.distances, run(own).distances)
+    assert by_label.distances[0] == 0
+    assert by_label.found.all()
+    np.testing.assert_array_equal(by_label.points[0], images[0])
+    assert by_label.labels[0] == own[0]
+    np.testing.assert_array_equal(by_label.members, [-1, 0, 0])
+    np.testing.assert_allclose(by_label.distances[1:], default.distances[1:], rtol=1e-5)
+
+
+def test_the_released_search_stops_behind_a_linear_boundary():
+    """Distances and cosines that a simulation of the released code gives."""
+    size, true = (224, 224, 3), np.array([0.05, 0.4])
+    weights = np.random.default_rng(5).normal(size=size)
+    weights = jnp.asarray(weights / np.linalg.norm(weights), jnp.float32)
+    images = jnp.asarray(true, jnp.float32)[:, None, None, None] * weights[None]
+    model = two_classes(weights, 0.0)
+    run = functools.partial(
+        ja.nearest_boundary,
+        model,
+        images,
+        jnp.zeros(2, int),
+        key=KEY,
+        bounds=(-100.0, 100.0),
+    )
+    released = run(mode="released")
+    np.testing.assert_allclose(released.distances, [0.251, 0.7], rtol=0.01)
+    cosine = np.sum((images - released.points) * weights[None], (1, 2, 3))
+    np.testing.assert_allclose(cosine / released.distances, [0.46, 0.88], atol=0.02)
+    ours = run(search="deepfool")
+    np.testing.assert_allclose(ours.distances, true, rtol=1e-3)
+    cosine = np.sum((images - ours.points) * weights[None], (1, 2, 3))
+    assert min(cosine / ours.distances) > 0.999
+
+
+def test_normalized_units_replay_a_search_in_network_units():
+    """Radii, bounds and distances are those of what the network is given."""
+    mean, stddev = jnp.array([0.5, 0.4, 0.6]), jnp.array([0.25, 0.2, 0.5])
+    images = toys.images()
+    inner = lambda z: model(z * stddev[None, None, None] + mean[None, None, None])
+    network_images = (images - mean[None, None, None]) / stddev[None, None, None]
+    labels, search = jnp.zeros(3, int), small("deepfool")
+    in_pixels = ja.nearest_boundary(
+        model,
+        images,
+        labels,
+        search=search,
+        units=(tuple(mean.tolist()), tuple(stddev.tolist())),
+    )
+    inside = ja.nearest_boundary(
+        inner, network_images, labels, search=search, bounds=(-9.0, 9.0)
+    )
+    np.testing.assert_allclose(in_pixels.distances, inside.distances, rtol=1e-4)
+    points = inside.points * stddev[None, None, None] + mean[None, None, None]
+    np.testing.assert_allclose(in_pixels.points, points, atol=1e-5)
+
+
+def test_points_stay_within_bounds():
+    images = jnp.clip(toys.images() * 2 - 0.5, 0, 1)
+    found = found_on_toys(*SOME, images=images)
+    assert found.found.any()
+    assert float(found.points.min()) >= 0
+    assert float(found.points.max()) <= 1
+
+
+def test_a_step_attack_is_a_member():
+    images, labels = toys.images(), jnp.zeros(3, int)
+    run = functools.partial(ja.nearest_boundary, model, images, labels, norm="linf")
+    search = [attacks.at_radii(attacks.mi_fgsm(), radii=(0.05, 0.2, 0.5), num_steps=4)]
+    found = run(search=search)
+    assert found.found.all()
+    own = jnp.argmax(model(images), -1)
+    assert (jnp.argmax(model(found.points), -1) != own).all()
+    assert run(search="bim").found.all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_the_whole_ensemble_sharded(axis_type):
+    images = toys.images(4)
+    expected = found_on_toys(images=images)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        rows = jax.device_put(images, NamedSharding(mesh, P("data")))
+        labels = jax.device_put(jnp.zeros(4, int), NamedSharding(mesh, P("data")))
+        found = jax.jit(
+            lambda x, y: ja.nearest_boundary(model, x, y, key=KEY, search=small())
+        )(rows, labels)
+    assert found.points.sharding.spec[0] == "data"
+    np.testing.assert_allclose(found.distances, expected.distances, rtol=1e-3)
+
+
+def counting_model(counts, num_classes=12):
+    """One class for every image; counts the passes that run, not those traced."""
+
+    def add(direction):
+        counts[direction] += 1
+
+    @jax.custom_vjp
+    def tap(x):
+        jax.debug.callback(add, "forward")
+        return x
+
+    def forward(x):
+        jax.debug.callback(add, "forward")
+        return x, None
+
+    def backward(_, cotangent):
+        jax.debug.callback(add, "backward")
+        return (cotangent,)
+
+    tap.defvjp(forward, backward)
+    first = jnp.eye(num_classes)[:1]
+    return lambda x: first + 1e-9 * jnp.mean(tap(x), (1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in SOME else pytest.param(name, marks=pytest.mark.slow)
+        for name in attacks.boundary_names()
+    ],
+)
+def test_the_stated_cost_is_what_a_search_in_vain_takes(name):
+    counts = {"forward": 0, "backward": 0}
+    (member,) = small(name)
+    run = jax.jit(
+        lambda x: ja.nearest_boundary(
+            counting_model(counts),
+            x,
+            jnp.zeros(1, int),
+            key=KEY,
+            search=member,
+            num_bisections=3,
+        )
+    )
+    jax.block_until_ready(run(toys.images(1)))
+    jax.effects_barrier()
+    # One for the class, three to bisect, two and a gradient for the derivative.
+    assert counts["forward"] == member.forwards + 1 + 3 + 2
+    assert counts["backward"] == member.backwards + 1
+
+
+def test_the_default_ensemble_costs_what_is_written():
+    members = [getattr(attacks, name)() for name in attacks.boundary_names()]
+    forwards = sum(m.forwards for m in members) + 20 * len(members) + 3
+    backwards = sum(m.backwards for m in members) + 1
+    words = " ".join(ja.nearest_boundary.__doc__.split())
+    assert f"at most {forwards:,} forward and {backwards:,} backward passes" in words
+
+
+def test_radii_that_are_left_cost_nothing_when_all_are_done():
+    counts = {"forward": 0, "backward": 0}
+    tapped = counting_model(counts, 4)
+    run = lambda x: ja.nearest_boundary(
+        lambda x: model(x) + 0 * tapped(x),
+        x,
+        jnp.zeros(1, int),
+        key=KEY,
+        search=attacks.pgd_l2(radii=(2.0, 4.0, 8.0), num_steps=5),
+        num_bisections=0,
+    )
+    found = jax.block_until_ready(jax.jit(run)(toys.images(1)))
+    jax.effects_barrier()
+    assert found.found.all()
+    assert counts["forward"] == 6 + 3
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_radii_or_steps():
+    def temporary(radii, num_steps):
+        search = attacks.pgd_l2(radii=radii, num_steps=num_steps)
+        run = lambda x: ja.nearest_boundary(
+            model, x, jnp.zeros(3, int), key=KEY, search=search
+        )
+        program = jax.jit(run).lower(toys.images()).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    few, many = temporary((1.0,), 5), temporary(tuple(range(1, 41)), 200)
+    assert many <= few + 4096
+
+
+BAD = [
+    ({"search": []}, "search: expected members .* at least one"),
+    ({"search": ["ddm"]}, "search: unknown 'ddm'; did you mean ddn"),
+    ({"search": [3]}, "search: expected names, members or attacks, got 3"),
+    ({"search": 3}, "search: expected members"),
+    ({"search": "ddn", "num_bisections": -1}, "num_bisections: .* at least 0"),
+    (
+        {"search": "ddn", "gradient": "rays"},
+        "gradient: unknown 'rays'; did you mean ray",
+    ),
+    ({"search": "ddn", "side": "in"}, "side: unknown 'in'; known: inside, outside"),
+    ({"search": "ddn", "leave": "x"}, "leave: unknown 'x'"),
+    ({"search": "ddn", "norm": "l3"}, "norm: unknown 'l3'"),
+    ({"search": "ddn", "mode": "x"}, "mode: unknown 'x'"),
+    ({"search": "ddn", "units": "x"}, "units: expected 'pixels', 'normalized'"),
+    ({"search": "ddn", "units": ((0.5,), (0.5,))}, "units: .* 3 means"),
+    ({"search": "ddn", "units": ((0, 0, 0), (1, 0, 1))}, "units: .* above zero"),
+    ({"search": "ddn", "bounds": (1, 0)}, "bounds: .* low < high"),
+    ({}, "key: this method draws at random"),
+    (
+        {"search": "ddn", "gradient": "nearest", "norm": "l1"},
+        "norm: expected 'l2' for gradient='nearest'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_misuse(options, message):
+    with pytest.raises(ValueError, match=message):
+        ja.nearest_boundary(model, toys.images(), jnp.zeros(3, int), **options)
+
+
+@pytest.mark.parametrize(
+    "radii", [(), (1.0, 0.5), (0.0, 1.0), (-1.0,), (1.0, 1.0), 3.0]
+)
+@pytest.mark.parametrize("name", ["pgd_l2", "pgd_linf", "apgd_ce", "pgd_released"])
+def test_bad_radii(name, radii):
+    with pytest.raises(ValueError, match="radii: expected"):
+        getattr(attacks, name)(radii=radii)
+
+
+def test_images_too_large_for_the_optimality_conditions():
+    images = jnp.zeros((1, 64, 64, 3))
+    model = lambda x: jnp.mean(x, (1, 2))
+    with pytest.raises(ValueError, match="images: expected .* 4096 values"):
+        ja.nearest_boundary(
+            model, images, jnp.zeros(1, int), search="ddn", gradient="nearest"
+        )

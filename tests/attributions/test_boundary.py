@@ -1,0 +1,171 @@
+"""BSM, BIG and BSG: closed forms on linear models, completeness, one search for many."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+import jaxattr as ja
+
+KEY = jax.random.key(31)
+PARAMS = toys.init_smooth(jax.random.key(2))
+model = functools.partial(toys.smooth_logits, PARAMS)
+
+
+def predicted(images):
+    return jnp.argmax(model(images), -1)
+
+
+@functools.cache
+def found():
+    images = toys.images()
+    labels = predicted(images)
+    return jax.jit(lambda x: ja.nearest_boundary(model, x, labels, search="deepfool"))(
+        images
+    )
+
+
+def test_a_linear_model_in_closed_form():
+    """x - x' = (w·x + b) w / ‖w‖², BSM = w, BIG = w ⊙ (x - x'), BSG = w."""
+    rng = np.random.default_rng(8)
+    images, w = rng.uniform(0.3, 0.7, (3, 3, 3, 3)), rng.normal(size=(3, 3, 3))
+    value = (images * w).sum((1, 2, 3))
+    delta = (value / (w**2).sum())[:, None, None, None] * w
+    weights = jnp.asarray(w, jnp.float32)
+
+    def logits_fn(x):
+        value = jnp.sum(x * weights[None], (1, 2, 3))
+        return jnp.stack([value, -value], -1)
+
+    labels = jnp.zeros(3, int)
+    given = (logits_fn, jnp.asarray(images, jnp.float32), labels)
+    point = jax.jit(lambda x: ja.nearest_boundary(given[0], x, labels, search="fab"))(
+        given[1]
+    )
+    maps = ja.bsm(*given, search=point)
+    np.testing.assert_allclose(maps, np.broadcast_to(w, images.shape), rtol=1e-5)
+    normal = ja.bsm(*given, search=point, score=ja.scores.margin)
+    np.testing.assert_allclose(normal, np.broadcast_to(2 * w, images.shape), rtol=1e-5)
+    maps = ja.big(*given, search=point, num_steps=3)
+    np.testing.assert_allclose(maps, delta * w, atol=1e-5)
+    influence = ja.big(*given, search=point, num_steps=3, multiply_by_delta=False)
+    np.testing.assert_allclose(influence, np.broadcast_to(w, images.shape), rtol=1e-5)
+    smooth = ja.bsg(*given, search=point, key=KEY, num_samples=3)
+    np.testing.assert_allclose(smooth, np.broadcast_to(w, images.shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rule", "order"), [("trapezoid", 2), ("midpoint", 2), ("gauss-legendre", 9)]
+)
+def test_big_is_complete_at_the_order_of_its_rule(rule, order):
+    """Σ BIG = f(x) - f(x'), the error of a rule falling as it should."""
+    with toys.float64():
+        images = toys.images().astype(float)
+        labels = predicted(images)
+        points = jax.tree.map(
+            lambda x: x.astype(float) if x.dtype == jnp.float32 else x, found()
+        )
+        score = ja.scores.logit(model, labels)
+        # Farther than the boundary, so that there is something to integrate.
+        points = points._replace(points=images + 4 * (points.points - images))
+        expected = score(images) - score(points.points)
+        errors = []
+        for num_steps in (4, 8):
+            maps = ja.big(
+                model, images, labels, search=points, num_steps=num_steps, rule=rule
+            )
+            errors.append(np.abs(jnp.sum(maps, (1, 2, 3)) - expected).max())
+        assert errors[0] > 1e-12
+        assert errors[1] < errors[0] / 0.8 / 2**order
+
+
+def test_search_once_attribute_many():
+    """A BoundaryPoint found before gives the maps of the search that found it."""
+    images = toys.images()
+    labels = predicted(images)
+    for method, options in ((ja.big, {}), (ja.bsg, {"key": KEY, "num_samples": 3})):
+        run = jax.jit(
+            lambda search: method(model, images, labels, search=search, **options)
+        )
+        searching = jax.jit(
+            lambda: method(model, images, labels, search="deepfool", **options)
+        )
+        np.testing.assert_allclose(run(found()), searching(), atol=1e-5)
+
+
+def test_each_is_its_plain_method_at_the_point():
+    images, boundary = toys.images(), found()
+    labels = predicted(images)
+    np.testing.assert_array_equal(
+        ja.bsm(model, images, labels, search=boundary, score=ja.scores.log_probability),
+        ja.saliency(model, boundary.points, labels, score=ja.scores.log_probability),
+    )
+    np.testing.assert_array_equal(
+        ja.big(model, images, labels, search=boundary, num_steps=4),
+        ja.integrated_gradients(
+            model, images, labels, baseline=boundary.points, num_steps=4
+        ),
+    )
+
+
+def test_nothing_found():
+    images, labels = toys.images(), jnp.zeros(3, int)
+    constant = lambda x: jnp.array([[1.0, 0.0]]) + 1e-6 * jnp.mean(x, (1, 2))[:, :1]
+    maps = ja.big(constant, images, labels, search="fab")
+    np.testing.assert_array_equal(maps, 0)
+    np.testing.assert_array_equal(
+        ja.bsm(constant, images, labels, search="fab"),
+        ja.saliency(constant, images, labels),
+    )
+
+
+def test_the_released_mode_is_the_released_search():
+    images = toys.images()
+    labels = predicted(images)
+    boundary = ja.nearest_boundary(
+        model, images, labels, key=KEY, search="pgd_l2", mode="released"
+    )
+    assert boundary.found.any()
+    np.testing.assert_array_equal(
+        ja.bsm(model, images, labels, key=KEY, mode="released"),
+        ja.bsm(model, images, labels, search=boundary),
+    )
+
+
+def test_big_can_be_trained_against():
+    """Its derivative reaches the parameters through the boundary point too."""
+    images = toys.images()
+    labels = predicted(images)
+
+    def size(params, stop):
+        logits_fn = functools.partial(toys.smooth_logits, params)
+        search = ja.nearest_boundary(logits_fn, images, labels, search="deepfool")
+        if stop:
+            search = jax.lax.stop_gradient(search)
+        maps = ja.big(logits_fn, images, labels, search=search, num_steps=4)
+        return jnp.sum(maps**2)
+
+    through, around = (
+        jax.jit(jax.grad(size), static_argnums=1)(PARAMS, s) for s in (0, 1)
+    )
+    for a, b in zip(*map(jax.tree.leaves, (through, around)), strict=True):
+        assert bool(jnp.isfinite(a).all())
+        assert float(jnp.abs(a - b).max()) > 1e-3
+
+
+def test_misuse():
+    images, labels = toys.images(), toys.labels()
+    other = jax.tree.map(lambda x: x[:2], found())
+    for options, message in [
+        ({"search": other}, "search: expected a BoundaryPoint of images"),
+        ({"search": []}, "search: expected members"),
+        ({}, "key: this method draws at random"),
+    ]:
+        for method in (ja.bsm, ja.big):
+            with pytest.raises(ValueError, match=message):
+                method(model, images, labels, **options)
+    with pytest.raises(ValueError, match="key: this method draws"):
+        ja.bsg(model, images, labels, search="fab")

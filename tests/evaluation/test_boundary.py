@@ -1,0 +1,149 @@
+"""``jaxattr boundary`` and its figure, with a tiny classifier."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny_classifier
+from matplotlib.figure import Figure
+from PIL import Image
+
+import jaxattr as ja
+from jaxattr import boundary_plots, cli
+
+
+@pytest.fixture
+def photograph(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "cat.png")
+    return str(tmp_path / "cat.png")
+
+
+@pytest.fixture
+def model(monkeypatch):
+    made = tiny_classifier.tiny_classifier()
+    monkeypatch.setattr(ja.models, "load", lambda *_, **__: made)
+    return made
+
+
+def test_boundary(model, photograph, tmp_path, capsys):
+    out, broken = tmp_path / "out", tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    code = cli.main(
+        ["boundary", photograph, str(broken), "--out", str(out), "--search", "fab"]
+    )
+    assert code == 1
+    assert sorted(path.name for path in out.iterdir()) == [
+        "cat.boundary.npz",
+        "cat.boundary.png",
+    ]
+    with np.load(out / "cat.boundary.npz") as saved:
+        image, point = saved["image"], saved["point"]
+        assert bool(saved["found"])
+        assert saved["label_name"] != saved["behind_name"]
+        labels = np.argmax(model(jnp.stack([image, point])), -1)
+        np.testing.assert_array_equal(labels, [saved["label"], saved["behind"]])
+        distance = np.sqrt(((image - point) ** 2).sum())
+        np.testing.assert_allclose(saved["distance"], distance, rtol=1e-5)
+        assert saved["bsm"].shape == saved["big"].shape == image.shape
+    captured = capsys.readouterr()
+    header, row, *_ = captured.out.splitlines()
+    assert header.split()[:4] == ["photograph", "class", "class", "behind"]
+    assert "cat.png" in row
+    assert "fab" in row
+    assert "skipped" in captured.err
+    assert "broken.jpg" in captured.err
+
+
+def test_a_model_of_one_class_is_warned_of(
+    model, photograph, tmp_path, monkeypatch, capsys
+):
+    only = jnp.zeros((48, 4))
+    constant = dataclasses.replace(model, weights=only)
+    monkeypatch.setattr(ja.models, "load", lambda *_, **__: constant)
+    arguments = [
+        "boundary",
+        photograph,
+        "--search",
+        "fab",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert cli.main(arguments) == 0
+    captured = capsys.readouterr()
+    assert "none found" in captured.out
+    assert "warning: cat.png: no image of another class was found" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--search", "ddm"], "did you mean ddn"),
+        (["--steps", "0"], "at least 1"),
+        (["--batch-size", "x"], "whole number"),
+    ],
+)
+def test_bad_input_is_one_line(model, photograph, tmp_path, capsys, arguments, message):
+    out = ["--out", str(tmp_path / "out")]
+    try:
+        code = cli.main(["boundary", photograph, *arguments, *out])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("jaxattr: error: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_photograph_can_be_read(model, tmp_path, capsys):
+    assert cli.main(["boundary", str(tmp_path / "no.jpg"), "--out", str(tmp_path)]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_boundary_row_amplifies_the_difference_around_grey():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0.2, 0.8, (6, 5, 3))
+    point = image + rng.choice([-0.01, 0.005], image.shape)
+    axes = Figure().subplots(1, 4)
+    drawn = boundary_plots.boundary_row(
+        image,
+        point,
+        {"BSM": rng.normal(size=(6, 5, 3))},
+        axes,
+        captions=("cat", "dog"),
+        distance=0.5,
+    )
+    assert drawn is axes
+    shown = axes[2].images[0].get_array()
+    np.testing.assert_allclose(shown, 0.5 + 50 * (point - image), atol=1e-9)
+    assert axes[0].get_xlabel() == "cat"
+    assert axes[1].get_xlabel() == "dog\n0.5 away"
+    assert axes[2].get_xlabel() == "× 50"
+    same = boundary_plots.boundary_row(image, image, {}, Figure().subplots(1, 3))
+    assert same[2].get_xlabel() == "none"
+
+
+def test_boundary_row_misuse():
+    image = np.zeros((4, 4, 3))
+    with pytest.raises(ValueError, match="point: expected"):
+        boundary_plots.boundary_row(image, image[:2], {})
+    with pytest.raises(ValueError, match="axes: expected 3 axes"):
+        boundary_plots.boundary_row(image, image, {}, Figure().subplots(1, 2))
+
+
+def test_score_groups_draws_a_point_and_an_interval_for_each():
+    ax = Figure().subplots()
+    means = {"A": {"IG": 1.0, "BIG": 2.0}, "B": {"IG": 0.5, "BIG": 0.1}}
+    intervals = {
+        model: {method: (v - 0.1, v + 0.1) for method, v in values.items()}
+        for model, values in means.items()
+    }
+    assert boundary_plots.score_groups(means, intervals, ax) is ax
+    heights = [
+        list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2
+    ]
+    assert heights == [[1.0, 2.0], [0.5, 0.1]]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["IG", "BIG"]
