@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxattr as ja
-from benchmarks import report
-from benchmarks.study_spectral import assets
+from benchmarks import assets, report
 from jaxattr import _random
 from jaxattr._checks import check_key
 from jaxattr.evaluation import Curve, evaluate
@@ -39,6 +38,7 @@ SETS = {
     "nips17-ccby": "crop",
 }
 """Folders of photographs, and what makes them what the weights' authors evaluated."""
+"""Files of the same folder for models that come without weights."""
 REFERENCES, NUM_REFERENCES = "imagenet-sample", 32
 SMOOTHING_SIZE = 7
 """Of AttEXplore's own kernel."""
@@ -102,10 +102,13 @@ def methods(num_steps, num_samples):
         "control: random": (random_map, {"one_channel": False}),
         "control: random, one channel": (random_map, {"one_channel": True}),
         "control: centred blob": (centred_blob, {}),
-        "control: |saliency|": (magnitude, {"method": "saliency"}),
-        "control: |IG|": (magnitude, ig),
-        "control: |saliency| smoothed": (magnitude, {"method": "saliency", **smoothed}),
-        "control: |IG| smoothed": (magnitude, ig | smoothed),
+        "control: absolute saliency": (magnitude, {"method": "saliency"}),
+        "control: absolute IG": (magnitude, ig),
+        "control: smoothed absolute saliency": (
+            magnitude,
+            {"method": "saliency", **smoothed},
+        ),
+        "control: smoothed absolute IG": (magnitude, ig | smoothed),
     }
 
 
@@ -122,9 +125,9 @@ CLAIMS = (
     ("AttEXplore", "IG"),
     (fampe(0.1), "IG"),
     ("AttEXplore", "control: centred blob"),
-    ("AttEXplore", "control: |IG| smoothed"),
-    (fampe(0.1), "control: |IG| smoothed"),
-    ("IG", "control: |IG|"),
+    ("AttEXplore", "control: smoothed absolute IG"),
+    (fampe(0.1), "control: smoothed absolute IG"),
+    ("IG", "control: absolute IG"),
 )
 """What the papers say, or would have to say, is better than what."""
 
@@ -135,7 +138,7 @@ def between(low, high):
 
 def scores_table(evaluation):
     """Scores under both orders, and how much each order shows."""
-    header, rows = evaluation.summary(reference="AttEXplore")
+    header, rows = evaluation.summary()
     cells = {}
     for row in (dict(zip(header, row, strict=True)) for row in rows):
         cell = f"{row['mean']:.3f} {between(row['low'], row['high'])}"
@@ -186,7 +189,7 @@ def oracle_table(evaluation, model):
         return best(values, axis=0)
 
     of = lambda method: lambda i: evaluation.scores(model, method, i)
-    others = ("AttEXplore", fampe(0.1), "control: |IG| smoothed")
+    others = ("AttEXplore", fampe(0.1), "control: smoothed absolute IG")
     return paired(
         evaluation, model, [(f"oracle - {name}", oracle, of(name)) for name in others]
     )
@@ -194,7 +197,7 @@ def oracle_table(evaluation, model):
 
 def references(model):
     """Photographs that stand for the data, in no set that is scored."""
-    files = list_photographs(assets() / REFERENCES)
+    files = list_photographs(assets.folder() / REFERENCES)
     # Evenly over the classes, whose order the names have.
     chosen = files[:: max(1, len(files) // NUM_REFERENCES)][:NUM_REFERENCES]
     return np.stack([model.preprocess(read_photograph(file)) for file in chosen])
@@ -214,12 +217,20 @@ def study(name, model, photographs, arguments):
     out = pathlib.Path(arguments.out) / file_name(
         f"{photographs}-{arguments.images}{steps}{samples}-curve{arguments.curve_steps}"
     )
+    asked = methods(arguments.num_steps, arguments.num_samples)
+    if arguments.only:
+        asked = {
+            label: method
+            for label, method in asked.items()
+            if any(word in label for word in arguments.only)
+        }
+        out = out.with_name(file_name(f"{out.name}-{'-'.join(arguments.only)}"))
     with Progress(0) as progress:
         evaluation = evaluate(
             {name: model},
-            methods(arguments.num_steps, arguments.num_samples),
+            asked,
             metrics,
-            assets() / photographs,
+            assets.folder() / photographs,
             key=jax.random.key(SEED),
             out=out / file_name(name),
             references=references(model),
@@ -236,9 +247,14 @@ def study(name, model, photographs, arguments):
     first = evaluation.results[0]
     right = float(np.mean(first.predicted == first.labels))
     head = f"{name}, {photographs}, {len(first.labels)} photographs"
-    return [
+    sections = [
         (head, f"{right:.0%} of them are classified as labelled."),
         (f"{head}: scores", scores_table(evaluation)),
+    ]
+    if arguments.only:
+        return sections
+    return [
+        *sections,
         (f"{head}: differences, paired", claims_table(evaluation, name)),
         (
             f"{head}: an oracle over α (it looks at the score)",
@@ -267,6 +283,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--model", action="append", help="NAME, or NAME=FILE of weights")
+    add(
+        "--only", nargs="+", default=[], help="methods with these words in their labels"
+    )
     add("--set", action="append", choices=SETS, help="of photographs, several times")
     add("--images", type=int, default=50)
     add("--num-steps", type=int, help="of every path (default: published)")
@@ -278,20 +297,17 @@ def main():
     add("--results", default="study_faithfulness", help="name of the report")
     arguments = parser.parse_args()
     chosen = arguments.set or ["attexplore-eval", "imagenet-val-boxes"]
-    missing = [n for n in (*chosen, REFERENCES) if not (assets() / n).is_dir()]
+    missing = [n for n in (*chosen, REFERENCES) if not (assets.folder() / n).is_dir()]
     if missing:
         parser.error(
             f"needs folders of labelled photographs, {' and '.join(missing)} in "
-            f"{assets()}; name another place with JAXATTR_ASSETS"
+            f"{assets.folder()}; name another place with JAXATTR_ASSETS"
         )
     sections = []
     for photographs in chosen:
         for asked in arguments.model or ["efficientnet_lite0"]:
-            name, _, weights = asked.partition("=")
-            model = ja.models.load(
-                name, weights or None, preprocessing=SETS[photographs]
-            )
-            sections += study(name, model, photographs, arguments)
+            model = assets.load(asked, preprocessing=SETS[photographs])
+            sections += study(model.name, model, photographs, arguments)
     notes = NOTES.format(
         steps=arguments.curve_steps, size=SMOOTHING_SIZE, alphas=len(ALPHAS)
     )

@@ -9,14 +9,18 @@ an image has the same map in any batch.
 """
 
 from jaxattr import attacks, corruptions, scores, training
-from jaxattr.attacks import attack_explanation
+from jaxattr.attacks import BoundaryPoint, attack_explanation, nearest_boundary
 from jaxattr.attributions import (
     SpectralImportance,
     agi,
     attexplore,
     attexplore_pp,
+    big,
+    bsg,
+    bsm,
     expected_gradients,
     fampe,
+    grad_cam,
     guided_ig,
     input_x_gradient,
     integrated_gradients,
@@ -29,12 +33,16 @@ from jaxattr.attributions import (
 )
 from jaxattr.bands import band_images, band_masks
 from jaxattr.metrics import (
+    Alignment,
+    Localization,
     RandomizationCheck,
+    alignment,
     area_under_curve,
     chance_corrected,
     corruption_errors,
     deletion_curve,
     diverse_top_k,
+    fraction_shown,
     infidelity,
     insertion_curve,
     kendall,
@@ -47,6 +55,7 @@ from jaxattr.metrics import (
     lens_recall_diverse,
     lens_spearman,
     local_lipschitz,
+    localization,
     max_sensitivity,
     mean_corruption_error,
     prediction_change,
@@ -68,9 +77,13 @@ from jaxattr.spectral import spectral_snr
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alignment",
+    "BoundaryPoint",
+    "Localization",
     "RandomizationCheck",
     "SpectralImportance",
     "agi",
+    "alignment",
     "area_under_curve",
     "attack_explanation",
     "attacks",
@@ -79,6 +92,9 @@ __all__ = [
     "band_images",
     "band_masks",
     "banzhaf_values",
+    "big",
+    "bsg",
+    "bsm",
     "chance_corrected",
     "coalitions",
     "corruption_errors",
@@ -88,6 +104,8 @@ __all__ = [
     "evaluation",
     "expected_gradients",
     "fampe",
+    "fraction_shown",
+    "grad_cam",
     "guided_ig",
     "infidelity",
     "input_x_gradient",
@@ -103,10 +121,12 @@ __all__ = [
     "lens_recall_diverse",
     "lens_spearman",
     "local_lipschitz",
+    "localization",
     "max_sensitivity",
     "mean_corruption_error",
     "mfaba",
     "models",
+    "nearest_boundary",
     "pixel_magnitudes",
     "plots",
     "prediction_change",

@@ -9,9 +9,27 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import jaxattr
-from jaxattr.commands import demo, explain, methods, models, robustness, spectrum
+from jaxattr.commands import (
+    boundary,
+    demo,
+    evaluate,
+    explain,
+    methods,
+    models,
+    robustness,
+    spectrum,
+)
 
-COMMANDS = (demo, explain, spectrum, robustness, methods, models)
+COMMANDS = (
+    demo,
+    explain,
+    evaluate,
+    boundary,
+    spectrum,
+    robustness,
+    methods,
+    models,
+)
 """Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
 
 

@@ -152,7 +152,7 @@ def curves(
 
     Args:
       values: name of a method to its curve ``(T + 1,)``, or to curves ``(N, T + 1)``,
-        whose mean is drawn.
+        whose mean is drawn, with a band where that mean may lie (95 %).
       ax: where to draw; by default a new figure.
       title: what stands above.
       ylabel: what stands at the left, None for nothing.
@@ -168,14 +168,18 @@ def curves(
         curve = np.asarray(curve, float)
         if curve.ndim not in (1, 2) or curve.shape[-1] < 2:
             raise fail(f"values[{name!r}]", "a curve (T + 1,) or (N, T + 1)", curve)
-        curve = curve if curve.ndim == 1 else curve.mean(axis=0)
-        share = np.linspace(0, 1, curve.size)
+        share, color = np.linspace(0, 1, curve.shape[-1]), _LINES[i % len(_LINES)]
+        if curve.ndim == 2:
+            error = 1.96 * curve.std(axis=0) / max(1, len(curve) - 1) ** 0.5
+            curve = curve.mean(axis=0)
+            band = np.clip([curve - error, curve + error], 0, 1)
+            ax.fill_between(share, *band, color=color, alpha=0.12, linewidth=0)
         area = np.sum(curve[1:] + curve[:-1]) / 2 / (curve.size - 1)
         ax.plot(
             share,
             curve,
-            color=_LINES[i % len(_LINES)],
-            linestyle=("-", "--", ":")[i // len(_LINES) % 3],
+            color=color,
+            linestyle=("-", "--", ":", "-.")[i // len(_LINES) % 4],
             linewidth=1.6,
             label=f"{area:.3f}  {name}",
         )

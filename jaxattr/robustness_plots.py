@@ -23,7 +23,7 @@ def agreement_curve(
     """Draws how agreement falls as the budget grows, one line an attack.
 
     The line is the mean over images, the band 95 % of where that mean may lie. Every
-    chance level is a dotted line: below it, maps agree no more than unrelated ones.
+    chance level is a grey line: below it, maps agree no more than unrelated ones.
 
     Args:
       epsilons: ``(E,)`` budgets in pixel units, drawn in 1/255; zero, where everything
@@ -32,7 +32,7 @@ def agreement_curve(
       ax: where to draw; by default a new figure.
       chance: null to its level.
       title: what stands above.
-      legend: name the attacks.
+      legend: name the attacks and the nulls.
 
     Returns:
       The ``Axes``.
@@ -56,17 +56,8 @@ def agreement_curve(
         ax.plot(place, mean, color=color, marker="o", markersize=4, label=name)
     for level, dots in zip((chance or {}).items(), (":", "--", "-.")):
         name, value = level
-        ax.axhline(value, color="#888888", linestyle=dots, linewidth=1)
-        ax.annotate(
-            f"chance: {name}",
-            (0, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(2, 2),
-            textcoords="offset points",
-            ha="left",
-            fontsize=7,
-            color=_GREY,
-        )
+        label = f"chance: {name}"
+        ax.axhline(value, color="#888888", linestyle=dots, linewidth=1.2, label=label)
     # Budgets double: evenly spaced, they are read more easily than to scale.
     ax.set_xticks(place, ["0", *(f"{value:g}" for value in budget)])
     ax.set_xlabel("ε (1/255)", fontsize=9, color=_GREY)

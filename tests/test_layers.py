@@ -33,14 +33,23 @@ LAYERS = (
     {"attacks"},
     {"attributions", "metrics", "training"},
     {"models"},
-    {"evaluation", "plots", "robustness_plots", "spectral_plots"},
+    {
+        "boundary_plots",
+        "evaluation",
+        "faithfulness_plots",
+        "plots",
+        "robustness_plots",
+        "spectral_plots",
+    },
     {"commands"},
     {"cli"},
 )
 # The models stand apart: nothing of the mathematics, and the mathematics without them.
 ONLY_FROM = {"models": BASE | {"models"}}
 BESIDE = {
+    "boundary_plots": {"typing", "_checks", "plots", "boundary_plots"},
     "plots": {"typing", "_checks", "plots"},
+    "faithfulness_plots": {"typing", "_checks", "plots", "faithfulness_plots"},
     "robustness_plots": {"typing", "_checks", "plots", "robustness_plots"},
     "spectral_plots": {"typing", "_checks", "plots", "spectral_plots"},
 }

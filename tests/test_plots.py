@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from jaxattr import plots
+from jaxattr import faithfulness_plots, plots
 
 
 @pytest.fixture
@@ -124,6 +124,38 @@ def test_curves_have_their_area_in_the_legend(ax):
     assert all(name in text for name, text in zip("AB", texts))
     np.testing.assert_allclose(ax.lines[1].get_ydata(), [0.5, 0.0])
     np.testing.assert_allclose(ax.lines[0].get_xdata(), [0, 0.5, 1])
+
+
+def test_mean_curves_have_a_band(ax):
+    values = np.random.default_rng(0).uniform(size=(50, 4))
+    plots.curves({"A": values, "B": values[0]}, ax)
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices
+    for place, column in zip(np.linspace(0, 1, 4), values.T):
+        low, high = (f(corners[corners[:, 0] == place, 1]) for f in (min, max))
+        error = 1.96 * column.std() / 49**0.5
+        assert (low, high) == pytest.approx(
+            (column.mean() - error, column.mean() + error)
+        )
+
+
+def test_score_bars_have_their_numbers_and_intervals(ax):
+    names, means = ["A", "B"], [0.5, -0.25]
+    intervals = [[0.4, 0.7], [-0.3, -0.2]]
+    assert faithfulness_plots.score_bars(names, means, intervals, ax) is ax
+    assert [bar.get_width() for bar in ax.patches] == means
+    assert [text.get_text() for text in ax.texts] == ["0.500", "-0.250"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == names
+    top, bottom = (bar.get_y() for bar in ax.patches)
+    assert ax.transData.transform((0, top))[1] > ax.transData.transform((0, bottom))[1]
+    whiskers = [c.get_segments() for c in ax.collections if hasattr(c, "get_segments")]
+    ends = [sorted(segment[:, 0]) for segment in whiskers[0]]
+    np.testing.assert_allclose(ends, intervals)
+    faithfulness_plots.score_bars(names, [0.0, 0.0], None, ax)
+    for wrong in ({"means": [1.0]}, {"intervals": [[0.0, 1.0]]}):
+        given = {"means": means, "intervals": intervals} | wrong
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            faithfulness_plots.score_bars(names, ax=ax, **given)
 
 
 def test_lines_of_many_curves_differ(ax):

@@ -14,10 +14,17 @@ from jax.sharding import PartitionSpec as P
 import jaxattr as ja
 from jaxattr.evaluation import registry
 
-METHODS = registry.methods()
-NAMES = sorted(METHODS)
+# Those of split models are in tests of their own, and in test_protocol_zoo.
+METHODS = {n: m for n, m in registry.methods().items() if not m.needs_split}
+# They search as big does, which stands for all three where minutes count.
+SLOW = ("bsg", "bsm")
 KEY = jax.random.key(3)
 PARAMS = toys.init_smooth(jax.random.key(0))
+# Of one draw and few halvings: the search is short, and no step decides by rounding.
+BOUNDARY = {
+    "search": ja.attacks.pgd_l2(radii=(4.0,), num_steps=2),
+    "num_bisections": 4,
+}
 # Few steps and samples, and an odd number, so that chunks have ragged ends.
 SMALL = {
     "smoothgrad": {"num_samples": 5},
@@ -29,8 +36,18 @@ SMALL = {
     "fampe": {"num_steps": 3, "num_samples": 5},
     "mfaba": {"num_steps": 4, "step_size": 0.02},
     "agi": {"num_targets": 2, "num_steps": 3},
+    "bsm": BOUNDARY,
+    "big": {**BOUNDARY, "num_steps": 5},
+    "bsg": {**BOUNDARY, "num_samples": 5},
 }
 logits_fn = functools.partial(toys.smooth_logits, PARAMS)
+
+
+def cases(keep=lambda method: True):
+    """The names of registered methods, those of the slow suite marked."""
+    names = sorted(name for name, method in METHODS.items() if keep(method))
+    slow = pytest.mark.slow
+    return [pytest.param(n, marks=slow) if n in SLOW else n for n in names]
 
 
 def predicted(images):
@@ -66,7 +83,7 @@ def assert_close(actual, expected, tolerance=2e-6):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_signature(name):
     """The convention of every explainer, by name and kind of argument."""
     parameters = inspect.signature(METHODS[name].explain).parameters
@@ -84,7 +101,7 @@ def test_signature(name):
     assert parameters["batch_size"].default is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_shape_dtype_finite_and_inputs_unchanged(name):
     images, labels = np.asarray(toys.images()), np.asarray(predicted(toys.images()))
     before = images.copy(), labels.copy()
@@ -97,7 +114,7 @@ def test_shape_dtype_finite_and_inputs_unchanged(name):
     np.testing.assert_array_equal(labels, before[1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_eager_equals_jit_and_same_key_same_bits(name):
     images, labels = toys.images(), predicted(toys.images())
     jitted = compiled(name)(PARAMS, images, labels)
@@ -106,7 +123,7 @@ def test_eager_equals_jit_and_same_key_same_bits(name):
     np.testing.assert_array_equal(again, jitted)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].needs_key])
+@pytest.mark.parametrize("name", cases(lambda method: method.needs_key))
 def test_another_key_gives_another_map(name):
     images, labels = toys.images(), predicted(toys.images())
     first, other = (
@@ -115,7 +132,7 @@ def test_another_key_gives_another_map(name):
     assert float(jnp.abs(other - first).max()) > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_alone_equals_in_a_batch_with_its_own_key(name):
     images, labels = toys.images(), predicted(toys.images())
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(3))
@@ -125,7 +142,7 @@ def test_alone_equals_in_a_batch_with_its_own_key(name):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_batch_size_changes_nothing_and_is_held(name, batch_size):
     images, labels = toys.images(), predicted(toys.images())
     rows = []
@@ -139,7 +156,7 @@ def test_batch_size_changes_nothing_and_is_held(name, batch_size):
     assert max(rows) <= batch_size
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_one_trace_for_new_weights(name):
     run = compiled(name)
     first = run(PARAMS, toys.images(), predicted(toys.images()))
@@ -151,7 +168,7 @@ def test_one_trace_for_new_weights(name):
     assert float(jnp.abs(first - second).max()) > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_vmap_over_a_leading_axis(name):
     stack = jnp.stack([toys.images(), toys.images()[:, ::-1]])
     labels = jax.vmap(predicted)(stack)
@@ -160,7 +177,7 @@ def test_vmap_over_a_leading_axis(name):
         assert_close(mapped[i], compiled(name)(PARAMS, stack[i], labels[i]))
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].differentiable])
+@pytest.mark.parametrize("name", cases(lambda method: method.differentiable))
 def test_gradient_through_the_map_agrees_with_finite_differences(name):
     """To the image and to the parameters, in float64."""
     with toys.float64():
@@ -203,7 +220,7 @@ def test_gradient_through_the_map_agrees_with_finite_differences(name):
             )
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if not METHODS[n].differentiable])
+@pytest.mark.parametrize("name", cases(lambda method: not method.differentiable))
 def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(name):
     words = METHODS[name].explain.__doc__
     assert "no derivative" in words or "piecewise differentiable" in words
@@ -214,7 +231,7 @@ def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(name)
 
 
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_sharded_equals_unsharded(name, axis_type):
     assert len(jax.devices()) >= 4, "tests force four devices"
     images, labels = toys.images(8), predicted(toys.images(8))
@@ -228,7 +245,7 @@ def test_sharded_equals_unsharded(name, axis_type):
     assert_close(maps, expected)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_bfloat16_model_gives_float32_maps(name):
     params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
 
@@ -242,7 +259,7 @@ def test_bfloat16_model_gives_float32_maps(name):
         assert_close(maps, compiled(name)(PARAMS, images, labels), tolerance=0.05)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 def test_float64_is_kept(name):
     with toys.float64():
         images = toys.images(2, dtype=jnp.float64)
@@ -265,7 +282,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", cases())
 @pytest.mark.parametrize(("change", "message"), BAD)
 def test_bad_input_names_argument_expectation_and_what_came(name, change, message):
     given = (
@@ -286,7 +303,7 @@ BAD_KEYS = [
 
 
 @pytest.mark.parametrize(("key", "message"), BAD_KEYS)
-@pytest.mark.parametrize("name", [n for n in NAMES if METHODS[n].needs_key])
+@pytest.mark.parametrize("name", cases(lambda method: method.needs_key))
 def test_bad_key(name, key, message):
     with pytest.raises(ValueError, match=message):
         explain(name, logits_fn, toys.images(), predicted(toys.images()), key=key)

@@ -2,7 +2,9 @@
 
 from jaxattr.attributions.agi import agi
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
+from jaxattr.attributions.boundary import big, bsg, bsm
 from jaxattr.attributions.fampe import fampe
+from jaxattr.attributions.grad_cam import grad_cam
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
@@ -15,8 +17,12 @@ __all__ = [
     "agi",
     "attexplore",
     "attexplore_pp",
+    "big",
+    "bsg",
+    "bsm",
     "expected_gradients",
     "fampe",
+    "grad_cam",
     "guided_ig",
     "input_x_gradient",
     "integrated_gradients",

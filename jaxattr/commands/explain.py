@@ -19,6 +19,7 @@ examples:
   jaxattr explain cat.jpg --method integrated_gradients --method attexplore
   jaxattr explain *.jpg --method smoothgrad --option smoothgrad.num_samples=100
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
+  jaxattr explain cat.jpg --method big --option big.search=ddn,fab
   jaxattr explain cat.jpg --method expected_gradients --references photographs/
 """
 

@@ -18,8 +18,9 @@ from jaxattr.evaluation import figures, programs, registry
 from jaxattr.evaluation.explanations import Explanation, save_explanation
 from jaxattr.evaluation.files import make_folder, unique_stems
 from jaxattr.evaluation.labels import resolve_label
+from jaxattr.evaluation.methods import as_methods, prepare, read_references
 from jaxattr.evaluation.options import defaults
-from jaxattr.evaluation.photographs import list_photographs, read_photograph
+from jaxattr.evaluation.photographs import read_photograph
 from jaxattr.evaluation.progress import Progress
 
 
@@ -157,24 +158,13 @@ def _prepare(
     methods: Mapping[str, Mapping[str, Any]], classifier: Any, references: Any
 ) -> dict[str, tuple[registry.Method, dict[str, Any]]]:
     """Methods with all options that they are given, seen to be good ones."""
-    prepared = {}
-    images = None
-    for name, given in methods.items():
-        method = registry.method(name)
-        options = dict(given)
-        if method.needs_references:
-            if references is None:
-                raise ValueError(
-                    f"{name}: needs references, a folder of photographs "
-                    "that stand for the data"
-                )
-            if images is None:
-                files = list_photographs(references)
-                images = jnp.concatenate([_as_seen(f, classifier) for f in files])
-            options["references"] = images
-        programs.check_options(method, options, (*_size(classifier), 3))
-        prepared[name] = method, options
-    return prepared
+    shape = (1, *_size(classifier), 3)
+    return prepare(
+        as_methods(methods),
+        shape,
+        programs.num_classes(classifier, shape),
+        lambda: None if references is None else read_references(references, classifier),
+    )
 
 
 def _explain_one(job: _Job, path: pathlib.Path, image: jax.Array, progress: Any):
@@ -201,6 +191,8 @@ def _explain_one(job: _Job, path: pathlib.Path, image: jax.Array, progress: Any)
         values = np.asarray(maps[0])
         if progress and not np.isfinite(values).all():
             progress.say(f"jaxattr: warning: {path}: {name} is not finite everywhere")
+        if progress and not values.any():
+            progress.say(f"jaxattr: warning: {path}: {name} is zero everywhere")
         options = {k: v for k, v in options.items() if k != "references"}
         yield (
             Explanation(
@@ -270,8 +262,7 @@ def _size(classifier: Any) -> tuple[int, int]:
 
 
 def _find_label(label: str, classifier: Any) -> int:
-    images = jax.ShapeDtypeStruct((1, *_size(classifier), 3), jnp.float32)
-    num_classes = jax.eval_shape(programs.probabilities, classifier, images).shape[1]
+    num_classes = programs.num_classes(classifier, (1, *_size(classifier), 3))
     return resolve_label(str(label), classifier.labels, num_classes)
 
 

@@ -108,14 +108,23 @@ def one_figure(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Any]:
     _save(figure, path)
 
 
-def _figure(size: tuple[float, float]) -> Any:
+def need_matplotlib() -> Any:
+    """The class of figures, asked for before work starts that ends in one.
+
+    Raises:
+      ImportError: matplotlib is not installed; the message names the extra.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError(
             "figures need matplotlib: pip install 'jaxattr[app]'"
         ) from None
-    return Figure(figsize=size, layout="constrained")
+    return Figure
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    return need_matplotlib()(figsize=size, layout="constrained")
 
 
 def _save(figure: Any, path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -48,6 +49,15 @@ def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
         pass
     (path / ".writable").unlink()
     return path
+
+
+def file_name(text: str) -> str:
+    """Letters, digits and a few signs; a dash for anything else.
+
+    >>> file_name("resnet50 IG, smoothed")
+    'resnet50-IG-smoothed'
+    """
+    return re.sub(r"[^\w.=+-]+", "-", text)
 
 
 def unique_stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:

@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TextIO
 
+_BAR = 12
+
 
 class Progress:
     """Tells ``stream`` which of ``total`` items is worked on.
@@ -20,6 +22,7 @@ class Progress:
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
         self.total = total
         self.done = 0
+        self._found = 0
         self._stream = sys.stderr if stream is None else stream
         self._living = self._stream.isatty()
         self._begin = time.perf_counter()
@@ -29,9 +32,10 @@ class Progress:
         if self._living:
             self._show(f"{self._count(self.done)} {what} ...", end="")
 
-    def finished(self, what: str) -> None:
-        """One more item is done."""
-        self.done += 1
+    def finished(self, what: str, items: int = 1, *, found: bool = False) -> None:
+        """Some more items are done; those that were found done say nothing of speed."""
+        self.done += items
+        self._found += items if found else 0
         self._show(f"{self._count(self.done)} {what}", end="" if self._living else "\n")
 
     def say(self, line: str) -> None:
@@ -51,8 +55,18 @@ class Progress:
             self._show("", end="")
 
     def _count(self, done: int) -> str:
+        """``[3/12, 60 s, 0.05/s, 180 s left]``, behind a bar on a terminal."""
         seconds = time.perf_counter() - self._begin
-        return f"[{done}/{self.total}, {seconds:.0f} s]"
+        made = done - self._found
+        speed = ""
+        if made and seconds:
+            left = (self.total - done) * seconds / made
+            speed = f", {made / seconds:.3g}/s, {_duration(left)} left"
+        count = f"[{done}/{self.total}, {_duration(seconds)}{speed}]"
+        if not self._living:
+            return count
+        full = _BAR * done // max(1, self.total)
+        return "█" * full + "░" * (_BAR - full) + " " + count
 
     def _show(self, line: str, *, end: str) -> None:
         if self._living:
@@ -63,3 +77,17 @@ class Progress:
             line = f"\r\x1b[K{line}"
         self._stream.write(line + end)
         self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    """Few letters for any time.
+
+    >>> _duration(59.7), _duration(200), _duration(10000)
+    ('60 s', '3 min 20 s', '2 h 46 min')
+    """
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

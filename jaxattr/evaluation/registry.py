@@ -18,6 +18,8 @@ class Method(NamedTuple):
     """Draws at random, so ``key`` must be given."""
     needs_references: bool = False
     """Takes ``references (R, H, W, C)``, images that stand for the data."""
+    needs_split: bool = False
+    """Takes a model in two halves, ``features`` and ``head``; classifiers are."""
     differentiable: bool = True
     """The map is a continuous function of the image (no sign steps, no sorting)."""
 
@@ -33,6 +35,7 @@ _METHODS = (
         needs_key=True,
         needs_references=True,
     ),
+    Method("grad_cam", attributions.grad_cam, needs_split=True),
     Method("guided_ig", attributions.guided_ig, differentiable=False),
     Method("mfaba", attributions.mfaba, differentiable=False),
     Method("agi", attributions.agi, needs_key=True, differentiable=False),
@@ -43,6 +46,9 @@ _METHODS = (
         needs_key=True,
         differentiable=False,
     ),
+    Method("bsm", attributions.bsm, needs_key=True, differentiable=False),
+    Method("big", attributions.big, needs_key=True, differentiable=False),
+    Method("bsg", attributions.bsg, needs_key=True, differentiable=False),
     Method("fampe", attributions.fampe, needs_key=True, differentiable=False),
 )
 

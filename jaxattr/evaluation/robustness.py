@@ -16,7 +16,7 @@ from jaxattr.attacks import attack_explanation
 from jaxattr.evaluation.options import to_json
 from jaxattr.evaluation.progress import Progress
 from jaxattr.evaluation.registry import Method
-from jaxattr.evaluation.runs import Parts, digest
+from jaxattr.evaluation.runs import Parts, chunks, digest, gather
 from jaxattr.rankings import pixel_magnitudes
 from jaxattr.typing import Array
 
@@ -136,21 +136,18 @@ def measure(
     check_settings(settings, images)
     known = {"weights": digest(classifier), "twin": [twin_name, digest(twin)]}
     key = jax.random.key(settings.seed)
-    size = settings.images_per_part
     results = []
     for method_name, (method, options) in methods.items():
         explain = _Explain(method, tuple(sorted(options.items())), settings.batch_size)
         made: dict[tuple[str, float] | None, list[Any]] = {}
-        for first in range(0, len(images), size):
-            index = np.arange(first, first + size).clip(max=len(images) - 1)
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(index))
-            given = (classifier, twin, jnp.asarray(images[index]), keys)
+        for chunk in chunks(len(images), settings.images_per_part, key):
+            some = images[chunk.index]
+            given = (classifier, twin, jnp.asarray(some), chunk.keys)
             about = {
                 **known,
                 "method": method_name,
                 "options": to_json(options),
-                "images": digest(images[index]),
-                "first": first,
+                "images": digest(some),
                 "seed": settings.seed,
             }
             jobs: dict[tuple[str, float] | None, Any] = {
@@ -163,20 +160,17 @@ def measure(
                     )
             for job, compute in jobs.items():
                 what = "-".join(["maps"] if job is None else [job[0], f"{job[1]:.5g}"])
-                label = f"{method_name} {what} {min(first + size, len(images))}"
-                if progress:
-                    progress.doing(label)
                 budget = [settings.k, settings.window, settings.num_steps]
-                done = parts.make(
-                    f"{method_name}-{what}-{first:05d}",
+                done = chunk.make(
+                    parts,
+                    f"{method_name} {what}",
                     {**about, "job": job, "budget": budget if job else None},
                     compute,
+                    progress=progress,
                 )
                 made.setdefault(job, []).append(done)
                 if job is None:
-                    _refuse_nan(done["maps"], names[first:], method_name)
-                if progress:
-                    progress.finished(f"{label}/{len(images)}")
+                    _refuse_nan(done["maps"], names[chunk.first :], method_name)
         results.append(_gather(method_name, made, len(images), settings, key))
     return results
 
@@ -245,12 +239,9 @@ def _refuse_nan(maps: np.ndarray, names: list[str], method: str) -> None:
 def _gather(
     method: str, made: Any, num_images: int, settings: Settings, key: Array
 ) -> MethodRobustness:
-    def together(done: list[Any], field: str) -> np.ndarray:
-        return np.concatenate([part[field] for part in done])[:num_images]
-
-    maps = together(made.pop(None), "maps")
+    maps = gather(made.pop(None), "maps", num_images)
     scores = {
-        job: {field: together(done, field) for field in done[0]}
+        job: {field: gather(done, field, num_images) for field in done[0]}
         for job, done in made.items()
     }
     chance = {

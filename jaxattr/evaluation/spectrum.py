@@ -19,7 +19,7 @@ from jaxattr.attributions.spectral import (
 )
 from jaxattr.bands import band_masks
 from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.runs import Parts, digest
+from jaxattr.evaluation.runs import Chunk, Parts, chunks, digest, gather
 from jaxattr.typing import Array, LogitsFn
 
 
@@ -144,57 +144,48 @@ def _measure_one(
     known = {"model": name, "weights": digest(model)}
     key = jax.random.key(settings.seed)
 
-    def chunks(kind: str, **made_from: Any) -> Iterator[tuple[Any, ...]]:
-        """``(make, images, labels, keys)``; the last chunk is filled up."""
-        size = settings.images_per_part
-        for first in range(0, len(images), size):
-            index = np.arange(first, first + size).clip(max=len(images) - 1)
-            some, their = images[index], labels[index]
-            made = {**known, **made_from, "kind": kind, "first": first, "size": size}
+    def each(kind: str, **made_from: Any) -> Iterator[tuple[Any, ...]]:
+        """``(make, images, labels, keys)``, chunk by chunk."""
+        for chunk in chunks(len(images), settings.images_per_part, key):
+            some, their = images[chunk.index], labels[chunk.index]
+            made = {**known, **made_from, "kind": kind}
             made["images"] = digest([np.asarray(some), np.asarray(their)])
-            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(index))
 
-            def make(compute: Any, made: Any = made, first: int = first) -> Any:
-                label = f"{name} {kind} {min(first + size, len(images))}/{len(images)}"
-                if progress:
-                    progress.doing(label)
-                done = parts.make(f"{name}-{kind}-{first:05d}", made, compute)
-                if progress:
-                    progress.finished(label)
-                return done
+            def make(compute: Any, chunk: Chunk = chunk, made: Any = made) -> Any:
+                what = f"{name} {kind}"
+                return chunk.make(parts, what, made, compute, progress=progress)
 
-            yield make, some, their, keys
+            yield make, some, their, chunk.keys
 
-    def gather(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
-        """Chunks put together along their last axis."""
-        return np.concatenate([part[field] for part in made], -1)[..., : len(images)]
+    def together(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
+        return gather(made, field, len(images), axis=-1)
 
     bands = {"num_bands": settings.num_bands, "norm": settings.norm}
     rows = settings.batch_size
     done = [
         make(lambda: _table(model, some, their, rows=rows, **bands))
-        for make, some, their, _ in chunks("bands", **bands)
+        for make, some, their, _ in each("bands", **bands)
     ]
-    values = gather(done, "values")
+    values = together(done, "values")
     importance = importance_of_values(jnp.asarray(values))
-    correct, errors, changes = gather(done, "correct"), None, {}
+    correct, errors, changes = together(done, "correct"), None, {}
     if settings.corrupted:
         done = [
             make(lambda: _errors(model, some, their, keys, settings))
-            for make, some, their, keys in chunks(
+            for make, some, their, keys in each(
                 "corruptions", preset=settings.preset, seed=settings.seed
             )
         ]
-        errors = gather(done, "errors")
+        errors = together(done, "errors")
     if settings.attacked:
         budget = {"epsilon": settings.epsilon, "num_steps": settings.num_steps}
         done = [
             make(lambda: _changes(model, some, their, keys, settings))
-            for make, some, their, keys in chunks(
+            for make, some, their, keys in each(
                 "attacks", attacked=settings.attacked, seed=settings.seed, **budget
             )
         ]
-        changes = {attack: gather(done, attack) for attack in settings.attacked}
+        changes = {attack: together(done, attack) for attack in settings.attacked}
     return ModelSpectrum(
         name,
         jax.tree.map(np.asarray, importance),

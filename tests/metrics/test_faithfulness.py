@@ -76,7 +76,7 @@ def test_against_a_loop(kind, order, num_steps):
 
 
 @pytest.mark.parametrize("order", faithfulness.ORDERS)
-@pytest.mark.parametrize("num_steps", [1, 7, 64])
+@pytest.mark.parametrize("num_steps", [1, 7])
 def test_fraction_shown_against_masks(order, num_steps):
     attributions = jax.random.normal(jax.random.key(1), (3, 6, 5, 3)).at[1].set(0)
     attributions = attributions.at[2, :, :, 1].set(jnp.nan)
@@ -102,7 +102,8 @@ def test_fraction_shown_against_masks(order, num_steps):
     expected = masks.any(-1).mean((2, 3)).T
     np.testing.assert_allclose(actual, expected, atol=1e-7)
     if order == "channel_sum":
-        np.testing.assert_allclose(actual[0], np.ceil(30 * np.arange(num_steps + 1) / num_steps - 1e-9) / 30, rtol=1e-6)  # fmt: skip
+        even = [-(-30 * k // num_steps) / 30 for k in range(num_steps + 1)]
+        np.testing.assert_allclose(actual, [even] * 3, rtol=1e-6)
 
 
 def test_fraction_shown_of_independent_channels():

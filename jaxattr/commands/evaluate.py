@@ -1,0 +1,166 @@
+"""``jaxattr evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import jax
+
+from jaxattr.commands._arguments import load_model, whole
+from jaxattr.evaluation import evaluate, protocols, registry
+from jaxattr.evaluation.options import parse_options
+from jaxattr.evaluation.progress import Progress
+from jaxattr.evaluation.table import format_table
+from jaxattr.metrics.faithfulness import ORDERS
+
+_EXAMPLES = """\
+examples:
+  jaxattr evaluate photographs --method saliency --method attexplore --out results
+  jaxattr evaluate photographs --labels labels.csv --method fampe \\
+      --option fampe.alpha=0.3 --max-images 50
+  jaxattr evaluate photographs --order channel_sum --order channel_union
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Registers the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="how faithful the maps of methods are, over a folder of photographs",
+        description=(
+            "Explains the class of each photograph and scores the maps by insertion and\n"
+            "deletion. Writes images.csv, a row an image and score; summary.csv, means\n"
+            "with paired bootstrap intervals and images per second; and for each model\n"
+            "a figure of the mean curves and one of a bar a method. Stopped, it goes on\n"
+            "where it was when it is started again with the same arguments."
+        ),
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
+    several = "may be given several times"
+    add(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help=f"{several} (default: efficientnet_lite0)",
+    )
+    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add(
+        "--preprocessing",
+        metavar="NAME",
+        help="crop or squash (default: as the weights were trained)",
+    )
+    add(
+        "--labels",
+        metavar="FILE",
+        help="a table with the columns file and class (default: labels.tsv, "
+        "labels.csv or boxes.tsv in FOLDER)",
+    )
+    names = ", ".join(registry.methods())
+    add(
+        "--method",
+        action="append",
+        metavar="NAME",
+        help=f"{several}, differences are to the first: {names} (default: saliency and "
+        "integrated_gradients)",
+    )
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="an option of a method, such as attexplore.num_steps=5; "
+        "`jaxattr methods` lists them",
+    )
+    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+    add(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help=f"{several}: {', '.join(protocols.KNOWN)} (default: insertion and deletion)",
+    )
+    add(
+        "--order",
+        action="append",
+        choices=ORDERS,
+        metavar="NAME",
+        help=f"of the pixels of a curve, {several}: {', '.join(ORDERS)} (default: "
+        "channel_sum, the usual protocol)",
+    )
+    add(
+        "--curve-steps",
+        type=whole(1),
+        default=224,
+        metavar="INT",
+        help="of a curve, one model pass each (default: 224)",
+    )
+    add(
+        "--scored",
+        choices=protocols.CLASSES,
+        default="given",
+        help="whose probability curves follow (default: given, the class explained)",
+    )
+    add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
+    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
+    add(
+        "--batch-size",
+        type=whole(1),
+        default=8,
+        metavar="INT",
+        help="most model rows in one call; lower it to save memory (default: 8)",
+    )
+    add("--out", default="evaluation", metavar="DIR", help="default: evaluation")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs it, prints the table, and names the photographs that were skipped."""
+    names = dict.fromkeys(arguments.method or ["saliency", "integrated_gradients"])
+    chosen = {name: registry.method(name) for name in names}
+    methods = parse_options(arguments.option, chosen)
+    metrics = _metrics(arguments)
+    models = dict.fromkeys(arguments.model or ["efficientnet_lite0"])
+    options = {}
+    if arguments.preprocessing is not None:
+        options["preprocessing"] = arguments.preprocessing
+    with Progress(0) as progress:
+        evaluation = evaluate(
+            {name: load_model(name, arguments, **options) for name in models},
+            methods,
+            metrics,
+            arguments.folder,
+            arguments.labels,
+            key=jax.random.key(arguments.seed),
+            out=arguments.out,
+            references=arguments.references,
+            max_images=arguments.max_images,
+            batch_size=arguments.batch_size,
+            progress=progress,
+        )
+    print(format_table(*evaluation.short_summary()))
+    print("\nin brackets: 95 % of where the mean over the photographs may lie")
+    print(f"tables and figures: {arguments.out}")
+    for reason in evaluation.broken:
+        print(f"jaxattr: skipped {reason}", file=sys.stderr)
+    return 1 if evaluation.broken else 0
+
+
+def _metrics(arguments: argparse.Namespace) -> tuple[Any, ...]:
+    """Each metric that is asked for; curves in each order."""
+    found: list[Any] = []
+    names = list(dict.fromkeys(arguments.metric or ["insertion", "deletion"]))
+    for order in dict.fromkeys(arguments.order or ["channel_sum"]):
+        for metric in protocols.as_metrics(names):
+            if isinstance(metric, protocols.Curve):
+                metric = metric._replace(
+                    order=order,
+                    num_steps=arguments.curve_steps,
+                    scored=arguments.scored,
+                )
+            if metric not in found:
+                found.append(metric)
+    return tuple(found)

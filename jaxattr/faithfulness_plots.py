@@ -1,0 +1,87 @@
+"""Figures of scores of methods: arrays and an ``Axes`` in, the ``Axes`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxattr._checks import fail
+from jaxattr.plots import _GREY, _LINES, _axes
+
+
+def score_bars(
+    names: Sequence[str],
+    means: Any,
+    intervals: Any = None,
+    ax: Any = None,
+    *,
+    title: str | None = None,
+    xlabel: str | None = None,
+) -> Any:
+    """Draws a bar a method, the first at the top, its number beside it.
+
+    Args:
+      names: of the methods.
+      means: ``(M,)``.
+      intervals: ``(M, 2)``, where each mean may lie; None for no whiskers.
+      ax: where to draw; by default a new figure.
+      title: what stands above.
+      xlabel: what stands below.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: lengths that differ.
+    """
+    means = np.asarray(means, float)
+    if means.shape != (len(names),):
+        raise fail("means", f"{len(names)} numbers, one a name", means)
+    ends = np.stack([means, means], 1)
+    if intervals is not None:
+        ends = np.asarray(intervals, float)
+        if ends.shape != (len(names), 2):
+            raise fail("intervals", f"an array ({len(names)}, 2)", ends)
+    ax = _axes(ax, figsize=(4.6, 0.8 + 0.28 * len(names)))
+    places = np.arange(len(names))
+    ax.barh(places, means, height=0.68, color=_LINES[0], alpha=0.8)
+    if intervals is not None:
+        around = np.abs(ends.T - means)
+        ax.errorbar(
+            means,
+            places,
+            xerr=around,
+            fmt="none",
+            ecolor="#222222",
+            elinewidth=1,
+            capsize=2,
+        )
+    for place, mean, end in zip(places, means, np.maximum(ends[:, 1], means)):
+        ax.annotate(
+            f"{mean:.3f}",
+            (max(end, 0.0), place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=_GREY,
+        )
+    ax.set_yticks(places, list(names))
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    low = min(0.0, float(np.nanmin(ends)))
+    high = max(0.0, float(np.nanmax(ends)))
+    ax.set_xlim(
+        low - 0.02 * (high - low) * (low < 0), high + 0.22 * (high - low) + 1e-9
+    )
+    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
+    ax.grid(axis="x", color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    if title is not None:
+        ax.set_title(title, fontsize=9.5)
+    if xlabel is not None:
+        ax.set_xlabel(xlabel, fontsize=9, color=_GREY)
+    return ax
