@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,10 +25,55 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def add_run_options(
+    parser: argparse.ArgumentParser, *, batch_size: int, out: str
+) -> None:
+    """``--seed``, ``--batch-size`` and ``--out``, with these defaults."""
+    add = parser.add_argument
+    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
+    add(
+        "--batch-size",
+        type=whole(1),
+        default=batch_size,
+        metavar="INT",
+        help="most model rows in one call; lower it to save memory (default: "
+        "%(default)s)",
+    )
+    add("--out", default=out, metavar="DIR", help="default: %(default)s")
+
+
+def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """``--model``, once or several times, and ``--weights``."""
+    add = parser.add_argument
+    if several:
+        add(
+            "--model",
+            action="append",
+            metavar="NAME[=FILE]",
+            help="may be given several times, each with a checkpoint of its own "
+            "(default: efficientnet_lite0)",
+        )
+    else:
+        add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
+    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+
+
 def load_model(name: str, arguments: argparse.Namespace, **options: Any) -> Any:
     """The model of ``--weights``; random ones come from ``--seed``."""
     from jaxattr import models
 
-    if arguments.weights == "random":
+    weights = options.pop("weights", arguments.weights)
+    if weights == "random":
         options["key"] = jax.random.key(arguments.seed)
-    return models.load(name, arguments.weights, **options)
+    return models.load(name, weights, **options)
+
+
+def load_models(arguments: argparse.Namespace, **options: Any) -> dict[str, Any]:
+    """Label to model, of each ``--model NAME`` or ``--model NAME=FILE``."""
+    models = {}
+    for asked in arguments.model or ["efficientnet_lite0"]:
+        name, _, file = asked.partition("=")
+        label = f"{name} ({pathlib.Path(file).stem})" if file else name
+        given = {"weights": file} if file else {}
+        models[label] = load_model(name, arguments, **given, **options)
+    return models

@@ -6,11 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-import jax
-
 from jaxattr import attacks
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import whole
+from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
 from jaxattr.evaluation.boundary import QUICK, draw_boundaries
 from jaxattr.evaluation.progress import Progress
 from jaxattr.evaluation.table import format_table
@@ -39,8 +37,7 @@ def add_parser(commands: Any) -> None:
     )
     add = parser.add_argument
     add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
-    add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
-    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add_model(parser)
     add(
         "--search",
         action="append",
@@ -51,15 +48,7 @@ def add_parser(commands: Any) -> None:
     add(
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
     )
-    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
-    add(
-        "--batch-size",
-        type=whole(1),
-        default=8,
-        metavar="INT",
-        help="most model rows in one call; lower it to save memory (default: 8)",
-    )
-    add("--out", default="boundaries", metavar="DIR", help="default: boundaries")
+    add_run_options(parser, batch_size=8, out="boundaries")
     parser.set_defaults(run=run)
 
 
@@ -72,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Progress(len(arguments.photographs)) as progress:
         report = draw_boundaries(
             arguments.photographs,
-            _load(arguments),
+            load_model(arguments.model, arguments),
             out=arguments.out,
             search=known if "all" in search else search,
             seed=arguments.seed,
@@ -91,12 +80,3 @@ def run(arguments: argparse.Namespace) -> int:
     for reason in report.broken:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
     return 1 if report.broken else 0
-
-
-def _load(arguments: argparse.Namespace) -> Any:
-    from jaxattr import models
-
-    options: dict[str, Any] = {}
-    if arguments.weights == "random":
-        options["key"] = jax.random.key(arguments.seed)
-    return models.load(arguments.model, arguments.weights, **options)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxattr.commands._arguments import load_model, whole
+from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
 from jaxattr.evaluation import evaluate, protocols, registry
 from jaxattr.evaluation.options import parse_options
 from jaxattr.evaluation.progress import Progress
@@ -42,13 +42,7 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
     several = "may be given several times"
-    add(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help=f"{several} (default: efficientnet_lite0)",
-    )
-    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add_model(parser, several=True)
     add(
         "--preprocessing",
         metavar="NAME",
@@ -105,15 +99,7 @@ def add_parser(commands: Any) -> None:
         help="whose probability curves follow (default: given, the class explained)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
-    add(
-        "--batch-size",
-        type=whole(1),
-        default=8,
-        metavar="INT",
-        help="most model rows in one call; lower it to save memory (default: 8)",
-    )
-    add("--out", default="evaluation", metavar="DIR", help="default: evaluation")
+    add_run_options(parser, batch_size=8, out="evaluation")
     parser.set_defaults(run=run)
 
 
@@ -123,13 +109,12 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = {name: registry.method(name) for name in names}
     methods = parse_options(arguments.option, chosen)
     metrics = _metrics(arguments)
-    models = dict.fromkeys(arguments.model or ["efficientnet_lite0"])
     options = {}
     if arguments.preprocessing is not None:
         options["preprocessing"] = arguments.preprocessing
     with Progress(0) as progress:
         evaluation = evaluate(
-            {name: load_model(name, arguments, **options) for name in models},
+            load_models(arguments, **options),
             methods,
             metrics,
             arguments.folder,

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from jaxattr.commands._arguments import load_model, whole
+from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
 from jaxattr.evaluation import registry
 from jaxattr.evaluation.explain import explain_photographs
 from jaxattr.evaluation.options import parse_options
@@ -54,18 +54,10 @@ def add_parser(commands: Any) -> None:
         help="an option of a method, such as attexplore.num_steps=5; "
         "`jaxattr methods` lists them",
     )
-    add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
-    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add_model(parser)
     add("--label", metavar="CLASS", help="index or name (default: what is predicted)")
     add("--references", metavar="DIR", help="photographs, for expected_gradients")
-    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
-    add(
-        "--batch-size",
-        type=whole(1),
-        default=8,
-        metavar="INT",
-        help="most model rows in one call; lower it to save memory (default: 8)",
-    )
+    add_run_options(parser, batch_size=8, out="explanations")
     add(
         "--curve-steps",
         type=whole(0),
@@ -73,7 +65,6 @@ def add_parser(commands: Any) -> None:
         metavar="INT",
         help="of the insertion and deletion curves, 0 for none (default: 224)",
     )
-    add("--out", default="explanations", metavar="DIR", help="default: explanations")
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import load_model, whole
+from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
 from jaxattr.evaluation import registry, robustness
 from jaxattr.evaluation.files import make_folder
 from jaxattr.evaluation.options import parse_options
@@ -46,8 +46,7 @@ def add_parser(commands: Any) -> None:
     )
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="of photographs")
-    add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
-    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add_model(parser)
     add(
         "--method",
         action="append",
@@ -82,15 +81,7 @@ def add_parser(commands: Any) -> None:
         "follow; 0 for no twin (default: 10)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
-    add(
-        "--batch-size",
-        type=whole(1),
-        default=4,
-        metavar="INT",
-        help="most model rows in one call; lower it to save memory (default: 4)",
-    )
-    add("--out", default="robustness", metavar="DIR", help="default: robustness")
+    add_run_options(parser, batch_size=4, out="robustness")
     parser.set_defaults(run=run)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxattr.commands._arguments import load_model, whole
+from jaxattr._checks import check_choice
+from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
 from jaxattr.evaluation import spectrum
 from jaxattr.evaluation.files import make_folder
 from jaxattr.evaluation.labelled import labelled_photographs, resolve_labels
@@ -43,13 +44,7 @@ def add_parser(commands: Any) -> None:
     )
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
-    add(
-        "--model",
-        action="append",
-        metavar="NAME",
-        help="may be given several times (default: efficientnet_lite0)",
-    )
-    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add_model(parser, several=True)
     add(
         "--labels",
         metavar="FILE",
@@ -73,15 +68,7 @@ def add_parser(commands: Any) -> None:
         "alexnet as published (default: the first model)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
-    add(
-        "--batch-size",
-        type=whole(1),
-        default=16,
-        metavar="INT",
-        help="most model rows in one call; lower it to save memory (default: 16)",
-    )
-    add("--out", default="spectrum", metavar="DIR", help="default: spectrum")
+    add_run_options(parser, batch_size=16, out="spectrum")
     parser.set_defaults(run=run)
 
 
@@ -89,7 +76,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the two tables."""
     from jaxattr.evaluation import spectrum_report
 
-    names = list(dict.fromkeys(arguments.model or ["efficientnet_lite0"]))
     settings = spectrum.Settings(
         num_bands=arguments.bands,
         norm=arguments.norm,
@@ -98,13 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
     )
     spectrum.check_settings(settings)
-    reference = arguments.mce or names[0]
-    if reference not in (*names, "alexnet"):
-        known = ", ".join([*names, "alexnet"])
-        raise ValueError(f"--mce: expected one of {known}, got {reference!r}")
     photographs = labelled_photographs(arguments.folder, arguments.labels)
     photographs = photographs[: arguments.max_images]
-    models = {name: load_model(name, arguments) for name in names}
+    models = load_models(arguments)
+    reference = arguments.mce or next(iter(models))
+    check_choice("--mce", reference, (*models, "alexnet"))
     images, labels = {}, {}
     for name, model in models.items():
         seen = [model.preprocess(read_photograph(p.path)) for p in photographs]
