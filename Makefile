@@ -16,7 +16,7 @@ RUN := $(VENV)/bin/python
 
 # Flags of the user's own work would change the devices and numbers seen here.
 unexport XLA_FLAGS JAX_ENABLE_X64 JAX_NUMPY_DTYPE_PROMOTION JAX_NUMPY_RANK_PROMOTION
-unexport PYTHONPATH PYTHONWARNINGS
+unexport JAX_DISABLE_MOST_OPTIMIZATIONS PYTHONPATH PYTHONWARNINGS
 
 .PHONY: demo test test-all lint format bench clean
 .DELETE_ON_ERROR:
@@ -28,7 +28,8 @@ test: $(VENV)/test.stamp
 	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-all: $(VENV)/test.stamp
-	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile -m "slow or not slow"
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
+	    $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile -m "slow or not slow"
 
 lint: $(VENV)/lint.stamp
 	$(RUN) -m ruff format --check .

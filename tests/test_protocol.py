@@ -16,8 +16,9 @@ from jaxattr.evaluation import registry
 
 # Those of split models are in tests of their own, and in test_protocol_zoo.
 METHODS = {n: m for n, m in registry.methods().items() if not m.needs_split}
-# They search as big does, which stands for all three where minutes count.
-SLOW = ("bsg", "bsm")
+# Where minutes count, big stands for those that search as it does, and attexplore for
+# fampe, which differs by one slot.
+SLOW = ("bsg", "bsm", "fampe")
 KEY = jax.random.key(3)
 PARAMS = toys.init_smooth(jax.random.key(0))
 # Of one draw and few halvings: the search is short, and no step decides by rounding.
