@@ -14,6 +14,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from benchmarks import assets
+from benchmarks.convolution import conv
 from jaxattr.models.checkpoint import read_checkpoint
 
 TRAININGS = {"normal": "cln", "adv": "adv"}
@@ -35,15 +36,6 @@ def test_images() -> tuple[np.ndarray, np.ndarray]:
         return images, archive["y"].astype(np.int32)
 
 
-def conv3x3(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Nine shifted copies times one matrix: on a CPU, and differentiated twice inside a
-    loop, much faster than XLA's convolution."""
-    h, w = x.shape[1:3]
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
-    return jnp.concatenate(shifted, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
-
-
 def smooth(x: jax.Array) -> jax.Array:
     """A ReLU with curvature."""
     return jax.nn.softplus(20 * x) / 20
@@ -55,7 +47,7 @@ def _lenet(activation: Callable[[jax.Array], jax.Array]):
     def apply(weights: dict[str, jax.Array], x: jax.Array) -> jax.Array:
         for name in ("conv1", "conv2"):
             kernel = weights[f"{name}.weight"].transpose(2, 3, 1, 0)
-            x = activation(conv3x3(x, kernel) + weights[f"{name}.bias"])
+            x = activation(conv(x, kernel) + weights[f"{name}.bias"])
             n, h, w, c = x.shape
             x = x.reshape(n, h // 2, 2, w // 2, 2, c).max((2, 4))
         # Rows of the first matrix are channel by channel.

@@ -22,7 +22,7 @@ import optax
 
 import jaxattr as ja
 from benchmarks import mnist_twins, report
-from benchmarks.mnist_twins import conv3x3
+from benchmarks.convolution import conv
 from jaxattr import training
 
 SEED = 0
@@ -62,7 +62,7 @@ def init(key: jax.Array) -> Any:
 def apply_fn(params: Any, x: jax.Array) -> jax.Array:
     """Two convolutions with softplus: its curvature is what IG-NORM trains."""
     for name in ("a", "b"):
-        x = jax.nn.softplus(10 * conv3x3(x, params[name])) / 10
+        x = jax.nn.softplus(10 * conv(x, params[name])) / 10
     return x.reshape(x.shape[0], -1) @ params["c"]
 
 
