@@ -160,7 +160,7 @@ def score_against(
     xlabel: str = "spectral score (signed)",
     ylabel: str = "mean corruption error",
 ) -> Any:
-    """Draws one named point a model: spectral score against an error.
+    """Draws a point a model, named in the legend: spectral score against an error.
 
     Args:
       names: of the models.
@@ -180,22 +180,12 @@ def score_against(
     if scores.shape != (len(names),) or errors.shape != scores.shape:
         raise fail("errors", f"{len(names)} numbers", errors)
     ax = _axes(ax, figsize=(4.6, 3.4))
-    middle = (scores.min(initial=np.inf) + scores.max(initial=-np.inf)) / 2
-    # Above and below in turn, towards the middle: neighbours do not write on another.
-    for rank, i in enumerate(np.argsort(scores, kind="stable")):
-        ax.scatter(scores[i], errors[i], s=28, color=_LINES[i % len(_LINES)])
-        is_left, is_above = scores[i] <= middle, rank % 2 == 0
-        ax.annotate(
-            names[i],
-            (scores[i], errors[i]),
-            textcoords="offset points",
-            xytext=(5 if is_left else -5, 4 if is_above else -4),
-            ha="left" if is_left else "right",
-            va="bottom" if is_above else "top",
-            fontsize=8,
-            color=_GREY,
-        )
-    ax.margins(0.25, 0.2)
+    # A legend: names beside the points would write on one another.
+    for i, name in enumerate(names):
+        color = _LINES[i % len(_LINES)]
+        ax.scatter(scores[i], errors[i], s=32, color=color, label=name)
+    ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+    ax.margins(0.15, 0.15)
     _axes_style(ax)
     ax.set_xlabel(xlabel, fontsize=9, color=_GREY)
     ax.set_ylabel(ylabel, fontsize=9, color=_GREY)
