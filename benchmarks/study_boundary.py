@@ -297,8 +297,9 @@ def draw(localized, results):
 
     from jaxattr import boundary_plots
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    axes = figure.subplots(2, 2)
+    rows = [part for part in (localized, results) if part]
+    figure = Figure(figsize=(13, 3.6 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), 2, squeeze=False)
     if localized is not None:
         kept = localized["correct"] & np.isfinite(localized["distance"])
         for ax, measures in (
@@ -312,7 +313,9 @@ def draw(localized, results):
                 for m in measures
             }
             _groups(boundary_plots, values, ax, title="Inside the boxes")
-    for ax, measure in ((axes[1, 0], "l2"), (axes[1, 1], "cosine")) if results else ():
+    for ax, measure in (
+        ((axes[-1, 0], "l2"), (axes[-1, 1], "cosine")) if results else ()
+    ):
         values = {}
         for name, found in results.items():
             kept = found["correct"] & found["found"]

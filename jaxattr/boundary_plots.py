@@ -104,7 +104,7 @@ def score_groups(
             place,
             middle,
             yerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
-            fmt="o",
+            fmt="os^D"[i // len(_LINES) % 4],
             markersize=3.5,
             linewidth=1.2,
             color=_LINES[i % len(_LINES)],
@@ -121,5 +121,8 @@ def score_groups(
     if title is not None:
         ax.set_title(title, fontsize=10)
     if len(means) > 1:
-        ax.legend(fontsize=7, frameon=True, framealpha=0.85, edgecolor="none")
+        # Beside the axes: there may be a point anywhere.
+        ax.legend(
+            fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+        )
     return ax
