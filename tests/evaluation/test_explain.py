@@ -279,7 +279,7 @@ def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
         "fampe": {"num_steps": 2, "num_samples": 2},
         "agi": {"num_targets": 2, "num_steps": 2},
         "mfaba": {"num_steps": 2},
-        **dict.fromkeys(("bsm", "big", "bsg"), {"search": "ddn"}),
+        **{key: {"search": "ddn"} for key in ("bsm", "big", "bsg")},
     }
     methods = {name: quick.get(name, {}) for name in registry.methods()}
     report = run(
