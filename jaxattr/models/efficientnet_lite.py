@@ -8,29 +8,16 @@ References:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from flax import nnx
 
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Depthwise, Linear, relu6
+from jaxattr.models.inverted_bottleneck import Stage, build_stages
+from jaxattr.models.layers import Activation, Conv, Linear, relu6
 from jaxattr.models.model import Model, Package, Source
 from jaxattr.models.padding import Padding
 from jaxattr.models.pooling import global_mean
 from jaxattr.models.preprocessing import Preprocessing
-from jaxattr.typing import Array
-
-
-class Stage(NamedTuple):
-    """Blocks of one width; the first has the stride."""
-
-    repeats: int
-    window: int
-    stride: int
-    expansion: int
-    channels: int
-
 
 STAGES = (
     Stage(1, 3, 1, 1, 16),
@@ -42,31 +29,6 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 STEM, HEAD = 32, 1280
-
-
-class Block(nnx.Module):
-    """Inverted bottleneck: expand, depthwise, project; added to its input if alike."""
-
-    def __init__(
-        self,
-        inputs: int,
-        stage: Stage,
-        stride: int,
-        *,
-        activation: Activation,
-        padding: Padding,
-    ):
-        width = inputs * stage.expansion
-        self.expand = Linear(inputs, width) if width != inputs else None
-        self.depthwise = Depthwise(width, stage.window, stride=stride, padding=padding)
-        self.project = Linear(width, stage.channels)
-        self.residual = stride == 1 and inputs == stage.channels
-        self.activation = activation
-
-    def __call__(self, x: Array) -> Array:  # noqa: D102
-        y = x if self.expand is None else self.activation(self.expand(x))
-        y = self.project(self.activation(self.depthwise(y)))
-        return x + y if self.residual else y
 
 
 class EfficientNetLite(nnx.Module):
@@ -83,21 +45,8 @@ class EfficientNetLite(nnx.Module):
     ):
         activation = relu6 if activation is None else activation
         self.stem = Conv(3, STEM, 3, stride=2, padding=padding)
-        channels, blocks = STEM, []
-        for stage in STAGES:
-            for i in range(stage.repeats):
-                stride = stage.stride if i == 0 else 1
-                block = Block(
-                    channels,
-                    stage,
-                    stride,
-                    activation=activation,
-                    padding=padding,
-                )
-                blocks.append(block)
-                channels = stage.channels
-        self.blocks = nnx.List(blocks)
-        self.head = Linear(channels, HEAD)
+        self.blocks = build_stages(STEM, STAGES, activation=activation, padding=padding)
+        self.head = Linear(STAGES[-1].channels, HEAD)
         self.classifier = Linear(HEAD, num_classes)
         self.activation = activation
 

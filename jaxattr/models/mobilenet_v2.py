@@ -7,64 +7,26 @@ References:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from flax import nnx
 
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import BRANCH, Activation, Conv, Depthwise, Linear, relu6
+from jaxattr.models.inverted_bottleneck import Stage, build_stages
+from jaxattr.models.layers import Activation, Conv, Linear, relu6
 from jaxattr.models.model import HALF, Hub, Model, imagenet_source, photo_preprocessings
 from jaxattr.models.padding import Padding
 from jaxattr.models.pooling import global_mean
-from jaxattr.typing import Array
-
-
-class Stage(NamedTuple):
-    """Blocks of one width; the first has the stride."""
-
-    expansion: int
-    channels: int
-    repeats: int
-    stride: int
-
 
 STAGES = (
-    Stage(1, 16, 1, 1),
-    Stage(6, 24, 2, 2),
-    Stage(6, 32, 3, 2),
-    Stage(6, 64, 4, 2),
-    Stage(6, 96, 3, 1),
-    Stage(6, 160, 3, 2),
-    Stage(6, 320, 1, 1),
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(3, 3, 2, 6, 32),
+    Stage(4, 3, 2, 6, 64),
+    Stage(3, 3, 1, 6, 96),
+    Stage(3, 3, 2, 6, 160),
+    Stage(1, 3, 1, 6, 320),
 )
 STEM, HEAD = 32, 1280
-
-
-class Block(nnx.Module):
-    """Inverted bottleneck: expand, depthwise, project; added to its input if alike."""
-
-    def __init__(
-        self,
-        inputs: int,
-        stage: Stage,
-        stride: int,
-        *,
-        activation: Activation,
-        padding: Padding,
-    ):
-        width = inputs * stage.expansion
-        self.residual = stride == 1 and inputs == stage.channels
-        self.expand = Linear(inputs, width) if width != inputs else None
-        self.depthwise = Depthwise(width, 3, stride=stride, padding=padding)
-        gain = BRANCH if self.residual else 1.0
-        self.project = Linear(width, stage.channels, gain=gain)
-        self.activation = activation
-
-    def __call__(self, x: Array) -> Array:  # noqa: D102
-        y = x if self.expand is None else self.activation(self.expand(x))
-        y = self.project(self.activation(self.depthwise(y)))
-        return x + y if self.residual else y
 
 
 class MobileNetV2(nnx.Module):
@@ -81,20 +43,10 @@ class MobileNetV2(nnx.Module):
     ):
         self.activation = relu6 if activation is None else activation
         self.stem = Conv(3, STEM, 3, stride=2, padding=padding)
-        channels, blocks = STEM, []
-        for stage in STAGES:
-            for i in range(stage.repeats):
-                block = Block(
-                    channels,
-                    stage,
-                    stage.stride if i == 0 else 1,
-                    activation=self.activation,
-                    padding=padding,
-                )
-                blocks.append(block)
-                channels = stage.channels
-        self.blocks = nnx.List(blocks)
-        self.head = Linear(channels, HEAD)
+        self.blocks = build_stages(
+            STEM, STAGES, activation=self.activation, padding=padding
+        )
+        self.head = Linear(STAGES[-1].channels, HEAD)
         self.classifier = Linear(HEAD, num_classes)
 
     def layers(self) -> Layers:  # noqa: D102
