@@ -145,13 +145,18 @@ def fold_path(
     num_steps: int,
     total: Any,
     add: Callable[[Any, PathInfo], Any],
+    *,
+    given: Callable[[Array | None, Array], Any] = lambda keys, t: keys,
 ) -> tuple[PathState, Any]:
-    """The state after T steps, and what ``add`` made of ``total`` on the way."""
+    """The state after T steps, and what ``add`` made of ``total`` on the way.
+
+    ``given`` makes what a step gets, by default its keys, from them and from its number.
+    """
 
     def step(carry: tuple[PathState, Any], t: Array) -> tuple[Any, None]:
         state, total = carry
         step_keys = None if keys is None else _random.fold_in(keys, t)
-        state, info = path.step(step_keys, state)
+        state, info = path.step(given(step_keys, t), state)
         return (state, add(total, info)), None
 
     carry = (path.init(images), total)

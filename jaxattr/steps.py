@@ -121,28 +121,21 @@ def normalized_step(step_size: Any) -> optax.GradientTransformation:
     return optax.stateless_with_tree_map(lambda d, _: step_size * unit(d))
 
 
-def adam(
-    step_size: Any, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
-) -> optax.GradientTransformation:
+def adam(step_size: Any) -> optax.GradientTransformation:
     """``α m̂ / (√v̂ + ε)``, the bias-corrected means of g and g², value by value.
 
-    ``optax.adam`` needs loose dtype promotion.
+    That of optax, which needs loose dtype promotion.
 
     Reference: Kingma, Ba. Adam: A Method for Stochastic Optimization. ICLR 2015,
     arXiv:1412.6980.
     """
+    rule = optax.chain(optax.scale_by_adam(), optax.scale(step_size))
 
-    def init(params: Array) -> tuple[Array, Array, Array]:
-        one = jnp.ones((), params.dtype)
-        return jnp.zeros_like(params), jnp.zeros_like(params), one
+    def update(gradient: Array, state: Any, params: Any = None) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return rule.update(gradient, state, params)
 
-    def update(g: Array, state: Any, params: Any = None) -> Any:
-        mean, square, t = state
-        mean, square = b1 * mean + (1 - b1) * g, b2 * square + (1 - b2) * g**2
-        size = jnp.sqrt(square / (1 - b2**t)) + eps
-        return step_size * (mean / (1 - b1**t)) / size, (mean, square, t + 1)
-
-    return optax.GradientTransformation(init, update)
+    return optax.GradientTransformation(rule.init, update)
 
 
 def weigh_by_relevance() -> optax.GradientTransformation:

@@ -21,9 +21,9 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._dtypes import widen
-from jaxattr._random import fold_in, per_key
+from jaxattr._random import per_key
 from jaxattr.attacks.adversarial import AttackResult
-from jaxattr.paths import adversarial_path
+from jaxattr.paths import adversarial_path, fold_path
 from jaxattr.rankings import pixel_magnitudes, top_k_mask
 from jaxattr.steps import normalize_l1, sign_step
 from jaxattr.typing import Array, LogitsFn
@@ -188,15 +188,16 @@ def attack_explanation(
         ),
     )
 
-    def step(carry: Any, t: Array) -> tuple[Any, None]:
-        state, best = carry
-        step_keys = None if keys is None else fold_in(keys, t)
-        moved, info = path.step((step_keys, t.astype(images.dtype)), state)
-        return (moved, keep(best, state.points, info.gradient[1])), None
-
     start = measure(original, original)
-    carry = path.init(images), (images, start)
-    (state, best), _ = jax.lax.scan(step, carry, jnp.arange(num_steps))
+    state, best = fold_path(
+        path,
+        images,
+        keys,
+        num_steps,
+        (images, start),
+        lambda best, info: keep(best, info.points, info.gradient[1]),
+        given=lambda keys, t: (keys, t.astype(images.dtype)),
+    )
     points, value = keep(best, state.points, None)
     distances = jnp.sqrt(jnp.sum((points - images) ** 2, axis=(1, 2, 3)))
     return AttackResult(points, value < start, distances)

@@ -17,6 +17,7 @@ from jaxattr.attacks.search import (
     Member,
     Search,
     closest_on,
+    distance,
     where_images,
 )
 from jaxattr.paths import Path, PathInfo, PathState
@@ -123,12 +124,7 @@ def _nearest_linearised(
 
 def _dual_size(gradient: Array, norm: str) -> Array:
     """``‖w‖_q``, q dual to the norm, ``(N,)``."""
-    axes = (1, 2, 3)
-    if norm == "linf":
-        return jnp.sum(jnp.abs(gradient), axes)
-    if norm == "l1":
-        return jnp.max(jnp.abs(gradient), axes)
-    return jnp.sqrt(jnp.sum(gradient**2, axes))
+    return distance(gradient, {"l1": "linf", "l2": "l2", "linf": "l1"}[norm])
 
 
 def _onto_hyperplane(gap: Array, gradient: Array, norm: str) -> Array:

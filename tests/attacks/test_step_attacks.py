@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import jaxattr as ja
 from jaxattr import _random, attacks, perturbations, steps
@@ -228,3 +229,23 @@ def test_misuse():
     ]:
         with pytest.raises(ValueError, match=message):
             run(**arguments, **given)
+
+
+SHARDED = [
+    name if name == "sia" else pytest.param(name, marks=pytest.mark.slow)
+    for name in sorted({*attacks.names()} - {"naa"})
+]
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("name", SHARDED)
+def test_sharded_equals_unsharded(name, axis_type):
+    images, labels = toys.images(4, H, W), jnp.arange(4) % 3
+    keys = jax.random.split(KEY, 4)
+    expected = compiled(name)(images, labels, keys).images
+    mesh = jax.make_mesh((4,), ("devices",), axis_types=(axis_type,))
+    spread = NamedSharding(mesh, PartitionSpec("devices"))
+    with jax.set_mesh(mesh):
+        given = jax.device_put((images, labels, keys), spread)
+        actual = compiled(name)(*given).images
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
