@@ -170,9 +170,7 @@ def curves(
             raise fail(f"values[{name!r}]", "a curve (T + 1,) or (N, T + 1)", curve)
         share, color = np.linspace(0, 1, curve.shape[-1]), _LINES[i % len(_LINES)]
         if curve.ndim == 2:
-            error = 1.96 * curve.std(axis=0) / max(1, len(curve) - 1) ** 0.5
-            curve = curve.mean(axis=0)
-            band = np.clip([curve - error, curve + error], 0, 1)
+            curve, *band = mean_and_band(curve)
             ax.fill_between(share, *band, color=color, alpha=0.12, linewidth=0)
         area = np.sum(curve[1:] + curve[:-1]) / 2 / (curve.size - 1)
         ax.plot(
@@ -247,6 +245,13 @@ def _bare(ax: Any) -> None:
     for spine in ax.spines.values():
         spine.set_color("#cccccc")
         spine.set_linewidth(0.6)
+
+
+def mean_and_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean of scores in [0, 1] over the first axis, and 95 % of where it may lie."""
+    mean = values.mean(axis=0)
+    error = 1.96 * values.std(axis=0) / max(1, len(values) - 1) ** 0.5
+    return mean, np.clip(mean - error, 0, 1), np.clip(mean + error, 0, 1)
 
 
 def _axes(ax: Any, **options: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr.plots import _GREY, _LINES, _axes, _pyplot
+from jaxattr.plots import _GREY, _LINES, _axes, _pyplot, mean_and_band
 
 
 def agreement_curve(
@@ -48,10 +48,8 @@ def agreement_curve(
         if values.ndim != 2 or len(values) != len(budget):
             raise fail(f"scores[{name!r}]", f"an array ({len(budget)}, N)", values)
         values = np.concatenate([np.ones_like(values[:1]), values])
-        mean, number = values.mean(axis=1), values.shape[1]
-        error = 1.96 * values.std(axis=1) / max(1, number - 1) ** 0.5
+        mean, low, high = mean_and_band(values.T)
         color = _LINES[i % len(_LINES)]
-        low, high = np.clip(mean - error, 0, 1), np.clip(mean + error, 0, 1)
         ax.fill_between(place, low, high, color=color, alpha=0.15, linewidth=0)
         ax.plot(place, mean, color=color, marker="o", markersize=4, label=name)
     for level, dots in zip((chance or {}).items(), (":", "--", "-.")):

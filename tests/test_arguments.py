@@ -43,6 +43,13 @@ def test_every_model_may_have_a_checkpoint_of_its_own(asked):
     ]
 
 
+def test_files_of_one_name_are_two_models_and_one_asked_for_twice_is_one(asked):
+    a, b = "vgg11=a/best.pth", "vgg11=b/best.pth"
+    models = _arguments.load_models(parsed("--model", a, "--model", b, "--model", a))
+    assert list(models) == ["vgg11 (best)", "vgg11 (b/best.pth)"]
+    assert [weights for _, weights, _ in asked] == ["a/best.pth", "b/best.pth"]
+
+
 def test_random_weights_come_from_the_seed(asked):
     _arguments.load_models(parsed("--weights", "random", "--seed", "7"))
     key = jax.random.key(7)

@@ -70,10 +70,12 @@ def load_model(name: str, arguments: argparse.Namespace, **options: Any) -> Any:
 
 def load_models(arguments: argparse.Namespace, **options: Any) -> dict[str, Any]:
     """Label to model, of each ``--model NAME`` or ``--model NAME=FILE``."""
-    models = {}
-    for asked in arguments.model or ["efficientnet_lite0"]:
+    models: dict[str, Any] = {}
+    for asked in dict.fromkeys(arguments.model or ["efficientnet_lite0"]):
         name, _, file = asked.partition("=")
         label = f"{name} ({pathlib.Path(file).stem})" if file else name
+        # Files of one name in two folders are two models.
+        label = f"{name} ({file})" if label in models else label
         given = {"weights": file} if file else {}
         models[label] = load_model(name, arguments, **given, **options)
     return models

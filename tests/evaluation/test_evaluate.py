@@ -1,6 +1,5 @@
 """``evaluate`` and ``jaxattr evaluate``: scores, files, resuming, bad input."""
 
-import csv
 import errno
 import json
 import os
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
+from small_photographs import draw, rows
 
 import jaxattr as ja
 from jaxattr import cli
@@ -39,42 +39,9 @@ METRICS = (Curve("insertion", num_steps=8), Curve("deletion", num_steps=8))
 KEY = jax.random.key(0)
 
 
-def draw(path, seed):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (20, 20, 3))
-    Image.fromarray(pixels.astype(np.uint8)).save(path)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "photographs"
-    for i in range(5):
-        draw(path / f"{i}.png", i)
-    table = "\n".join(["file,class", *(f"{i}.png,{i % 4}" for i in range(5))])
-    (path / "labels.csv").write_text(table)
-    return path
-
-
-@pytest.fixture
-def tiny(monkeypatch):
-    """``jaxattr.models.load`` gives the tiny classifier of a seed."""
-
-    def load(name, weights=None, **options):
-        if not name.startswith("tiny"):
-            raise ValueError(f"model: unknown {name!r}")
-        return tiny_classifier.tiny_classifier(len(name))
-
-    monkeypatch.setattr(ja.models, "load", load)
-
-
 def run(folder, out, *arguments):
     given = arguments if "--model" in arguments else ("--model", "tiny", *arguments)
     return cli.main(["evaluate", str(folder), "--out", str(out), *map(str, given)])
-
-
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def as_seen(folder, count=5):
@@ -91,16 +58,16 @@ def untimed(path):
     return found
 
 
-def test_tables_hold_what_the_library_says(tiny, folder, tmp_path, capsys):
+def test_tables_hold_what_the_library_says(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    assert run(folder, out, *SMALL, "--model", "tiny", "--model", "tiny2") == 0
+    assert run(labelled, out, *SMALL, "--model", "tiny", "--model", "tiny2") == 0
     assert {p.name for p in out.iterdir()} == {
         *("parts", "settings.json", "images.csv", "summary.csv"),
         *("tiny.curves.png", "tiny.bars.png", "tiny2.curves.png", "tiny2.bars.png"),
     }
     images = rows(out / "images.csv")
     assert len(images) == 2 * 2 * 2 * 5
-    model, pixels = as_seen(folder)
+    model, pixels = as_seen(labelled)
     labels = jnp.arange(5) % 4
     probabilities = jax.nn.softmax(model(pixels))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(5))
@@ -157,17 +124,19 @@ def test_tables_hold_what_the_library_says(tiny, folder, tmp_path, capsys):
     assert "[20/20, " in captured.err
 
 
-def test_orders_are_named_and_tell_how_much_they_show(tiny, folder, tmp_path):
+def test_orders_are_named_and_tell_how_much_they_show(tiny_zoo, labelled, tmp_path):
     both = ("--order", "channel_sum", "--order", "channel_union")
     out = tmp_path / "out"
-    assert run(folder, out, *SMALL, *both, "--metric", "insertion") == 0
+    assert run(labelled, out, *SMALL, *both, "--metric", "insertion") == 0
     shown = {}
     for row in rows(out / "images.csv"):
         shown.setdefault(row["protocol"].split(",")[0], []).append(float(row["shown"]))
     assert np.mean(shown["channel_union"]) > np.mean(shown["channel_sum"]) + 0.05
 
 
-def test_a_folder_a_class_and_photographs_that_cannot_be_read(tiny, tmp_path, capsys):
+def test_a_folder_a_class_and_photographs_that_cannot_be_read(
+    tiny_zoo, tmp_path, capsys
+):
     folder, out = tmp_path / "photographs", tmp_path / "out"
     for i, name in enumerate(("espresso", "espresso", "tiger cat")):
         draw(folder / name / f"{i}.png", i)
@@ -207,9 +176,11 @@ cli.main({arguments!r})
 """
 
 
-def test_killed_and_resumed_gives_the_same_tables(tiny, folder, tmp_path, monkeypatch):
+def test_killed_and_resumed_gives_the_same_tables(
+    tiny_zoo, labelled, tmp_path, monkeypatch
+):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = ["evaluate", str(folder), "--model", "tiny", *SMALL, "--out"]
+    arguments = ["evaluate", str(labelled), "--model", "tiny", *SMALL, "--out"]
     code = _KILLED.format(
         paths=[str(ROOT), str(ROOT / "tests")], arguments=[*arguments, str(broken)]
     )
@@ -333,20 +304,22 @@ OTHER = [
 ]
 
 
-def test_results_of_other_options_are_refused(tiny, folder, tmp_path, capsys):
+def test_results_of_other_options_are_refused(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    assert run(folder, out, *SMALL) == 0
+    assert run(labelled, out, *SMALL) == 0
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
     capsys.readouterr()
     for arguments, difference in OTHER:
-        assert run(folder, out, *SMALL, *arguments) == 2
+        assert run(labelled, out, *SMALL, *arguments) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"jaxattr: error: {out}: has results of other settings")
         assert difference in line
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
 
 
-def test_a_full_disk_is_told_in_one_line(tiny, folder, tmp_path, capsys, monkeypatch):
+def test_a_full_disk_is_told_in_one_line(
+    tiny_zoo, labelled, tmp_path, capsys, monkeypatch
+):
     out = tmp_path / "out"
     sync, calls = os.fsync, []
 
@@ -357,7 +330,7 @@ def test_a_full_disk_is_told_in_one_line(tiny, folder, tmp_path, capsys, monkeyp
         sync(descriptor)
 
     monkeypatch.setattr(files.os, "fsync", full)
-    assert run(folder, out, *SMALL) == 2
+    assert run(labelled, out, *SMALL) == 2
     errors = [x for x in capsys.readouterr().err.splitlines() if "error" in x]
     assert len(errors) == 1
     assert "No space left on device" in errors[0]
@@ -368,7 +341,7 @@ def test_a_full_disk_is_told_in_one_line(tiny, folder, tmp_path, capsys, monkeyp
     monkeypatch.setattr(
         ja.models, "load", lambda *a, **k: tiny_classifier.tiny_classifier(4)
     )
-    assert run(folder, out, *SMALL) == 0
+    assert run(labelled, out, *SMALL) == 0
     assert len(rows(out / "images.csv")) == 2 * 2 * 5
 
 
@@ -407,10 +380,10 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_input_is_told_in_one_line(
-    tiny, folder, tmp_path, capsys, arguments, message
+    tiny_zoo, labelled, tmp_path, capsys, arguments, message
 ):
     try:
-        code = run(folder, tmp_path / "out", *arguments)
+        code = run(labelled, tmp_path / "out", *arguments)
     except SystemExit as error:
         code = error.code
     assert code == 2
@@ -420,7 +393,7 @@ def test_bad_input_is_told_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_folders_are_told_in_one_line(tiny, folder, tmp_path, capsys):
+def test_bad_folders_are_told_in_one_line(tiny_zoo, labelled, tmp_path, capsys):
     def message(path):
         assert run(path, tmp_path / "out") == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -429,15 +402,15 @@ def test_bad_folders_are_told_in_one_line(tiny, folder, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert "no image file in this folder" in message(tmp_path / "empty")
     assert "expected a folder of photographs" in message(tmp_path / "nowhere")
-    (folder / "labels.csv").write_text("file,class\n0.png,1\nz.png,1\n")
-    assert "line 3: " in message(folder)
-    (folder / "labels.csv").write_text("file,class\n0.png,4\n")
-    assert "0.png: label: expected 0 to 3, got 4" in message(folder)
-    (folder / "labels.csv").unlink()
-    assert "labels are missing" in message(folder)
-    (folder / "labels.csv").write_text("file,class\n0.png,1\n")
-    (folder / "0.png").write_bytes(b"")
-    assert "no photograph can be read; the first: " in message(folder)
+    (labelled / "labels.csv").write_text("file,class\n0.png,1\nz.png,1\n")
+    assert "line 3: " in message(labelled)
+    (labelled / "labels.csv").write_text("file,class\n0.png,4\n")
+    assert "0.png: label: expected 0 to 3, got 4" in message(labelled)
+    (labelled / "labels.csv").unlink()
+    assert "labels are missing" in message(labelled)
+    (labelled / "labels.csv").write_text("file,class\n0.png,1\n")
+    (labelled / "0.png").write_bytes(b"")
+    assert "no photograph can be read; the first: " in message(labelled)
 
 
 @pytest.mark.parametrize(
@@ -477,9 +450,9 @@ def test_misuse(change, message):
         evaluate(**given | change)
 
 
-def test_settings_are_for_readers(tiny, folder, tmp_path):
+def test_settings_are_for_readers(tiny_zoo, labelled, tmp_path):
     out = tmp_path / "out"
-    run(folder, out, "--method", "fampe", "--option", "fampe.cutoff=3",
+    run(labelled, out, "--method", "fampe", "--option", "fampe.cutoff=3",
         "--option", "fampe.num_steps=1", "--option", "fampe.num_samples=1",
         "--curve-steps", "2", "--max-images", "1")  # fmt: skip
     fampe = json.loads((out / "settings.json").read_text())["methods"]["fampe"]

@@ -1,11 +1,10 @@
 """``jaxattr robustness`` on a tiny classifier: files, chance, resuming, bad input."""
 
-import csv
-
 import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
+from small_photographs import rows
 
 import jaxattr as ja
 from jaxattr import cli
@@ -42,11 +41,6 @@ def folder(tmp_path):
 
 def run(*arguments, out):
     return cli.main(["robustness", *map(str, arguments), "--out", str(out)])
-
-
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch):

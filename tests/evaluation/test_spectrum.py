@@ -1,6 +1,5 @@
 """``jaxattr spectrum`` on a tiny classifier: files, resuming, bad input."""
 
-import csv
 import os
 import pathlib
 import signal
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
+from small_photographs import rows
 
 import jaxattr as ja
 from jaxattr import cli
@@ -23,44 +23,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = ("--bands", "3", "--batch-size", "6")
 
 
-def draw_folder(folder):
-    folder.mkdir()
-    rows = ["file,class"]
-    for i in range(5):
-        pixels = np.random.default_rng(i).integers(0, 256, (20, 20, 3)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.png")
-        rows.append(f"{i}.png,{i % 4}")
-    (folder / "labels.csv").write_text("\n".join(rows))
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return draw_folder(tmp_path / "photographs")
-
-
-@pytest.fixture
-def tiny(monkeypatch):
-    def load(name, weights=None, **options):
-        if not name.startswith("tiny"):
-            raise ValueError(f"model: unknown {name!r}")
-        return tiny_classifier.tiny_classifier(len(name))
-
-    monkeypatch.setattr(ja.models, "load", load)
-
-
 def run(folder, out, *arguments):
     return cli.main(["spectrum", str(folder), "--out", str(out), *arguments])
 
 
-def rows(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_tables_and_figures(tiny, folder, tmp_path, capsys):
+def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    assert run(folder, out, "--model", "tiny", "--model", "tiny2", *SMALL) == 0
+    assert run(labelled, out, "--model", "tiny", "--model", "tiny2", *SMALL) == 0
     assert {p.name for p in out.iterdir()} == {
         *("parts", "bands.csv", "scores.csv", "importance.png"),
         *("tiny.npz", "tiny.spread.png", "tiny.interactions.png"),
@@ -69,7 +38,7 @@ def test_tables_and_figures(tiny, folder, tmp_path, capsys):
     model = tiny_classifier.tiny_classifier(len("tiny"))
     images = np.stack(
         [
-            model.preprocess(Image.open(folder / f"{i}.png").convert("RGB"))
+            model.preprocess(Image.open(labelled / f"{i}.png").convert("RGB"))
             for i in range(5)
         ]
     )
@@ -94,12 +63,12 @@ def test_tables_and_figures(tiny, folder, tmp_path, capsys):
     assert len(captured.err.splitlines()) == 4  # two models of two parts
 
 
-def test_more_models_and_images_use_what_is_there(tiny, folder, tmp_path, capsys):
+def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    run(folder, out, "--model", "tiny", "--max-images", "4", *SMALL)
+    run(labelled, out, "--model", "tiny", "--max-images", "4", *SMALL)
     made = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
     assert len(made) == 1
-    run(folder, out, "--model", "tiny", "--model", "tiny2", *SMALL)
+    run(labelled, out, "--model", "tiny", "--model", "tiny2", *SMALL)
     now = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
     assert len(now) == 4
     assert made.items() <= now.items()
@@ -127,9 +96,9 @@ cli.main({arguments!r})
 """
 
 
-def test_killed_and_resumed_gives_the_same_tables(tiny, folder, tmp_path):
+def test_killed_and_resumed_gives_the_same_tables(tiny_zoo, labelled, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = ["spectrum", str(folder), "--model", "tiny", *SMALL, "--out"]
+    arguments = ["spectrum", str(labelled), "--model", "tiny", *SMALL, "--out"]
     code = _KILLED.format(
         paths=[str(ROOT), str(ROOT / "tests")], arguments=[*arguments, str(broken)]
     )
@@ -152,7 +121,7 @@ def test_killed_and_resumed_gives_the_same_tables(tiny, folder, tmp_path):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
 
 
-def test_robustness_is_measured_when_asked(tiny, folder, tmp_path, monkeypatch):
+def test_robustness_is_measured_when_asked(tiny_zoo, labelled, tmp_path, monkeypatch):
     names = ("gaussian_noise", "contrast")
     monkeypatch.setattr(spectrum.corruptions, "frost_folder", lambda: None)
     measured = spectrum.metrics.corruption_errors
@@ -163,7 +132,7 @@ def test_robustness_is_measured_when_asked(tiny, folder, tmp_path, monkeypatch):
     )
     out = tmp_path / "out"
     models = ("--model", "tiny", "--model", "tiny2", "--mce", "tiny2")
-    assert run(folder, out, *models, *SMALL) == 0
+    assert run(labelled, out, *models, *SMALL) == 0
     assert (out / "mce.png").exists()
     first, second = rows(out / "scores.csv")
     assert float(second["mce"]) == 1
@@ -171,7 +140,7 @@ def test_robustness_is_measured_when_asked(tiny, folder, tmp_path, monkeypatch):
     assert float(first["mce"]) > 0
 
 
-def test_attacks_are_measured_by_chunks(folder, tmp_path):
+def test_attacks_are_measured_by_chunks(labelled, tmp_path):
     model = tiny_classifier.tiny_classifier()
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
     settings = spectrum.Settings(
@@ -219,14 +188,14 @@ BAD = [
 
 @pytest.mark.parametrize(("arguments", "message"), BAD)
 def test_bad_input_is_told_in_one_line(
-    tiny, folder, tmp_path, capsys, arguments, message, monkeypatch
+    tiny_zoo, labelled, tmp_path, capsys, arguments, message, monkeypatch
 ):
     monkeypatch.setattr(spectrum.corruptions, "frost_folder", lambda: None)
     given = ["--model", "tiny", *arguments]
     if "--model" in arguments:
         given = arguments
     try:
-        code = run(folder, tmp_path / "out", *given)
+        code = run(labelled, tmp_path / "out", *given)
     except SystemExit as error:
         code = error.code
     assert code == 2
@@ -236,8 +205,8 @@ def test_bad_input_is_told_in_one_line(
     assert message in line
 
 
-def test_labels_missing(tiny, folder, tmp_path, capsys):
-    (folder / "labels.csv").unlink()
-    assert run(folder, tmp_path / "out", "--model", "tiny", *SMALL) == 2
+def test_labels_missing(tiny_zoo, labelled, tmp_path, capsys):
+    (labelled / "labels.csv").unlink()
+    assert run(labelled, tmp_path / "out", "--model", "tiny", *SMALL) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "labels are missing" in line
