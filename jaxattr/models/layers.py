@@ -1,8 +1,8 @@
 """The layers that the architectures share: inference only, batch norm folded away.
 
-Every layer computes in the dtype of what it is given: parameters are cast to it, half
-precision is accumulated in float32 and rounded once. ``gain`` scales the random weights
-of ``initialise``: a branch that is added to its input starts small.
+Every layer computes in the dtype of what it is given: parameters are cast to it, and
+half precision is accumulated in float32. ``gain`` scales the random weights of
+``initialise``: a branch that is added to its input starts small.
 """
 
 from __future__ import annotations
@@ -62,12 +62,11 @@ class Conv(nnx.Module):
     def __call__(self, x: Array) -> Array:  # noqa: D102
         window = self.kernel.shape[:2]
         pads = explicit_padding(self.padding, x.shape[1:3], window, self.stride)
-        # Half precision goes through float32, which holds its products exactly: the
-        # transpose of a convolution cannot take a wider cotangent than its operands.
-        accumulate = accumulator(x.dtype)
+        # XLA accumulates half precision in float32 by itself; asking for a float32 result
+        # would leave no transpose, which takes no cotangent wider than its operands.
         result = lax.conv_general_dilated(
-            x.astype(accumulate),
-            self.kernel[...].astype(x.dtype).astype(accumulate),
+            x,
+            self.kernel[...].astype(x.dtype),
             (self.stride, self.stride),
             pads,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
