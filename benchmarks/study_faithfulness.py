@@ -4,7 +4,9 @@
 
 Needs the folder of labelled photographs (``JAXATTR_ASSETS``, by default
 ``../shared/assets``). Everything is kept under ``--out``: stopped and started again with
-the same arguments it goes on where it was. For a look: ``--images 2 --num-steps 1
+the same arguments it goes on where it was. Runs with ``--only`` some of the methods can
+share a device; their folders ``parts`` put together are what the whole run goes on from.
+For a look: ``--images 2 --num-steps 1
 --num-samples 2 --curve-steps 8``.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 import shutil
 
 import jax
@@ -38,7 +41,6 @@ SETS = {
     "nips17-ccby": "crop",
 }
 """Folders of photographs, and what makes them what the weights' authors evaluated."""
-"""Files of the same folder for models that come without weights."""
 REFERENCES, NUM_REFERENCES = "imagenet-sample", 32
 SMOOTHING_SIZE = 7
 """Of AttEXplore's own kernel."""
@@ -136,8 +138,8 @@ def between(low, high):
     return f"({low:.3f} to {high:.3f})"
 
 
-def scores_table(evaluation):
-    """Scores under both orders, and how much each order shows."""
+def scores_table(evaluation, rates):
+    """Scores under both orders, how much each order shows, and how fast it was."""
     header, rows = evaluation.summary()
     cells = {}
     for row in (dict(zip(header, row, strict=True)) for row in rows):
@@ -145,15 +147,18 @@ def scores_table(evaluation):
         of = cells.setdefault(row["method"], ([], []))
         of[0].append(cell)
         of[1].append(row["shown"])
-    speed = {r.method: f"{r.images_per_second:.3g}" for r in evaluation.results}
+    speed = {
+        r.method: [f"{r.images_per_second:.3g}"] if rates else []
+        for r in evaluation.results
+    }
     titles = [f"{m.name}, {m.order}" for m in evaluation.metrics]
     # Insertion and deletion show alike.
     shown = [i for i, m in enumerate(evaluation.metrics) if m.name == "insertion"]
     titles += [f"shown, {evaluation.metrics[i].order}" for i in shown]
     return report.markdown(
-        ["method", *titles, "images/s"],
+        ["method", *titles, *(["images/s"] if rates else [])],
         [
-            [method, *scores, *(f"{fraction[i]:.3f}" for i in shown), speed[method]]
+            [method, *scores, *(f"{fraction[i]:.3f}" for i in shown), *speed[method]]
             for method, (scores, fraction) in cells.items()
         ],
     )
@@ -222,7 +227,7 @@ def study(name, model, photographs, arguments):
         asked = {
             label: method
             for label, method in asked.items()
-            if any(word in label for word in arguments.only)
+            if set(arguments.only) & set(re.findall(r"[^\s,:]+", label))
         }
         out = out.with_name(file_name(f"{out.name}-{'-'.join(arguments.only)}"))
     with Progress(0) as progress:
@@ -249,7 +254,7 @@ def study(name, model, photographs, arguments):
     head = f"{name}, {photographs}, {len(first.labels)} photographs"
     sections = [
         (head, f"{right:.0%} of them are classified as labelled."),
-        (f"{head}: scores", scores_table(evaluation)),
+        (f"{head}: scores", scores_table(evaluation, not arguments.no_rates)),
     ]
     if arguments.only:
         return sections
@@ -274,9 +279,10 @@ map agree. Controls: normal noise (its channels independent, or one for all), a 
 around the centre that sees neither model nor photograph, absolute values of saliency and
 IG, and those smoothed with AttEXplore's own {size}x{size} kernel. The oracle takes for
 every photograph the best of {alphas} values of α by the score it is then judged by: no
-method, and the best of {alphas} random ones would gain as well. Images per second:
-explaining only, in batches, without compilation. Methods with their published settings
-unless the command names other steps or samples."""
+method, and the best of {alphas} random ones would gain as well. Methods with their
+published settings unless the command names other steps or samples."""
+RATES = """\
+ Images per second: explaining only, in batches, without compilation."""
 
 
 def main():
@@ -284,7 +290,7 @@ def main():
     add = parser.add_argument
     add("--model", action="append", help="NAME, or NAME=FILE of weights")
     add(
-        "--only", nargs="+", default=[], help="methods with these words in their labels"
+        "--only", nargs="+", default=[], help="methods with one of these words in them"
     )
     add("--set", action="append", choices=SETS, help="of photographs, several times")
     add("--images", type=int, default=50)
@@ -293,6 +299,7 @@ def main():
     add("--curve-steps", type=int, default=224)
     add("--batch-size", type=int, default=8)
     add("--images-per-part", type=int, help="explained together, then saved")
+    add("--no-rates", action="store_true", help="the device does other work as well")
     add("--out", default="build/study_faithfulness")
     add("--results", default="study_faithfulness", help="name of the report")
     arguments = parser.parse_args()
@@ -311,6 +318,7 @@ def main():
     notes = NOTES.format(
         steps=arguments.curve_steps, size=SMOOTHING_SIZE, alphas=len(ALPHAS)
     )
+    notes += "" if arguments.no_rates else RATES
     report.write(
         arguments.results,
         "Insertion and deletion, with controls",
