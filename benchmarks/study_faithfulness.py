@@ -289,9 +289,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--model", action="append", help="NAME, or NAME=FILE of weights")
-    add(
-        "--only", nargs="+", default=[], help="methods with one of these words in them"
-    )
+    add("--only", nargs="+", default=[], help="methods with one of these words in them")
     add("--set", action="append", choices=SETS, help="of photographs, several times")
     add("--images", type=int, default=50)
     add("--num-steps", type=int, help="of every path (default: published)")
