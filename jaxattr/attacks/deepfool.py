@@ -36,8 +36,9 @@ def deepfool(
     ``r ← r + (|f_k| / ‖w_k‖_q^q) |w_k|^{q-1} sign(w_k)`` and ``x = x⁰ + (1 + η) r``, with
     ``f_k = z_k - z_y`` and ``w_k = ∇f_k`` of the class k with the least
     ``|f_k| / ‖w_k‖_q``, q dual to the norm. An image of another class moves no more. On
-    a linear model the first step is exact but for η. T forward passes with a backward
-    pass for every candidate, and two forward passes.
+    a linear model the first step is exact but for η. At most T forward passes with a
+    backward pass for every candidate, and two forward passes: once every image of a
+    call is of another class, the steps that are left cost nothing.
 
     Args:
       num_steps: T.
@@ -65,17 +66,26 @@ def deepfool(
             is_active = jnp.ones_like(points[:, 0, 0, 0], bool)
             return PathState(points, total, total, is_active)
 
-        def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+        def move(state: PathState) -> tuple[PathState, PathInfo]:
             points, _, total, active = state
-            told, gap = _nearest_linearised(search, points, candidates, norm)
-            active &= told.labels == search.labels
-            update = _onto_hyperplane(gap, told.gradient, norm)
+            told, active = _nearest_linearised(search, points, candidates, norm, active)
+            update = _onto_hyperplane(told.values, told.gradient, norm)
             total = where_images(active, total + update, total)
             ahead = search.images + (1 + overshoot) * total
             moved = projections.box(ahead, search.bounds)
             moved = where_images(active, moved, points)
             info = PathInfo(points, told, update, moved - points)
             return PathState(moved, update, total, active), info
+
+        def stand(state: PathState) -> tuple[PathState, PathInfo]:
+            still = jnp.zeros_like(state.points)
+            # The class to leave: what these points are was told before.
+            told = Judged(still, jnp.zeros_like(still[:, 0, 0, 0]), search.labels)
+            info = PathInfo(state.points, told, still, still)
+            return state._replace(direction=still), info
+
+        def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+            return jax.lax.cond(jnp.any(state.active), move, stand, state)
 
         return closest_on(Path(init, step), search, search.images, num_steps)
 
@@ -92,13 +102,19 @@ def _candidates(search: Search, most: int) -> Array:
 
 
 def _nearest_linearised(
-    search: Search, points: Array, candidates: Array, norm: str
+    search: Search, points: Array, candidates: Array, norm: str, active: Array
 ) -> tuple[Judged, Array]:
     """The gap ``|f_k|`` and the gradient ``w_k`` of the class that is nearest.
 
-    One candidate at a time: memory does not depend on how many there are.
+    One candidate at a time: memory does not depend on how many there are. No candidate
+    at all where the forward pass says that every image is of another class.
+
+    Returns:
+      What is told of the points, and which of the active are of their class still.
     """
     logits, pull = jax.vjp(lambda x: search.logits_fn(x), points)
+    labels = jnp.argmax(logits, axis=-1)
+    active &= labels == search.labels
     classes = jnp.arange(logits.shape[-1])[None, :]
     is_own = classes == search.labels[:, None]
 
@@ -117,9 +133,12 @@ def _nearest_linearised(
 
     zeros = jnp.zeros_like(points[:, 0, 0, 0])
     carry = (zeros + jnp.inf, zeros, jnp.zeros_like(points))
-    (_, gap, gradient), _ = jax.lax.scan(nearer, carry, candidates)
-    labels = jnp.argmax(logits, axis=-1)
-    return Judged(gradient, gap, labels), gap
+    _, gap, gradient = jax.lax.cond(
+        jnp.any(active),
+        lambda: jax.lax.scan(nearer, carry, candidates)[0],
+        lambda: carry,
+    )
+    return Judged(gradient, gap, labels), active
 
 
 def _dual_size(gradient: Array, norm: str) -> Array:

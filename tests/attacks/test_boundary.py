@@ -444,6 +444,32 @@ def test_radii_that_are_left_cost_nothing_when_all_are_done():
     assert counts["forward"] == 6 + 3
 
 
+def test_deepfool_costs_nothing_once_all_are_across():
+    """A forward pass a step until the last image is across, and one that sees it."""
+    counts = {"forward": 0, "backward": 0}
+    tapped = counting_model(counts, 4)
+
+    @functools.partial(jax.jit, static_argnums=(0, 1))
+    def run(logits_fn, num_steps):
+        search = attacks.deepfool(num_steps=num_steps, num_candidates=2, overshoot=0.0)
+        return ja.nearest_boundary(
+            logits_fn,
+            toys.images(),
+            jnp.zeros(3, int),
+            search=search,
+            num_bisections=0,
+        )
+
+    assert 0 < run(model, 1).found.sum() < 3, "some are across before the others"
+    found = jax.block_until_ready(run(lambda x: model(x) + 0 * tapped(x), 9))
+    jax.effects_barrier()
+    assert found.found.all()
+    # Two steps and a look; the candidates and the last point; the class and two to
+    # differentiate. Two candidates a step.
+    assert counts["forward"] == 3 + 2 + 3
+    assert counts["backward"] == 2 * 2 + 1
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_radii_or_steps():
     def temporary(radii, num_steps):
