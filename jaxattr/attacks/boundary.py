@@ -81,6 +81,9 @@ def nearest_boundary(
     fixed: ``x' = x + s D`` with ``margin(x') = 0``. ``nearest`` takes x' as the nearest
     point of a smooth boundary, which it must then be: inside the bounds, and unique.
 
+    Jit whatever calls this: called eagerly, every loop of every member is compiled anew
+    each time. Jitted, the whole ensemble is compiled once.
+
     Args:
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
       images: float ``(N, H, W, C)``, within the bounds.
@@ -103,7 +106,8 @@ def nearest_boundary(
       side: ``outside``, the end of the last interval that is of another class, or
         ``inside``, the end of the same class. ``labels`` names the class outside.
       leave: ``predicted``: c is what the model predicts at the image. ``label``: c is
-        the label, and an image that is misclassified already has distance 0.
+        the label, and an image that is misclassified already is its own point: its
+        distance is 0 and has derivative zero, the point that of the image.
       norm: how distances are measured and compared: ``l1``, ``l2`` or ``linf``. Members
         follow their own.
       bounds: the least and the largest pixel value.
@@ -138,31 +142,35 @@ def nearest_boundary(
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
     images, labels = check_inputs(images, labels)
-    num_bisections = check_integer("num_bisections", num_bisections, 0)
-    for name, value, known in (
-        ("gradient", gradient, implicit.GRADIENTS),
-        ("side", side, ("outside", "inside")),
-        ("leave", leave, ("predicted", "label")),
-        ("norm", norm, NORMS),
-        ("mode", mode, ("bisected", "released")),
-    ):
-        check_choice(name, value, known)
+    num_bisections, bounds, (mean, stddev) = check_options(
+        images,
+        num_bisections=num_bisections,
+        mode=mode,
+        bounds=bounds,
+        units=units,
+        norm=norm,
+        side=side,
+        leave=leave,
+        gradient=gradient,
+    )
+    if isinstance(search, BoundaryPoint):
+        raise ValueError(
+            "search: expected members of a search, got a BoundaryPoint: there is "
+            "nothing to search for; pass it to bsm, big or bsg"
+        )
     if mode == "released":
         search, num_bisections = pgd_released(), 0
     members = as_members(search)
     needs_key = any(member.needs_key for member in members)
     keys = check_key(key, labels) if needs_key else None
-    if gradient == "nearest":
-        implicit.check_size(images, norm)
-    mean, stddev = _units(units, images)
-    bounds = check_bounds(bounds)
-    if units != "pixels":
+    in_pixels = isinstance(units, str) and units == "pixels"
+    if not in_pixels:
         bounds = ((bounds[0] - mean) / stddev, (bounds[1] - mean) / stddev)
 
     def compute(_: int, images: Array, labels: Array, keys: Array) -> BoundaryPoint:
         own_fn = lambda x: logits_fn(x * stddev + mean)
         images = (images - mean) / stddev
-        if units == "pixels":
+        if in_pixels:
             own_fn = logits_fn
         start = jax.lax.stop_gradient(images)
         constant_fn = implicit.constants_stopped(own_fn, start)
@@ -180,12 +188,44 @@ def nearest_boundary(
         return BoundaryPoint(points, distances, found, best.labels, who)
 
     boundary = by_image_batches(compute, batch_size, images, labels, keys)
-    if units == "pixels":
+    if in_pixels:
         return boundary
     points = boundary.points * stddev + mean
-    # What was not found is the image, to the bit.
-    points = where_images(boundary.found, points, images)
-    return boundary._replace(points=points)
+    # What is an image still is that image to the bit; not found, without derivative.
+    still = where_images(boundary.found, images, jax.lax.stop_gradient(images))
+    is_moved = boundary.found & (boundary.distances > 0)
+    return boundary._replace(points=where_images(is_moved, points, still))
+
+
+def check_options(
+    images: Array,
+    *,
+    num_bisections: Any,
+    mode: Any,
+    bounds: Any,
+    units: Any,
+    norm: Any,
+    side: Any,
+    leave: Any,
+    gradient: Any,
+) -> tuple[int, tuple[Any, Any], tuple[Any, Any]]:
+    """Refuses what ``nearest_boundary`` does not take.
+
+    Returns:
+      The number of bisections, the bounds, and mean and standard deviation of units.
+    """
+    for name, value, known in (
+        ("gradient", gradient, implicit.GRADIENTS),
+        ("side", side, ("outside", "inside")),
+        ("leave", leave, ("predicted", "label")),
+        ("norm", norm, NORMS),
+        ("mode", mode, ("bisected", "released")),
+    ):
+        check_choice(name, value, known)
+    if gradient == "nearest":
+        implicit.check_size(images, norm)
+    num_bisections = check_integer("num_bisections", num_bisections, 0)
+    return num_bisections, check_bounds(bounds), _units(units, images)
 
 
 def _closest_of_all(

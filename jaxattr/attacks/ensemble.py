@@ -44,12 +44,16 @@ def as_members(search: Any) -> tuple[Member, ...]:
     if search is None:
         search = boundary_names()
     if isinstance(search, str):
-        search = tuple(name.strip() for name in search.split(","))
+        names = tuple(name.strip() for name in search.split(","))
+        if not all(names):
+            raise fail("search", "a name, or several with commas between them", search)
+        search = names
     if isinstance(search, Member | Attack):
         search = (search,)
-    if not isinstance(search, Sequence) or not search:
-        expected = "members of a boundary search, at least one, or a BoundaryPoint"
-        raise fail("search", expected, search)
+    if not isinstance(search, Sequence):
+        raise fail("search", "members of a boundary search, in a list or alone", search)
+    if not search:
+        raise fail("search", "at least one member, such as 'ddn'", search)
     return tuple(_as_member(member) for member in search)
 
 
@@ -62,5 +66,7 @@ def _as_member(member: Any) -> Member:
         raise fail("search", "names, members or attacks", member)
     if member in _MEMBERS:
         return _MEMBERS[member]()
-    check_choice("search", member, (*_MEMBERS, *adversarial.names()))
+    # A search has no model in two halves, as naa needs it.
+    attacks = [name for name in adversarial.names() if name != "naa"]
+    check_choice("search", member, (*_MEMBERS, *attacks))
     return at_radii(adversarial.as_attack(member), name=member)

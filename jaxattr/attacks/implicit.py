@@ -47,7 +47,8 @@ def along_ray(
     ``ds = -d margin / ⟨∇margin, D⟩`` at s = 1.
 
     Returns:
-      Points and distances, with derivatives.
+      Points and distances, with derivatives; of an image that is its own point, one
+      and zero.
     """
     ray = jax.lax.stop_gradient(points - images)
     at_points = gradient(scores.margin(constant_fn, labels), points)
@@ -59,7 +60,8 @@ def along_ray(
     shape = (-1, 1, 1, 1)
     moved = points + _zero(images) + share.reshape(shape) * ray
     # An image whose boundary was not found has the derivative of nothing.
-    moved = jnp.where(is_regular.reshape(shape), moved, points)
+    moves = is_regular | _is_the_image(images, points, found)
+    moved = jnp.where(moves.reshape(shape), moved, points)
     size = distance(ray, norm)
     return moved, (1 + share) * jnp.where(found, size, jnp.inf)
 
@@ -79,7 +81,8 @@ def nearest(
     ``[I + λH, ∇m; ∇mᵀ, 0] (dx', dλ) = (dx - λ d∇m, -dm)``.
 
     Returns:
-      Points and distances, with derivatives: zero where the matrix is singular.
+      Points and distances, with derivatives: zero where the matrix is singular, those
+      of ``along_ray`` for an image that is its own point.
     """
     num_images, size = images.shape[0], math.prod(images.shape[1:])
     flat = lambda x: x.reshape(num_images, size)
@@ -101,6 +104,8 @@ def nearest(
     along = jnp.sum(offset * (step - _zero(flat(images))), axis=1)
     longer = jnp.where(is_regular, along / jnp.where(length > 0, length, 1), 0)
     distances = jnp.where(found, length, jnp.inf) + longer
+    is_the_image = _is_the_image(images, points, found)
+    step = jnp.where(is_the_image[:, None], _zero(flat(images)), step)
     return points + step.reshape(images.shape), distances
 
 
@@ -130,6 +135,11 @@ def _inverse(constant, points: Array, normal: Array, multiplier: Array) -> Array
     top = jnp.concatenate([top, normal[:, :, None]], axis=2)
     last = jnp.pad(normal, [(0, 0), (0, 1)])[:, None, :]
     return jnp.linalg.inv(jnp.concatenate([top, last], axis=1))
+
+
+def _is_the_image(images: Array, points: Array, found: Array) -> Array:
+    """Images of another class already: their own points, wherever the boundary lies."""
+    return found & (points == images).all((1, 2, 3))
 
 
 def _zero(x: Array) -> Array:

@@ -8,11 +8,13 @@ of another class is kept.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxattr import _random, projections
@@ -221,13 +223,18 @@ def random_direction(keys: Array, images: Array, norm: str) -> Array:
 
 
 def check_radii(radii: Any) -> tuple[float, ...]:
-    """Numbers above zero in ascending order, at least one."""
-    expected = "numbers above zero in ascending order, at least one"
+    """Finite numbers above zero in ascending order, at least one."""
+    expected = "finite numbers above zero in ascending order, at least one"
     try:
-        values = tuple(check_number("radii", r, 0.0) for r in radii)
+        given = tuple(radii)
     except TypeError:
         raise fail("radii", expected, radii) from None
+    # Texts and truth values would pass for numbers.
+    is_number = not any(isinstance(r, str | bool | np.bool_) for r in given)
+    if isinstance(radii, str) or not is_number:
+        raise fail("radii", expected, radii)
+    values = tuple(check_number("radii", r, 0.0) for r in given)
     rises = all(a < b for a, b in itertools.pairwise(values))
-    if not values or not rises or values[0] == 0:
+    if not values or not rises or values[0] == 0 or values[-1] == math.inf:
         raise fail("radii", expected, radii)
     return values

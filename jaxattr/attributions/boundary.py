@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key, fail
-from jaxattr.attacks.boundary import BoundaryPoint, nearest_boundary
+from jaxattr.attacks.boundary import BoundaryPoint, check_options, nearest_boundary
+from jaxattr.attacks.search import where_images
 from jaxattr.attributions.gradient import saliency, smoothgrad
 from jaxattr.attributions.integrated import integrated_gradients
 from jaxattr.typing import Array, LogitsFn, Score
@@ -23,6 +26,11 @@ def bsm(
     num_bisections: int = 20,
     mode: str = "bisected",
     bounds: tuple[Any, Any] = (0.0, 1.0),
+    units: Any = "pixels",
+    norm: str = "l2",
+    side: str = "outside",
+    leave: str = "predicted",
+    gradient: str = "ray",
     score: Score = scores.logit,
 ) -> Array:
     """Boundary saliency map: the gradient at the nearest point of another class.
@@ -34,21 +42,30 @@ def bsm(
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
       images: float ``(N, H, W, C)``, within the bounds.
       labels: integers ``(N,)``, what is explained. The boundary is that of the
-        predicted class; see ``leave`` of ``nearest_boundary`` for another.
+        predicted class, or with ``leave="label"`` that of the label.
       key: one typed key, or ``(N,)``, one an image. Needed unless nothing is drawn: the
         search is a ``BoundaryPoint`` or has no member that draws.
       batch_size: the most model rows in one call.
       search: members of a search, as ``nearest_boundary`` takes them, or a
-        ``BoundaryPoint`` found before: search once, attribute many.
+        ``BoundaryPoint`` found before, which no option of a search changes: search
+        once, attribute many.
       num_bisections: as in ``nearest_boundary``.
-      mode: as in ``nearest_boundary``.
+      mode: as in ``nearest_boundary``. ``released`` with ``units="normalized"`` is the
+        released search but for its bounds, one interval for all channels of what the
+        network is given; the quadrature of the released ``big``, whose weights sum to
+        ``(n - 1) / n``, is not replayed.
       bounds: the least and the largest pixel value.
+      units: of the search alone; maps are per unit of pixel value.
+      norm: as in ``nearest_boundary``.
+      side: as in ``nearest_boundary``.
+      leave: as in ``nearest_boundary``.
+      gradient: as in ``nearest_boundary``.
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score per unit of pixel value. Where no boundary
-      was found it is the saliency of the image. The search has no derivative; the point
-      has that of an implicit function, its direction held.
+      ``(N, H, W, C)``, in units of the score per unit of pixel value. Zero where no
+      boundary was found. The search has no derivative; the point has that of an
+      implicit function.
 
     Raises:
       ValueError: as ``nearest_boundary``; a ``BoundaryPoint`` of other images.
@@ -67,12 +84,12 @@ def bsm(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    boundary = _boundary(
-        logits_fn, images, labels, key, batch_size, search, num_bisections, mode, bounds
-    )
-    return saliency(
+    how = _Options(num_bisections, mode, bounds, units, norm, side, leave, gradient)
+    boundary = _boundary(logits_fn, images, labels, key, batch_size, search, how)
+    maps = saliency(
         logits_fn, boundary.points, labels, batch_size=batch_size, score=score
     )
+    return _where_found(boundary, maps)
 
 
 def big(
@@ -86,6 +103,11 @@ def big(
     num_bisections: int = 20,
     mode: str = "bisected",
     bounds: tuple[Any, Any] = (0.0, 1.0),
+    units: Any = "pixels",
+    norm: str = "l2",
+    side: str = "outside",
+    leave: str = "predicted",
+    gradient: str = "ray",
     num_steps: int = 50,
     rule: str = "midpoint",
     multiply_by_delta: bool = True,
@@ -104,9 +126,14 @@ def big(
       key: as in ``bsm``.
       batch_size: the most model rows in one call.
       search: as in ``bsm``.
-      num_bisections: as in ``nearest_boundary``.
-      mode: as in ``nearest_boundary``.
-      bounds: the least and the largest pixel value.
+      num_bisections: as in ``bsm``.
+      mode: as in ``bsm``.
+      bounds: as in ``bsm``.
+      units: as in ``bsm``.
+      norm: as in ``bsm``.
+      side: as in ``bsm``.
+      leave: as in ``bsm``.
+      gradient: as in ``bsm``.
       num_steps: nodes of the quadrature, each a model pass.
       rule: as in ``integrated_gradients``.
       multiply_by_delta: without it, the mean gradient itself, as the definition in
@@ -134,10 +161,9 @@ def big(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    boundary = _boundary(
-        logits_fn, images, labels, key, batch_size, search, num_bisections, mode, bounds
-    )
-    return integrated_gradients(
+    how = _Options(num_bisections, mode, bounds, units, norm, side, leave, gradient)
+    boundary = _boundary(logits_fn, images, labels, key, batch_size, search, how)
+    maps = integrated_gradients(
         logits_fn,
         images,
         labels,
@@ -148,6 +174,7 @@ def big(
         score=score,
         multiply_by_delta=multiply_by_delta,
     )
+    return _where_found(boundary, maps)
 
 
 def bsg(
@@ -161,6 +188,11 @@ def bsg(
     num_bisections: int = 20,
     mode: str = "bisected",
     bounds: tuple[Any, Any] = (0.0, 1.0),
+    units: Any = "pixels",
+    norm: str = "l2",
+    side: str = "outside",
+    leave: str = "predicted",
+    gradient: str = "ray",
     num_samples: int = 50,
     stddev: Any = 0.15,
     score: Score = scores.logit,
@@ -176,17 +208,22 @@ def bsg(
       key: one typed key, or ``(N,)``, one an image. Needed.
       batch_size: the most model rows in one call.
       search: as in ``bsm``.
-      num_bisections: as in ``nearest_boundary``.
-      mode: as in ``nearest_boundary``.
-      bounds: the least and the largest pixel value.
+      num_bisections: as in ``bsm``.
+      mode: as in ``bsm``.
+      bounds: as in ``bsm``.
+      units: as in ``bsm``.
+      norm: as in ``bsm``.
+      side: as in ``bsm``.
+      leave: as in ``bsm``.
+      gradient: as in ``bsm``.
       num_samples: noisy copies an image, each a model pass.
       stddev: σ in pixel units.
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score per unit of pixel value. Where no boundary
-      was found it is SmoothGrad of the image. The search has no derivative; the point
-      has that of an implicit function.
+      ``(N, H, W, C)``, in units of the score per unit of pixel value. Zero where no
+      boundary was found. The search has no derivative; the point has that of an
+      implicit function.
 
     Raises:
       ValueError: as ``bsm`` and ``smoothgrad``.
@@ -205,18 +242,11 @@ def bsg(
     """
     images, labels = check_inputs(images, labels)
     search_keys, noise_keys = _random.split(check_key(key, labels), 2)
+    how = _Options(num_bisections, mode, bounds, units, norm, side, leave, gradient)
     boundary = _boundary(
-        logits_fn,
-        images,
-        labels,
-        search_keys,
-        batch_size,
-        search,
-        num_bisections,
-        mode,
-        bounds,
+        logits_fn, images, labels, search_keys, batch_size, search, how
     )
-    return smoothgrad(
+    maps = smoothgrad(
         logits_fn,
         boundary.points,
         labels,
@@ -226,6 +256,20 @@ def bsg(
         stddev=stddev,
         score=score,
     )
+    return _where_found(boundary, maps)
+
+
+class _Options(NamedTuple):
+    """What is passed on to ``nearest_boundary``."""
+
+    num_bisections: int
+    mode: str
+    bounds: tuple[Any, Any]
+    units: Any
+    norm: str
+    side: str
+    leave: str
+    gradient: str
 
 
 def _boundary(
@@ -235,24 +279,20 @@ def _boundary(
     key: Array | None,
     batch_size: int | None,
     search: Any,
-    num_bisections: int,
-    mode: str,
-    bounds: tuple[Any, Any],
+    options: _Options,
 ) -> BoundaryPoint:
     """The one that was found before, or found now."""
+    given: dict[str, Any] = options._asdict()
     if not isinstance(search, BoundaryPoint):
-        return nearest_boundary(
-            logits_fn,
-            images,
-            labels,
-            key=key,
-            search=search,
-            num_bisections=num_bisections,
-            batch_size=batch_size,
-            mode=mode,
-            bounds=bounds,
-        )
+        given |= {"key": key, "search": search, "batch_size": batch_size}
+        return nearest_boundary(logits_fn, images, labels, **given)
     images, _ = check_inputs(images, labels)
+    check_options(images, **given)
     if search.points.shape != images.shape:
         raise fail("search", f"a BoundaryPoint of images {images.shape}", search.points)
     return search._replace(points=search.points.astype(images.dtype))
+
+
+def _where_found(boundary: BoundaryPoint, maps: Array) -> Array:
+    """A point that is no boundary point explains nothing."""
+    return where_images(boundary.found, maps, jnp.zeros_like(maps))

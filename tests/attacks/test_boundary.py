@@ -331,6 +331,10 @@ def test_normalized_units_replay_a_search_in_network_units():
     np.testing.assert_allclose(in_pixels.distances, inside.distances, rtol=1e-4)
     points = inside.points * stddev[None, None, None] + mean[None, None, None]
     np.testing.assert_allclose(in_pixels.points, points, atol=1e-5)
+    by_array = ja.nearest_boundary(
+        model, images, labels, search=search, units=np.array([mean, stddev])
+    )
+    np.testing.assert_array_equal(by_array.points, in_pixels.points)
 
 
 def test_points_stay_within_bounds():
@@ -484,8 +488,13 @@ def test_memory_does_not_grow_with_radii_or_steps():
     assert many <= few + 4096
 
 
+BOUNDARY = ja.BoundaryPoint(*[np.zeros(3)] * 5)
 BAD = [
-    ({"search": []}, "search: expected members .* at least one"),
+    ({"search": []}, r"search: expected at least one member, such as 'ddn', got \[\]"),
+    ({"search": ""}, "search: expected a name, or several with commas .*, got ''"),
+    ({"search": "fab,"}, "search: expected a name, or several .*, got 'fab,'"),
+    ({"search": "naa"}, r"search: unknown 'naa'; known: ((?!\bnaa\b).)*$"),
+    ({"search": BOUNDARY}, "search: expected members of a search, got a BoundaryPoint"),
     ({"search": ["ddm"]}, "search: unknown 'ddm'; did you mean ddn"),
     ({"search": [3]}, "search: expected names, members or attacks, got 3"),
     ({"search": 3}, "search: expected members"),
@@ -517,7 +526,11 @@ def test_misuse(options, message):
 
 
 @pytest.mark.parametrize(
-    "radii", [(), (1.0, 0.5), (0.0, 1.0), (-1.0,), (1.0, 1.0), 3.0]
+    "radii",
+    [
+        *((), (1.0, 0.5), (0.0, 1.0), (-1.0,), (1.0, 1.0), 3.0),
+        *((np.inf,), (np.nan,), (True,), (np.True_,), "12", ("1",)),
+    ],
 )
 @pytest.mark.parametrize("name", ["pgd_l2", "pgd_linf", "apgd_ce", "pgd_released"])
 def test_bad_radii(name, radii):

@@ -13,6 +13,10 @@ from jaxattr.attacks import implicit
 
 PARAMS = toys.init_smooth(jax.random.key(2))
 MODES = ("ray", "nearest")
+IN_UNITS = pytest.mark.parametrize(
+    ("gradient", "units"),
+    [("ray", "pixels"), ("nearest", "pixels"), ("ray", ((0.4,) * 3, (0.25,) * 3))],
+)
 
 
 def linear_logits(params, x):
@@ -204,20 +208,58 @@ def test_nearest_on_a_sphere_in_closed_form():
             np.testing.assert_allclose(a, b, atol=1e-12)
 
 
-@pytest.mark.parametrize("gradient", MODES)
-def test_nothing_found_has_derivative_zero(gradient):
+@IN_UNITS
+def test_an_image_that_is_its_own_point(gradient, units):
+    """Misclassified already: x' = x, so dx' = dx, and a distance of 0 that stays."""
+    params, images = jax.tree.map(lambda x: x.astype(jnp.float32), linear_case())
+    values = linear_logits(params, images)
+    labels = jnp.argmax(values, -1).at[0].set(jnp.argmin(values[0]))
+    probe = jnp.asarray(np.random.default_rng(1).normal(size=images.shape), jnp.float32)
+
+    def both(params, images):
+        found = ja.nearest_boundary(
+            functools.partial(linear_logits, params),
+            images,
+            labels,
+            search="deepfool",
+            leave="label",
+            gradient=gradient,
+            units=units,
+        )
+        return (jnp.sum(found.points[0] * probe[0]), found.distances[0]), found
+
+    slopes, found = jax.jit(jax.jacrev(both, argnums=(0, 1), has_aux=True))(
+        params, images
+    )
+    assert found.found.all()
+    np.testing.assert_array_equal(found.points[0], images[0])
+    np.testing.assert_array_equal(found.distances == 0, [True, False, False])
+    of_point, of_distance = slopes
+    for leaf in jax.tree.leaves((of_point[0], of_distance)):
+        np.testing.assert_array_equal(leaf, 0)
+    np.testing.assert_allclose(of_point[1], probe.at[1:].set(0), rtol=1e-6)
+
+
+@IN_UNITS
+def test_nothing_found_has_derivative_zero(gradient, units):
     def loss(scale, images):
         model = lambda x: jnp.stack(
             [jnp.full_like(x[:, 0, 0, 0], 9.0), scale * x[:, 0, 0, 0]], -1
         )
         found = ja.nearest_boundary(
-            model, images, jnp.zeros(2, int), search="fab", gradient=gradient
+            model,
+            images,
+            jnp.zeros(2, int),
+            search="deepfool",
+            gradient=gradient,
+            units=units,
         )
         kept = jnp.where(found.found, found.distances, 0.0)
         return jnp.sum(kept) + jnp.sum(found.points)
 
-    images = toys.images(2, 2, 2, 1)
-    slope, map_ = jax.grad(loss, argnums=(0, 1))(jnp.asarray(1.0), images)
+    images = toys.images(2, 2, 2, 3)
+    slopes = jax.jit(jax.grad(loss, argnums=(0, 1)))
+    slope, map_ = slopes(jnp.asarray(1.0), images)
     assert slope == 0
     np.testing.assert_array_equal(map_, 0)
 
@@ -239,7 +281,7 @@ def test_a_singular_point_is_finite(gradient):
         )
         return jnp.sum(found.distances)
 
-    assert bool(jnp.isfinite(jax.grad(loss)(images)).all())
+    assert bool(jnp.isfinite(jax.jit(jax.grad(loss))(images)).all())
 
 
 def test_the_distance_can_be_trained():

@@ -109,17 +109,46 @@ def test_each_is_its_plain_method_at_the_point():
             model, images, labels, baseline=boundary.points, num_steps=4
         ),
     )
+    # The first of two halves of a key is for the search, the second for the noise.
+    keys = jax.random.split(KEY, 3)
+    np.testing.assert_array_equal(
+        ja.bsg(model, images, labels, key=keys, search=boundary, num_samples=4),
+        ja.smoothgrad(
+            model,
+            boundary.points,
+            labels,
+            key=jax.vmap(lambda key: jax.random.split(key)[1])(keys),
+            num_samples=4,
+        ),
+    )
 
 
-def test_nothing_found():
+def test_nothing_found_is_explained_by_nothing():
+    """Zero, whatever the method; the maps of other images are as they were."""
+    images, boundary = toys.images(), found()
+    labels = predicted(images)
+    missed = boundary._replace(
+        points=boundary.points.at[1].set(images[1]),
+        distances=boundary.distances.at[1].set(jnp.inf),
+        found=boundary.found.at[1].set(False),
+    )
+    for method, options in (
+        (ja.bsm, {}),
+        (ja.big, {"num_steps": 2}),
+        (ja.big, {"num_steps": 2, "multiply_by_delta": False}),
+        (ja.bsg, {"num_samples": 2, "key": KEY}),
+    ):
+        run = functools.partial(method, model, images, labels, **options)
+        maps, all_found = run(search=missed), run(search=boundary)
+        assert float(jnp.abs(all_found[1]).max()) > 0
+        np.testing.assert_array_equal(maps, all_found.at[1].set(0))
+
+
+def test_a_model_of_one_class_has_no_map():
     images, labels = toys.images(), jnp.zeros(3, int)
     constant = lambda x: jnp.array([[1.0, 0.0]]) + 1e-6 * jnp.mean(x, (1, 2))[:, :1]
-    maps = ja.big(constant, images, labels, search="fab")
+    maps = jax.jit(lambda x: ja.bsm(constant, x, labels, search="fab"))(images)
     np.testing.assert_array_equal(maps, 0)
-    np.testing.assert_array_equal(
-        ja.bsm(constant, images, labels, search="fab"),
-        ja.saliency(constant, images, labels),
-    )
 
 
 def test_the_released_mode_is_the_released_search():
@@ -133,6 +162,29 @@ def test_the_released_mode_is_the_released_search():
         ja.bsm(model, images, labels, key=KEY, mode="released"),
         ja.bsm(model, images, labels, search=boundary),
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mode": "released", "units": "normalized"},
+        {"search": "fab", "norm": "linf", "side": "inside", "leave": "label"},
+    ],
+)
+def test_options_of_the_search_reach_it(options):
+    images = toys.images()
+    labels = predicted(images).at[1].add(1) % 4
+    given = (model, images, labels)
+    maps, other, boundary = jax.jit(
+        lambda: (
+            ja.big(*given, key=KEY, num_steps=2, **options),
+            ja.big(*given, key=KEY, num_steps=2, search="fab"),
+            ja.nearest_boundary(*given, key=KEY, **options),
+        )
+    )()
+    expected = ja.big(*given, num_steps=2, search=boundary)
+    np.testing.assert_allclose(maps, expected, atol=1e-5)
+    assert float(jnp.abs(maps - other).max()) > 1e-5
 
 
 def test_big_can_be_trained_against():
@@ -161,7 +213,11 @@ def test_misuse():
     other = jax.tree.map(lambda x: x[:2], found())
     for options, message in [
         ({"search": other}, "search: expected a BoundaryPoint of images"),
-        ({"search": []}, "search: expected members"),
+        ({"search": []}, "search: expected at least one member"),
+        ({"search": found(), "mode": "releesed"}, "mode: unknown 'releesed'"),
+        ({"search": found(), "num_bisections": -4}, "num_bisections: expected"),
+        ({"search": found(), "units": "pixel"}, "units: expected 'pixels'"),
+        ({"search": found(), "leave": "x"}, "leave: unknown 'x'"),
         ({}, "key: this method draws at random"),
     ]:
         for method in (ja.bsm, ja.big):
