@@ -12,6 +12,7 @@ from jaxattr.attacks.deepfool import deepfool
 from jaxattr.attacks.ensemble import boundary_names
 from jaxattr.attacks.fab import fab
 from jaxattr.attacks.features import naa
+from jaxattr.attacks.frequency_aware import fampe
 from jaxattr.attacks.momentum import (
     bim,
     di_fgsm,
@@ -50,6 +51,7 @@ __all__ = [
     "deepfool",
     "di_fgsm",
     "fab",
+    "fampe",
     "fgsm",
     "fgsra",
     "gra",

@@ -16,7 +16,13 @@ from jaxattr._checks import (
     check_number,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr.attacks import block_transforms, features, momentum, neighbourhood
+from jaxattr.attacks import (
+    block_transforms,
+    features,
+    frequency_aware,
+    momentum,
+    neighbourhood,
+)
 from jaxattr.attacks.attack import (
     Attack,
     Problem,
@@ -44,6 +50,7 @@ _ATTACKS = {
     "pgn": neighbourhood.pgn,
     "fgsra": neighbourhood.fgsra,
     "sia": block_transforms.sia,
+    "fampe": frequency_aware.fampe,
     "naa": features.naa,
 }
 
@@ -62,16 +69,23 @@ class AttackResult(NamedTuple):
 def names() -> tuple[str, ...]:
     """The attacks that ``run`` and ``attexplore_pp`` know by name.
 
-    ``naa`` needs a split model: pass ``ja.attacks.naa(features, head)`` instead.
+    ``naa`` needs a model with ``features`` and ``head``, as ``grad_cam`` does; to attack
+    another layer pass ``ja.attacks.naa(*model.split(layer))`` instead.
     """
     return tuple(_ATTACKS)
 
 
-def as_attack(attack: str | Attack) -> Attack:
-    """An ``Attack``, or the one of that name with its published settings."""
+def as_attack(attack: str | Attack, logits_fn: LogitsFn | None = None) -> Attack:
+    """An ``Attack``, or the one of that name with its published settings.
+
+    ``naa`` takes the two halves of ``logits_fn``, if it has them.
+    """
     if isinstance(attack, Attack):
         return attack
-    return _ATTACKS[check_choice("attack", attack, _ATTACKS)]()
+    make = _ATTACKS[check_choice("attack", attack, _ATTACKS)]
+    if make is features.naa:
+        return make(*(getattr(logits_fn, half, None) for half in ("features", "head")))
+    return make()
 
 
 def run(
@@ -113,7 +127,7 @@ def run(
 
     Raises:
       ValueError: an unknown attack, shapes that do not fit, no key where one is needed,
-        ``naa`` without a split model.
+        ``naa`` by name and a model without ``features`` and ``head``.
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
@@ -124,7 +138,7 @@ def run(
       (True, ['0.4', '0.5', '0.4'])
     """
     images, labels = check_inputs(images, labels)
-    attack = as_attack(attack)
+    attack = as_attack(attack, logits_fn)
     check_score(attack, score)
     num_steps = check_integer("num_steps", num_steps)
     epsilon = check_number("epsilon", epsilon, 0.0)

@@ -46,7 +46,7 @@ def naa(
     if features is None or head is None:
         raise ValueError(
             "naa: expected a model split in two, naa(features, head) with logits = "
-            "head(features(images)); a whole model has no features to attack"
+            "head(features(images)), or by name a model that has features and head"
         )
 
     def against(problem: Problem) -> GradientFn:

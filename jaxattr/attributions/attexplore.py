@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import optax
-
 from jaxattr import scores
-from jaxattr._checks import check_integer, check_number
+from jaxattr._checks import check_number
 from jaxattr.attacks.adversarial import as_attack
-from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
+from jaxattr.attacks.attack import Attack
+from jaxattr.attacks.frequency_aware import averaging_attack
 from jaxattr.attributions.exploration import explore
-from jaxattr.gradients import averaged_gradient
-from jaxattr.perturbations import input_diversity, spectral_copies
-from jaxattr.steps import smooth
-from jaxattr.typing import Array, GradientFn, LogitsFn, Perturbation, Score
+from jaxattr.perturbations import spectral_copies
+from jaxattr.typing import Array, LogitsFn, Score
 
 
 def attexplore(
@@ -125,40 +120,6 @@ def attexplore(
     )
 
 
-def averaging_attack(
-    copies: Callable[[Array], Perturbation],
-    *,
-    num_samples: int,
-    decay: float,
-    diversity_probability: Any,
-    diversity_rate: float,
-    smoothing_size: int,
-) -> Attack:
-    """The attack that AttEXplore follows, for any random copies of the point.
-
-    Averaged gradient at the copies and through input diversity; smoothed, normalised,
-    with momentum. ``copies`` takes the clean images, before the path begins.
-    """
-    num_samples = check_integer("num_samples", num_samples)
-    diversity_probability = check_number(
-        "diversity_probability", diversity_probability, 0.0, 1.0
-    )
-    through = input_diversity(diversity_probability, diversity_rate)
-    if isinstance(diversity_probability, int | float) and not diversity_probability:
-        through = None
-
-    def gradient(problem: Problem) -> GradientFn:
-        return averaged_gradient(
-            problem.loss,
-            at=copies(problem.images),
-            through=through,
-            num_samples=num_samples,
-            samples_per_call=problem.samples_per_call,
-        )
-
-    return Attack(gradient, optax.chain(smooth(smoothing_size), momentum(decay)))
-
-
 def attexplore_pp(
     logits_fn: LogitsFn,
     images: Array,
@@ -189,8 +150,9 @@ def attexplore_pp(
       labels: integers ``(N,)``.
       key: one typed key, or ``(N,)``, one an image. Needed.
       batch_size: the most model rows in one call.
-      attack: a name of ``ja.attacks.names()`` with its published settings, or an
-        ``Attack`` such as ``ja.attacks.gra(num_samples=10)``.
+      attack: a name of ``ja.attacks.names()`` with its published settings (``naa``
+        needs a model with ``features`` and ``head``), or an ``Attack`` such as
+        ``ja.attacks.gra(num_samples=10)``.
       epsilon: ε, the radius of the ball in pixel units.
       num_steps: T.
       direction: ``descend`` or ``ascend`` the score; see ``attexplore``.
@@ -224,7 +186,7 @@ def attexplore_pp(
       are those of the attacks' own publications.
     """
     return explore(
-        as_attack(attack),
+        as_attack(attack, logits_fn),
         logits_fn,
         images,
         labels,

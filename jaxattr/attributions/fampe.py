@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
-
-from jaxattr import frequency
-from jaxattr._checks import check_choice, check_number
-from jaxattr.attributions.attexplore import averaging_attack
+from jaxattr.attacks import frequency_aware
 from jaxattr.attributions.exploration import explore
-from jaxattr.typing import Array, LogitsFn, Perturbation
+from jaxattr.typing import Array, LogitsFn
 
 
 def fampe(
@@ -44,9 +40,9 @@ def fampe(
 ) -> Array:
     """Frequency-aware model parameter explorer.
 
-    ``attexplore`` with other random copies. Frequencies up to a cutoff r_c, within
-    which an image has the share τ of its energy, are perturbed with weight α and those
-    above with ``1 - α``::
+    ``attexplore`` with the random copies of ``ja.attacks.fampe``. Frequencies up to a
+    cutoff r_c, within which an image has the share τ of its energy, are perturbed with
+    weight α and those above with ``1 - α``::
 
         W = γ (α [r ≤ r_c] + (1 - α) [r > r_c])
         z = F⁻¹((1 + ρ W U) ⊙ (F x + W ⊙ F ξ)),  ξ ~ N(0, σ²),  U ~ U(-1, 1)
@@ -68,7 +64,9 @@ def fampe(
       norm: of a frequency's radius, ``l2`` or ``linf``.
       include_dc: count the mean as energy; the cutoff then is far lower.
       cutoff: ``image``, once on the clean image; ``step``, anew at every point of the
-        path; or a number, the same radius for all, in cycles an image.
+        path; or a number, the same radius for all, in cycles an image. That is how a
+        cutoff of the data set is given: the mean or the median of
+        ``jaxattr.frequency.energy_cutoff(images, energy)`` over its images.
       perturb: ``both``, ``noise`` or ``gain``: what is weighted.
       transform: ``fft`` or ``dct``.
       epsilon: as ``attexplore``, and so all that follow.
@@ -103,50 +101,20 @@ def fampe(
       Yavari, Mohamadi, Beydaghi, Leitgeb, Seeboeck. Frequency-Aware Model Parameter
       Explorer. 2025, arXiv:2510.03245.
     """
-    alpha = check_number("alpha", alpha, 0.0, 1.0)
-    energy = check_number("energy", energy, 1e-6, 1.0)
-    sigma = check_number("sigma", sigma, 0.0)
-    rho = check_number("rho", rho, 0.0)
-    check_choice("alpha_on", alpha_on, ("low", "high"))
-    check_choice("norm", norm, frequency.NORMS)
-    check_choice("perturb", perturb, frequency.PERTURBED)
-    check_choice("transform", transform, frequency.TRANSFORMS)
-    gamma = check_number("gamma", gamma, 0.0)
-    if isinstance(cutoff, str):
-        check_choice("cutoff", cutoff, ("image", "step"))
-    else:
-        cutoff = check_number("cutoff", cutoff, 0.0)
-
-    def weights(images: Array) -> Array:
-        radius = cutoff
-        if isinstance(cutoff, str):
-            radius = frequency.energy_cutoff(
-                images, energy, norm=norm, include_dc=include_dc
-            )
-        return frequency.band_weights(
-            jnp.broadcast_to(jnp.asarray(radius), images.shape[:1]),
-            images.shape[1:3],
+    return explore(
+        frequency_aware.fampe(
             alpha,
-            gamma=gamma,
+            energy,
             alpha_on=alpha_on,
+            gamma=gamma,
             norm=norm,
-            transform=transform,
-        )
-
-    def copies(clean: Array) -> Perturbation:
-        once = None if cutoff == "step" else weights(clean)
-        return frequency.weighted_copies(
-            weights if once is None else lambda _: once,
-            sigma,
-            rho,
+            include_dc=include_dc,
+            cutoff=cutoff,
             perturb=perturb,
             transform=transform,
-        )
-
-    return explore(
-        averaging_attack(
-            copies,
             num_samples=num_samples,
+            sigma=sigma,
+            rho=rho,
             decay=decay,
             diversity_probability=diversity_probability,
             diversity_rate=diversity_rate,

@@ -2,6 +2,7 @@
 
 import functools
 
+import attack_loops
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,20 +27,23 @@ def prediction(x):
     return int(jnp.argmax(model(jnp.asarray(x)[None])[0]))
 
 
+@pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize("step", ["sign", "normalized"])
-def test_mfaba_against_a_loop(step):
+def test_mfaba_against_a_loop(step, accumulate):
     with toys.float64():
         images = toys.images(3, 8, 7, dtype=jnp.float64)
         labels = jnp.argmax(model(images), -1).at[2].add(1) % 4
-        maps = ja.mfaba(model, images, labels, num_steps=12, step_size=0.02, step=step)
+        given = {"step": step, "accumulate": accumulate}
+        maps = ja.mfaba(model, images, labels, num_steps=12, step_size=0.02, **given)
         stopped = []
         for image, label, actual in zip(images, labels, maps, strict=True):
             x0 = x = np.asarray(image)
-            expected = np.zeros_like(x)
+            expected, total = np.zeros_like(x), 0
             for _ in range(12):
                 if prediction(x) != label:
                     break
                 g = np.asarray(gradient_of(int(label))(x))
+                g = total = total + g if accumulate else g
                 if step == "sign":
                     moved = x0 + np.clip(x - 0.02 * np.sign(g) - x0, -0.3, 0.3)
                 else:
@@ -89,7 +93,7 @@ def test_agi_of_an_image_does_not_depend_on_its_batch():
 
 
 def test_attexplore_pp_with_attexplore_s_attack_is_attexplore():
-    from jaxattr.attributions.attexplore import averaging_attack
+    from jaxattr.attacks.frequency_aware import averaging_attack
     from jaxattr.perturbations import spectral_copies
 
     images, labels = toys.images(2, 8, 7), toys.labels(2)
@@ -129,6 +133,71 @@ def test_plain_gradient_of_a_linear_score_in_closed_form(direction):
         np.testing.assert_allclose(maps, EPSILON * w, rtol=1e-4)
 
 
+@pytest.mark.parametrize("integrand", ["direction", "gradient"])
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("pgd", "ascend"),
+        ("gra", "descend"),
+        ("fgsra", "ascend"),
+        ("sia", "descend"),
+        ("naa", "ascend"),
+    ],
+)
+def test_both_integrands_of_attexplore_pp_against_a_loop(name, direction, integrand):
+    with toys.float64():
+        images, labels, keys = smooth_problem()
+        maps = ja.attexplore_pp(
+            attack_loops.model,
+            images,
+            labels,
+            key=keys,
+            num_steps=attack_loops.STEPS,
+            attack=attack_loops.attack(name),
+            direction=direction,
+            integrand=integrand,
+        )
+        followed = loop(name, direction)
+        expected = getattr(followed, integrand)
+        atol = 1e-6 * np.abs(expected).max()
+        np.testing.assert_allclose(maps, expected, atol=atol)
+
+
+@pytest.mark.parametrize("direction", ["ascend", "descend"])
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.5, 0.9])
+def test_fampe_against_a_loop(alpha, direction):
+    """All its randomness is on but for input diversity."""
+    with toys.float64():
+        images, labels, keys = smooth_problem()
+        options = {"alpha": alpha, "diversity_probability": 0.0}
+        maps = ja.fampe(
+            attack_loops.model,
+            images,
+            labels,
+            key=keys,
+            num_steps=attack_loops.STEPS,
+            num_samples=attack_loops.SAMPLES,
+            direction=direction,
+            **options,
+        )
+        expected = loop("fampe", direction, **options).direction
+        np.testing.assert_allclose(maps, expected, atol=1e-6 * expected.max())
+
+
+def smooth_problem():
+    """Images that have frequencies on both sides of their cutoff."""
+    h, w = attack_loops.H, attack_loops.W
+    images = jnp.cumsum(toys.images(2, h, w, dtype=jnp.float64), axis=1) / h
+    labels = jnp.argmax(attack_loops.model(images), -1)
+    return images, labels, jax.random.split(KEY, 2)
+
+
+@functools.cache
+def loop(name, direction, **options):
+    sign = {"ascend": 1, "descend": -1}[direction]
+    return attack_loops.follow(name, *smooth_problem(), sign=sign, **options)
+
+
 @pytest.mark.parametrize("name", ["pgd", "mig"])
 def test_an_attack_keeps_its_own_start_and_step_as_an_explorer(name):
     images, labels = toys.images(2, 8, 7), toys.labels(2)
@@ -153,7 +222,6 @@ def test_fampe_at_one_half_is_its_all_pass_twin_to_the_bit():
 
 
 def test_fampe_without_randomness_is_attexplore_without_randomness():
-    images, labels = toys.images(2, 8, 7), toys.labels(2)
     quiet = {
         "key": KEY,
         "sigma": 0.0,
@@ -162,10 +230,26 @@ def test_fampe_without_randomness_is_attexplore_without_randomness():
         "num_samples": 1,
         "num_steps": 3,
     }
-    expected = ja.attexplore(model, images, labels, **quiet)
-    for transform in ("fft", "dct"):
-        actual = ja.fampe(model, images, labels, transform=transform, **quiet)
-        np.testing.assert_allclose(actual, expected, atol=1e-3 * expected.max())
+    with toys.float64():
+        images, labels = toys.images(2, 8, 7, dtype=jnp.float64), toys.labels(2)
+        expected = ja.attexplore(model, images, labels, **quiet)
+        for transform in ("fft", "dct"):
+            actual = ja.fampe(model, images, labels, transform=transform, **quiet)
+            np.testing.assert_allclose(actual, expected, atol=1e-6 * expected.max())
+
+
+@pytest.mark.parametrize("cutoff", ["step", 3])
+def test_the_attack_of_fampe_by_itself_is_what_fampe_follows(cutoff):
+    images, labels = toys.images(2, 8, 7), toys.labels(2)
+    given = {"key": KEY, "num_steps": 2}
+    switches = {"alpha_on": "high", "transform": "dct", "perturb": "noise"}
+    options = {"alpha": 0.3, "num_samples": 2, "cutoff": cutoff, **switches}
+    np.testing.assert_array_equal(
+        ja.attexplore_pp(
+            model, images, labels, attack=ja.attacks.fampe(**options), **given
+        ),
+        ja.fampe(model, images, labels, **options, **given),
+    )
 
 
 def test_misuse():

@@ -1,0 +1,129 @@
+"""Attacks on random spectral copies: AttEXplore's, and FAMPE's with weighted bands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+
+from jaxattr import frequency
+from jaxattr._checks import check_choice, check_integer, check_number
+from jaxattr.attacks.attack import Attack, Problem
+from jaxattr.attacks.momentum import momentum
+from jaxattr.gradients import averaged_gradient
+from jaxattr.perturbations import input_diversity
+from jaxattr.steps import smooth
+from jaxattr.typing import Array, GradientFn, Perturbation
+
+
+def fampe(
+    alpha: Any = 0.1,
+    energy: Any = 0.9,
+    *,
+    alpha_on: str = "low",
+    gamma: Any = 2.0,
+    norm: str = "l2",
+    include_dc: bool = False,
+    cutoff: Any = "image",
+    perturb: str = "both",
+    transform: str = "fft",
+    num_samples: int = 20,
+    sigma: Any = 16 / 255,
+    rho: Any = 0.5,
+    decay: float = 1.0,
+    diversity_probability: Any = 0.5,
+    diversity_rate: float = 1.15,
+    smoothing_size: int = 7,
+) -> Attack:
+    """Frequency-aware: momentum of the gradient at copies with weighted bands.
+
+    The attack that ``ja.fampe`` follows, which explains the options. Yavari et al.
+    Frequency-Aware Model Parameter Explorer. 2025, arXiv:2510.03245.
+
+    Raises:
+      ValueError: a number out of its range; an unknown name of a switch.
+    """
+    alpha = check_number("alpha", alpha, 0.0, 1.0)
+    energy = check_number("energy", energy, 1e-6, 1.0)
+    sigma = check_number("sigma", sigma, 0.0)
+    rho = check_number("rho", rho, 0.0)
+    check_choice("alpha_on", alpha_on, ("low", "high"))
+    check_choice("norm", norm, frequency.NORMS)
+    check_choice("perturb", perturb, frequency.PERTURBED)
+    check_choice("transform", transform, frequency.TRANSFORMS)
+    gamma = check_number("gamma", gamma, 0.0)
+    if isinstance(cutoff, str):
+        check_choice("cutoff", cutoff, ("image", "step"))
+    else:
+        cutoff = check_number("cutoff", cutoff, 0.0)
+
+    def weights(images: Array) -> Array:
+        radius = cutoff
+        if isinstance(cutoff, str):
+            radius = frequency.energy_cutoff(
+                images, energy, norm=norm, include_dc=include_dc
+            )
+        return frequency.band_weights(
+            jnp.broadcast_to(jnp.asarray(radius), images.shape[:1]),
+            images.shape[1:3],
+            alpha,
+            gamma=gamma,
+            alpha_on=alpha_on,
+            norm=norm,
+            transform=transform,
+        )
+
+    def copies(clean: Array) -> Perturbation:
+        once = None if cutoff == "step" else weights(clean)
+        return frequency.weighted_copies(
+            weights if once is None else lambda _: once,
+            sigma,
+            rho,
+            perturb=perturb,
+            transform=transform,
+        )
+
+    return averaging_attack(
+        copies,
+        num_samples=num_samples,
+        decay=decay,
+        diversity_probability=diversity_probability,
+        diversity_rate=diversity_rate,
+        smoothing_size=smoothing_size,
+    )
+
+
+def averaging_attack(
+    copies: Callable[[Array], Perturbation],
+    *,
+    num_samples: int,
+    decay: float,
+    diversity_probability: Any,
+    diversity_rate: float,
+    smoothing_size: int,
+) -> Attack:
+    """The attack that AttEXplore follows, for any random copies of the point.
+
+    Averaged gradient at the copies and through input diversity; smoothed, normalised,
+    with momentum. ``copies`` takes the clean images, before the path begins.
+    """
+    num_samples = check_integer("num_samples", num_samples)
+    diversity_probability = check_number(
+        "diversity_probability", diversity_probability, 0.0, 1.0
+    )
+    through = input_diversity(diversity_probability, diversity_rate)
+    if isinstance(diversity_probability, int | float) and not diversity_probability:
+        through = None
+
+    def gradient(problem: Problem) -> GradientFn:
+        return averaged_gradient(
+            problem.loss,
+            at=copies(problem.images),
+            through=through,
+            num_samples=num_samples,
+            samples_per_call=problem.samples_per_call,
+        )
+
+    return Attack(gradient, optax.chain(smooth(smoothing_size), momentum(decay)))
