@@ -52,6 +52,8 @@ def prepare(
     shape: tuple[int, ...],
     classes: int,
     references: Callable[[], Array | None],
+    *,
+    split: bool = True,
 ) -> dict[str, tuple[Method, dict[str, Any]]]:
     """Methods with all options that they are given, seen to be good ones.
 
@@ -61,6 +63,7 @@ def prepare(
       classes: K.
       references: gives ``(R, H, W, C)``, or None where there are none; asked only if a
         method needs them.
+      split: whether the model has two halves, ``features`` and ``head``.
 
     Raises:
       ValueError: an option that the method refuses, or references that are missing.
@@ -78,7 +81,7 @@ def prepare(
                 )
             options["references"] = images
         method_here = method._replace(name=label)
-        programs.check_options(method_here, options, shape, classes)
+        programs.check_options(method_here, options, shape, classes, split=split)
         prepared[label] = method, options
     return prepared
 

@@ -106,8 +106,18 @@ def num_classes(classifier: Any, shape: tuple[int, ...]) -> int:
     return jax.eval_shape(probabilities, classifier, images).shape[1]
 
 
+def is_split(classifier: Any) -> bool:
+    """Has two halves, ``features`` and ``head``."""
+    return hasattr(classifier, "features") and hasattr(classifier, "head")
+
+
 def check_options(
-    method: Method, options: Mapping[str, Any], shape: tuple[int, ...], classes: int
+    method: Method,
+    options: Mapping[str, Any],
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    split: bool = True,
 ) -> None:
     """Traces a method on a toy, so that a bad option is refused before work starts.
 
@@ -116,6 +126,7 @@ def check_options(
       options: all that it is given.
       shape: of the images, ``(N, H, W, C)``.
       classes: K.
+      split: whether the model has two halves.
 
     Raises:
       ValueError: as the method raises it, its name in front.
@@ -124,7 +135,7 @@ def check_options(
     def toy(images: Array, key: Array) -> Array:
         labels = jnp.zeros(images.shape[0], jnp.int32)
         return method.explain(
-            _Toy(classes),
+            _SplitToy(classes) if split else _Toy(classes),
             images,
             labels,
             key=key,
@@ -141,16 +152,19 @@ def check_options(
 
 @dataclasses.dataclass(frozen=True)
 class _Toy:
-    """The sum of an image for every class, in two halves for methods that need them."""
+    """The sum of an image for every class."""
 
     classes: int
 
     def __call__(self, images: Array) -> Array:
-        return self.head(self.features(images))
+        ones = jnp.ones((1, self.classes), images.dtype)
+        return jnp.sum(images, axis=(1, 2, 3))[:, None] * ones
+
+
+class _SplitToy(_Toy):
+    """In two halves, for methods that need them."""
 
     def features(self, images: Array) -> Array:
         return images
 
-    def head(self, features: Array) -> Array:
-        ones = jnp.ones((1, self.classes), features.dtype)
-        return jnp.sum(features, axis=(1, 2, 3))[:, None] * ones
+    head = _Toy.__call__

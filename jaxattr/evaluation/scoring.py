@@ -136,7 +136,11 @@ def evaluate(
         if outside:
             raise fail("labels", f"classes of {name}, 0 to {classes - 1}", outside[0])
         prepared[name] = prepare(
-            asked, shape, classes, lambda: _references(references, model)
+            asked,
+            shape,
+            classes,
+            lambda: _references(references, model),
+            split=programs.is_split(as_argument(model)),
         )
     parts = None
     if out is not None:

@@ -277,6 +277,32 @@ def test_models_methods_and_metrics_of_ones_own(tmp_path):
         evaluate(flat, asked, {"mass": mass}, *given, key=KEY, out=tmp_path)
 
 
+def test_methods_on_features_need_a_model_in_two_halves(tmp_path):
+    """By name NAA takes the halves of the model, as Grad-CAM does."""
+    naa = ("attexplore_pp", {"attack": "naa", "num_steps": 2})
+    images, labels = jax.random.uniform(KEY, (2, 16, 16, 3)), jnp.arange(2)
+    given = {"images": images, "labels": labels, "key": KEY, "metrics": METRICS[:1]}
+    split = tiny_classifier.tiny_classifier()
+    found = evaluate(split, {"NAA": naa}, **given).results[0]
+    attack = ja.attacks.naa(split.features, split.head)
+    own = ("attexplore_pp", {"attack": attack, "num_steps": 2})
+    expected = evaluate(split, {"NAA": own}, **given).results[0]
+    np.testing.assert_array_equal(
+        found.measured[0]["curve"], expected.measured[0]["curve"]
+    )
+
+    def whole(images):
+        return split(images)
+
+    for methods_asked, message in [
+        ({"NAA": naa}, "NAA: naa: expected a model split in two"),
+        ("grad_cam", "grad_cam: logits_fn: expected a model with features and head"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            evaluate(whole, methods_asked, out=tmp_path / "out", **given)
+    assert not (tmp_path / "out").exists()
+
+
 def test_maps_that_are_not_finite_are_told(tmp_path, capsys):
     def bad(logits_fn, images, labels, *, key, batch_size):
         return images.at[1].set(jnp.nan)
@@ -359,13 +385,6 @@ BAD = [
             *("--option", "attexplore_pp.attack=gro"),
         ],
         "attexplore_pp: attack: unknown 'gro'; did you mean gra",
-    ),
-    (
-        [
-            *("--method", "attexplore_pp"),
-            *("--option", "attexplore_pp.attack=naa"),
-        ],
-        "attexplore_pp: naa: expected a model split in two",
     ),
     (
         ["--method", "fampe", "--option", "fampe.alpha=2"],
