@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxattr.models.depthwise import accumulator
 from jaxattr.models.layers import BRANCH, Linear
 from jaxattr.typing import Array
 
@@ -24,7 +25,7 @@ class SelfAttention(nnx.Module):
         qkv = self.qkv(x).reshape(rows, tokens, 3, self.num_heads, -1)
         query, key, value = (qkv[:, :, i] for i in range(3))
         if bias is not None:
-            bias = bias.astype(x.dtype)
+            bias = bias.astype(accumulator(x.dtype))
         scale = query.shape[-1] ** -0.5 if self.scale is None else self.scale
         result = _attention(query, key, value, bias, scale)
         return self.project(result.reshape(rows, tokens, channels))
@@ -34,13 +35,17 @@ def _attention(
     query: Array, key: Array, value: Array, bias: Array | None, scale: float
 ) -> Array:
     """``(N, T, heads, D)`` of each, the softmax in float32 or wider."""
-    if query.dtype == jnp.float64:  # which the fused call would round to float32
-        logits = jnp.einsum("bthd,bshd->bhts", query, key) * scale
-        weights = jax.nn.softmax(logits if bias is None else logits + bias)
-        return jnp.einsum("bhts,bshd->bthd", weights, value)
-    # It widens half precision by implicit promotion.
-    with jax.numpy_dtype_promotion("standard"):
+    if query.dtype == jnp.float32:
         return jax.nn.dot_product_attention(query, key, value, bias, scale=scale)
+    # The fused call would round float64 to float32, and its products of half precision
+    # have no transpose where implicit promotion is an error.
+    wide = accumulator(query.dtype)
+    logits = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=wide)
+    logits = logits * scale
+    if bias is not None:
+        logits = logits + jnp.broadcast_to(bias, logits.shape)
+    weights = jax.nn.softmax(logits).astype(value.dtype)
+    return jnp.einsum("bhts,bshd->bthd", weights, value)
 
 
 def relative_positions(size: int) -> Array:

@@ -87,10 +87,13 @@ def test_sharded_equals_unsharded(name, axis_type):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision(name):
-    exact = load(name)(draw())
-    got = load(name, dtype=jnp.bfloat16)(draw())
-    assert got.dtype == jnp.float32
+    """The gradient too, with no implicit promotion on the way."""
+    exact, exact_gradient = both(load(name), draw())
+    got, gradient = both(load(name, dtype=jnp.bfloat16), draw())
+    assert got.dtype == gradient.dtype == jnp.float32
     assert 1e-6 < np.abs(got - exact).max() < 0.1 * np.abs(exact).max()
+    error = np.linalg.norm(gradient - exact_gradient)
+    assert 1e-6 < error < 0.2 * np.linalg.norm(exact_gradient)
 
 
 def test_images_of_another_size():
