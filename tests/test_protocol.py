@@ -1,4 +1,7 @@
-"""What every registered explainer promises, in one suite parametrised over all."""
+"""What every registered explainer promises, in one suite parametrised over all.
+
+On a toy, and in the slow suite on a convolutional network and a transformer.
+"""
 
 import functools
 import inspect
@@ -7,94 +10,70 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_zoo
 import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from subjects import KEY, METHODS, SUBJECTS, compiled, draw, explain, options
 
-import jaxattr as ja
 from jaxattr.evaluation import registry
 
-# Those of split models are in tests of their own, and in test_protocol_zoo.
-METHODS = {n: m for n, m in registry.methods().items() if not m.needs_split}
 # Where minutes count, big stands for those that search as it does, and attexplore for
 # fampe, which differs by one slot.
 SLOW = ("bsg", "bsm", "fampe")
-KEY = jax.random.key(3)
-PARAMS = toys.init_smooth(jax.random.key(0))
-# Of one draw and few halvings: the search is short, and no step decides by rounding.
-BOUNDARY = {
-    "search": ja.attacks.pgd_l2(radii=(4.0,), num_steps=2),
-    "num_bisections": 4,
-}
-# Few steps and samples, and an odd number, so that chunks have ragged ends.
-SMALL = {
-    "smoothgrad": {"num_samples": 5},
-    "integrated_gradients": {"num_steps": 5},
-    "expected_gradients": {"num_samples": 5},
-    "guided_ig": {"num_steps": 4},
-    "attexplore": {"num_steps": 3, "num_samples": 5},
-    "attexplore_pp": {"num_steps": 3, "attack": ja.attacks.gra(num_samples=5)},
-    "fampe": {"num_steps": 3, "num_samples": 5},
-    "mfaba": {"num_steps": 4, "step_size": 0.02},
-    "agi": {"num_targets": 2, "num_steps": 3},
-    "bsm": BOUNDARY,
-    "big": {**BOUNDARY, "num_steps": 5},
-    "bsg": {**BOUNDARY, "num_samples": 5},
-}
-logits_fn = functools.partial(toys.smooth_logits, PARAMS)
+BATCH_SIZES = {"toy": (1, 2, 3, 7, 100), "small_resnet": (1, 2), "small_vit": (1, 2)}
 
 
-def cases(keep=lambda method: True):
-    """The names of registered methods, those of the slow suite marked."""
+def cases(keep=lambda method: True, more=lambda subject: ((),)):
+    """Subjects, the names of methods that can explain them, and what ``more`` adds."""
     names = sorted(name for name, method in METHODS.items() if keep(method))
-    slow = pytest.mark.slow
-    return [pytest.param(n, marks=slow) if n in SLOW else n for n in names]
+    return [
+        pytest.param(
+            subject,
+            name,
+            *rest,
+            marks=[pytest.mark.slow] if subject != "toy" or name in SLOW else [],
+            id="-".join(map(str, (subject, name, *rest))),
+        )
+        for subject in SUBJECTS
+        for name in names
+        # Tests of their own explain halves of toys.
+        if not (METHODS[name].needs_split and subject == "toy")
+        for rest in more(subject)
+    ]
 
 
-def predicted(images):
-    """Boundary methods only move images that are classified as labelled."""
-    return jnp.argmax(logits_fn(images), axis=-1)
+def each(keep=lambda method: True):
+    """A test of every method on every subject."""
+    return pytest.mark.parametrize(
+        ("subject", "name"), cases(keep), indirect=["subject"]
+    )
 
 
-def options(name, key=KEY, dtype=jnp.float32):
-    method = METHODS[name]
-    given = {"key": key, **SMALL.get(name, {})}
-    if method.needs_references:
-        given["references"] = toys.images(2, dtype=dtype)[:, ::-1]
-    return given
+@pytest.fixture(scope="module", autouse=True)
+def catalog():
+    with small_zoo.in_catalog():
+        yield
 
 
-def explain(name, model, images, labels, **overrides):
-    return METHODS[name].explain(model, images, labels, **options(name) | overrides)
+@pytest.fixture
+def subject(request):
+    subject = SUBJECTS[request.param]()
+    with subject.precision():
+        yield subject
 
 
-@functools.cache
-def compiled(name, **overrides):
-    """Jitted in (params, images, labels, key): shared by the tests of a method."""
-
-    def run(params, images, labels, key=KEY):
-        model = functools.partial(toys.smooth_logits, params)
-        return explain(name, model, images, labels, key=key, **overrides)
-
-    return jax.jit(run)
-
-
-def assert_close(actual, expected, tolerance=2e-6):
+def assert_close(subject, actual, expected):
     scale = np.abs(expected).max()
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=subject.tolerance * scale)
 
 
-@pytest.mark.parametrize("name", cases())
-def test_signature(name):
+@each()
+def test_signature(subject, name):
     """The convention of every explainer, by name and kind of argument."""
     parameters = inspect.signature(METHODS[name].explain).parameters
-    assert list(parameters)[:5] == [
-        "logits_fn",
-        "images",
-        "labels",
-        "key",
-        "batch_size",
-    ]
+    names = ["logits_fn", "images", "labels", "key", "batch_size"]
+    assert list(parameters)[:5] == names
     assert all(p.kind is p.KEYWORD_ONLY for p in list(parameters.values())[3:]), (
         "options are keyword-only"
     )
@@ -102,11 +81,11 @@ def test_signature(name):
     assert parameters["batch_size"].default is None
 
 
-@pytest.mark.parametrize("name", cases())
-def test_shape_dtype_finite_and_inputs_unchanged(name):
-    images, labels = np.asarray(toys.images()), np.asarray(predicted(toys.images()))
+@each()
+def test_shape_dtype_finite_and_inputs_unchanged(subject, name):
+    images, labels = map(np.asarray, draw(subject))
     before = images.copy(), labels.copy()
-    maps = compiled(name)(PARAMS, images, labels)
+    maps = compiled(subject, name)(subject.params, images, labels)
     assert maps.shape == images.shape
     assert maps.dtype == images.dtype
     assert bool(jnp.isfinite(maps).all())
@@ -115,83 +94,92 @@ def test_shape_dtype_finite_and_inputs_unchanged(name):
     np.testing.assert_array_equal(labels, before[1])
 
 
-@pytest.mark.parametrize("name", cases())
-def test_eager_equals_jit_and_same_key_same_bits(name):
-    images, labels = toys.images(), predicted(toys.images())
-    jitted = compiled(name)(PARAMS, images, labels)
-    assert_close(explain(name, logits_fn, images, labels), jitted)
-    again = compiled(name)(PARAMS, images, labels)
+@each()
+def test_eager_equals_jit_and_same_key_same_bits(subject, name):
+    images, labels = draw(subject)
+    jitted = compiled(subject, name)(subject.params, images, labels)
+    model = subject.model(subject.params)
+    assert_close(subject, explain(subject, name, model, images, labels), jitted)
+    again = compiled(subject, name)(subject.params, images, labels)
     np.testing.assert_array_equal(again, jitted)
 
 
-@pytest.mark.parametrize("name", cases(lambda method: method.needs_key))
-def test_another_key_gives_another_map(name):
-    images, labels = toys.images(), predicted(toys.images())
+@each(lambda method: method.needs_key)
+def test_another_key_gives_another_map(subject, name):
+    images, labels = draw(subject)
     first, other = (
-        compiled(name)(PARAMS, images, labels, jax.random.key(seed)) for seed in (3, 4)
+        compiled(subject, name)(subject.params, images, labels, jax.random.key(seed))
+        for seed in (3, 4)
     )
     assert float(jnp.abs(other - first).max()) > 0
 
 
-@pytest.mark.parametrize("name", cases())
-def test_alone_equals_in_a_batch_with_its_own_key(name):
-    images, labels = toys.images(), predicted(toys.images())
+@each()
+def test_alone_equals_in_a_batch_with_its_own_key(subject, name):
+    images, labels = draw(subject)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(3))
-    batch = compiled(name)(PARAMS, images, labels)
-    alone = compiled(name)(PARAMS, images[1:2], labels[1:2], keys[1:2])
-    assert_close(alone, batch[1:2])
+    run = functools.partial(compiled(subject, name), subject.params)
+    batch = run(images, labels)
+    alone = run(images[1:2], labels[1:2], keys[1:2])
+    assert_close(subject, alone, batch[1:2])
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
-@pytest.mark.parametrize("name", cases())
-def test_batch_size_changes_nothing_and_is_held(name, batch_size):
-    images, labels = toys.images(), predicted(toys.images())
+@pytest.mark.parametrize(
+    ("subject", "name", "batch_size"),
+    cases(more=lambda subject: [(size,) for size in BATCH_SIZES[subject]]),
+    indirect=["subject"],
+)
+def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
+    images, labels = draw(subject)
     rows = []
 
-    def counting(x):
+    def counted(x):
         rows.append(x.shape[0])
-        return logits_fn(x)
+        return x
 
-    run = jax.jit(lambda x, y: explain(name, counting, x, y, batch_size=batch_size))
-    assert_close(run(images, labels), compiled(name)(PARAMS, images, labels))
+    model = subject.preceded(counted, subject.params)
+    run = jax.jit(
+        lambda x, y: explain(subject, name, model, x, y, batch_size=batch_size)
+    )
+    expected = compiled(subject, name)(subject.params, images, labels)
+    assert_close(subject, run(images, labels), expected)
     assert max(rows) <= batch_size
 
 
-@pytest.mark.parametrize("name", cases())
-def test_one_trace_for_new_weights(name):
-    run = compiled(name)
-    first = run(PARAMS, toys.images(), predicted(toys.images()))
+@each()
+def test_one_trace_for_new_weights(subject, name):
+    run, (images, labels) = compiled(subject, name), draw(subject)
+    first = run(subject.params, images, labels)
     traces = run._cache_size()
-    second = run(
-        jax.tree.map(lambda p: 2 * p, PARAMS), toys.images(), predicted(toys.images())
-    )
+    second = run(jax.tree.map(lambda p: 2 * p, subject.params), images, labels)
     assert run._cache_size() == traces
     assert float(jnp.abs(first - second).max()) > 0
 
 
-@pytest.mark.parametrize("name", cases())
-def test_vmap_over_a_leading_axis(name):
-    stack = jnp.stack([toys.images(), toys.images()[:, ::-1]])
-    labels = jax.vmap(predicted)(stack)
-    mapped = jax.vmap(lambda x, y: explain(name, logits_fn, x, y))(stack, labels)
+@each()
+def test_vmap_over_a_leading_axis(subject, name):
+    images, _ = draw(subject)
+    stack = jnp.stack([images, images[:, ::-1]])
+    labels = jax.vmap(subject.labels)(stack)
+    model = subject.model(subject.params)
+    mapped = jax.vmap(lambda x, y: explain(subject, name, model, x, y))(stack, labels)
     for i in range(2):
-        assert_close(mapped[i], compiled(name)(PARAMS, stack[i], labels[i]))
+        expected = compiled(subject, name)(subject.params, stack[i], labels[i])
+        assert_close(subject, mapped[i], expected)
 
 
-@pytest.mark.parametrize("name", cases(lambda method: method.differentiable))
-def test_gradient_through_the_map_agrees_with_finite_differences(name):
+@each(lambda method: method.differentiable)
+def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
     """To the image and to the parameters, in float64."""
     with toys.float64():
-        images = toys.images(2, dtype=jnp.float64)
-        labels = predicted(toys.images(2))
-        params = jax.tree.map(lambda p: p.astype(jnp.float64), PARAMS)
+        images = subject.images(2, dtype=jnp.float64)
+        labels = subject.labels(images)
+        params = jax.tree.map(lambda p: p.astype(jnp.float64), subject.params)
         probe = jax.random.normal(jax.random.key(9), images.shape, jnp.float64)
-        given = options(name, dtype=jnp.float64)
 
         @jax.jit
         def functional(params, images):
-            model = functools.partial(toys.smooth_logits, params)
-            maps = METHODS[name].explain(model, images, labels, **given)
+            maps = explain(subject, name, subject.model(params), images, labels)
             return jnp.sum(probe * maps)
 
         gradients = jax.jit(jax.grad(functional, (0, 1)))(params, images)
@@ -221,53 +209,56 @@ def test_gradient_through_the_map_agrees_with_finite_differences(name):
             )
 
 
-@pytest.mark.parametrize("name", cases(lambda method: not method.differentiable))
-def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(name):
+@each(lambda method: not method.differentiable)
+def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(
+    subject, name
+):
     words = METHODS[name].explain.__doc__
     assert "no derivative" in words or "piecewise differentiable" in words
+    images, labels = draw(subject)
+    model = subject.model(subject.params)
     gradient = jax.grad(
-        lambda x: jnp.sum(explain(name, logits_fn, x, predicted(toys.images())) ** 2)
-    )(toys.images())
+        lambda x: jnp.sum(explain(subject, name, model, x, labels) ** 2)
+    )(images)
     assert bool(jnp.isfinite(gradient).all())
 
 
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
-@pytest.mark.parametrize("name", cases())
-def test_sharded_equals_unsharded(name, axis_type):
+@each()
+def test_sharded_equals_unsharded(subject, name, axis_type):
     assert len(jax.devices()) >= 4, "tests force four devices"
-    images, labels = toys.images(8), predicted(toys.images(8))
-    expected = compiled(name, batch_size=16)(PARAMS, images, labels)
+    images, labels = draw(subject, 8)
+    run = compiled(subject, name, batch_size=16)
+    expected = run(subject.params, images, labels)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
     rows = NamedSharding(mesh, P("data"))
     with jax.set_mesh(mesh):
-        run = jax.jit(lambda x, y: explain(name, logits_fn, x, y, batch_size=16))
-        maps = run(jax.device_put(images, rows), jax.device_put(labels, rows))
+        params = jax.device_put(subject.params, NamedSharding(mesh, P()))
+        maps = run(params, *(jax.device_put(a, rows) for a in (images, labels)))
     assert maps.sharding.spec[0] == "data", "the map stays where its images are"
-    assert_close(maps, expected)
+    assert_close(subject, maps, expected)
 
 
-@pytest.mark.parametrize("name", cases())
-def test_bfloat16_model_gives_float32_maps(name):
-    params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
-
-    def model(x):
-        return toys.smooth_logits(params, x.astype(jnp.bfloat16))
-
-    images, labels = toys.images(), predicted(toys.images())
-    maps = jax.jit(lambda x, y: explain(name, model, x, y))(images, labels)
+@each()
+def test_bfloat16_model_gives_float32_maps(subject, name):
+    images = subject.images(3)
+    labels = subject.labels(images)
+    halves = jax.tree.map(lambda p: p.astype(jnp.bfloat16), subject.params)
+    model = subject.preceded(lambda x: x.astype(jnp.bfloat16), halves)
+    maps = jax.jit(lambda x, y: explain(subject, name, model, x, y))(images, labels)
     assert maps.dtype == jnp.float32
     if METHODS[name].differentiable:
-        assert_close(maps, compiled(name)(PARAMS, images, labels), tolerance=0.05)
+        expected = compiled(subject, name)(subject.params, images, labels)
+        error = np.linalg.norm(maps - expected)
+        assert error < subject.half_tolerance * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("name", cases())
-def test_float64_is_kept(name):
+@each()
+def test_float64_is_kept(subject, name):
     with toys.float64():
-        images = toys.images(2, dtype=jnp.float64)
-        given = options(name, dtype=jnp.float64)
-        maps = METHODS[name].explain(
-            logits_fn, images, predicted(toys.images(2)), **given
-        )
+        images = subject.images(2, dtype=jnp.float64)
+        model = subject.model(subject.params)
+        maps = explain(subject, name, model, images, subject.labels(images))
         assert maps.dtype == jnp.float64
 
 
@@ -283,17 +274,17 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize("name", cases())
+@each()
 @pytest.mark.parametrize(("change", "message"), BAD)
-def test_bad_input_names_argument_expectation_and_what_came(name, change, message):
-    given = (
-        {"images": toys.images(), "labels": predicted(toys.images())}
-        | options(name)
-        | change
-    )
+def test_bad_input_names_argument_expectation_and_what_came(
+    subject, name, change, message
+):
+    images, labels = draw(subject)
+    given = {"images": images, "labels": labels} | options(subject, name) | change
     images, labels = given.pop("images"), given.pop("labels")
+    model = subject.model(subject.params)
     with pytest.raises(ValueError, match=message.replace("int64", "int(64|32)")):
-        METHODS[name].explain(logits_fn, images, labels, **given)
+        METHODS[name].explain(model, images, labels, **given)
 
 
 BAD_KEYS = [
@@ -304,10 +295,11 @@ BAD_KEYS = [
 
 
 @pytest.mark.parametrize(("key", "message"), BAD_KEYS)
-@pytest.mark.parametrize("name", cases(lambda method: method.needs_key))
-def test_bad_key(name, key, message):
+@each(lambda method: method.needs_key)
+def test_bad_key(subject, name, key, message):
+    model = subject.model(subject.params)
     with pytest.raises(ValueError, match=message):
-        explain(name, logits_fn, toys.images(), predicted(toys.images()), key=key)
+        explain(subject, name, model, *draw(subject), key=key)
 
 
 def test_unknown_method_names_the_nearest():

@@ -1,0 +1,182 @@
+"""Models that every explainer is held to its promises on, and how it is called there.
+
+A toy, a convolutional network and a transformer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import small_zoo
+import toys
+
+import jaxattr as ja
+from jaxattr.evaluation import registry
+from jaxattr.typing import Array, LogitsFn
+
+METHODS = registry.methods()
+KEY = jax.random.key(3)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A model with curvature everywhere, and how exact explanations of it are."""
+
+    name: str
+    params: Any
+    model: Callable[[Any], LogitsFn]
+    """Parameters to a model, which is split where ``split`` says so."""
+    images: Callable[..., Array]
+    """``(n, dtype=)``, away from the bounds."""
+    overrides: Mapping[str, Mapping[str, Any]]
+    """Options by method, for few steps and samples."""
+    tolerance: float
+    """Of a map's largest value: as much as rounding may change."""
+    half_tolerance: float
+    """The same for a model in bfloat16, of the norm."""
+    dtype: Any = jnp.float32
+    """What is compared, is compared in it."""
+    split: bool = False
+    """Whether it has ``features`` and ``head``."""
+
+    def precision(self) -> AbstractContextManager:
+        """Inside of it ``dtype`` is kept."""
+        if self.dtype == jnp.float64:
+            return toys.float64()
+        return contextlib.nullcontext()
+
+    def labels(self, images: Array) -> Array:
+        """As classified: boundary methods move no others."""
+        logits = _logits(self, self.params, images.astype(jnp.float32))
+        return jnp.argmax(logits, axis=-1)
+
+    def preceded(self, function: Callable[[Array], Array], params: Any) -> LogitsFn:
+        """The model on what a function makes of the images that it is given."""
+        model = self.model(params)
+        if self.split:
+            return ja.models.Split(lambda x: model.features(function(x)), model.head)
+        return lambda x: model(function(x))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _logits(subject: Subject, params: Any, images: Array) -> Array:
+    return subject.model(params)(images)
+
+
+# Few steps and samples, and an odd number, so that chunks have ragged ends.
+SMALL = {
+    "smoothgrad": {"num_samples": 5},
+    "integrated_gradients": {"num_steps": 5},
+    "expected_gradients": {"num_samples": 5},
+    "guided_ig": {"num_steps": 4},
+    "attexplore": {"num_steps": 3, "num_samples": 5},
+    "attexplore_pp": {"num_steps": 3, "attack": ja.attacks.gra(num_samples=5)},
+    "fampe": {"num_steps": 3, "num_samples": 5},
+    "mfaba": {"num_steps": 4, "step_size": 0.02},
+    "agi": {"num_targets": 2, "num_steps": 3},
+}
+
+
+def boundary(search: Any) -> dict[str, dict[str, Any]]:
+    """One draw and few halvings: short, and no step decides by rounding."""
+    options = {"search": search, "num_bisections": 4}
+    return {
+        "bsm": options,
+        "big": {**options, "num_steps": 5},
+        "bsg": {**options, "num_samples": 5},
+    }
+
+
+@functools.cache
+def toy() -> Subject:
+    """Two matrices and a hyperbolic tangent: seconds for a whole suite."""
+    return Subject(
+        name="toy",
+        params=toys.init_smooth(jax.random.key(0)),
+        model=lambda params: functools.partial(toys.smooth_logits, params),
+        images=toys.images,
+        overrides=SMALL | boundary(ja.attacks.pgd_l2(radii=(4.0,), num_steps=2)),
+        tolerance=2e-6,
+        half_tolerance=0.05,
+    )
+
+
+@functools.cache
+def of_zoo(name: str) -> Subject:
+    """A small network of the zoo's parts; it must be in the catalog.
+
+    In float64: in so many layers rounding adds up, and float32 would now and then take
+    a sign step or a sorted pixel the other way.
+    """
+    classifier = small_zoo.load(name, activation=jax.nn.softplus)
+
+    def images(n: int = 3, dtype: Any = jnp.float32) -> Array:
+        size = small_zoo.SIZE
+        return toys.images(n, size, size, dtype=dtype)
+
+    return Subject(
+        name=name,
+        params=classifier.params,
+        model=lambda params: dataclasses.replace(classifier, params=params),
+        images=images,
+        # Its boundary is farther away.
+        overrides=SMALL | boundary(ja.attacks.pgd_l2(radii=(16.0,), num_steps=4)),
+        tolerance=1e-9,
+        half_tolerance=0.3,
+        dtype=jnp.float64,
+        split=True,
+    )
+
+
+SUBJECTS: dict[str, Callable[[], Subject]] = {
+    "toy": toy,
+    **{n: functools.partial(of_zoo, n) for n in ("small_resnet", "small_vit")},
+}
+
+
+def draw(subject: Subject, n: int = 3) -> tuple[Array, Array]:
+    """Images and their labels."""
+    images = subject.images(n, dtype=subject.dtype)
+    return images, subject.labels(images)
+
+
+def options(
+    subject: Subject, name: str, key: Array = KEY, dtype: Any = None
+) -> dict[str, Any]:
+    """What a method is called with, beside the model, the images and the labels."""
+    given = {"key": key, **subject.overrides.get(name, {})}
+    if METHODS[name].needs_references:
+        dtype = subject.dtype if dtype is None else dtype
+        given["references"] = subject.images(2, dtype=dtype)[:, ::-1]
+    return given
+
+
+def explain(
+    subject: Subject,
+    name: str,
+    model: LogitsFn,
+    images: Array,
+    labels: Array,
+    **overrides: Any,
+) -> Array:
+    """The maps of a method with the options of a subject."""
+    given = options(subject, name, dtype=images.dtype) | overrides
+    return METHODS[name].explain(model, images, labels, **given)
+
+
+@functools.cache
+def compiled(subject: Subject, name: str, **overrides: Any) -> Callable[..., Array]:
+    """Jitted in (params, images, labels, key): shared by the tests of a method."""
+
+    def run(params, images, labels, key=KEY):
+        model = subject.model(params)
+        return explain(subject, name, model, images, labels, key=key, **overrides)
+
+    return jax.jit(run)
