@@ -16,12 +16,24 @@ import numpy as np
 
 IGNORED = ("num_batches_tracked", "relative_position_index")
 ALIASES = (
+    # Torchvision's.
+    (r"^stem$", "relu"),
+    (r"^tokens$", "encoder.dropout"),
     (r"^blocks\.(\d+)$", r"encoder.layers.encoder_layer_\1"),
     (r"^norm$", "encoder.ln"),
     (r"^norm$", "classifier.2"),
+    (r"^pool$", "classifier.0"),
     (r"^head$", "heads"),
+    # Timm's.
+    (r"^tokens$", "norm_pre"),
+    (r"^features\.0$", "bn1"),
+    (r"^features\.18$", "bn2"),
+    (r"^pool$", "global_pool"),
+    (r"^classifier\.1$", "pre_logits.act1"),
+    (r"^classifier\.4$", "pre_logits.act2"),
+    (r"^classifier\.6$", "head.fc"),
 )
-"""What torchvision calls layers that are named after timm here."""
+"""What the libraries call layers that have another name here."""
 
 
 def main() -> None:
@@ -40,10 +52,9 @@ def write(case: Any) -> None:
     import goldens
     import torch
 
-    from jaxattr import models
-    from jaxattr.models.catalog import MODELS
+    from jaxattr.models.classifier import layer_names
 
-    source = MODELS[case.model].sources[case.source]
+    source = goldens.config(case).weights
     network = build(case, source).double().eval()
     ignored = (*source.unused, "num_batches")
     shapes = {
@@ -61,11 +72,8 @@ def write(case: Any) -> None:
 
     layers: dict[str, np.ndarray] = {}
     modules = dict(network.named_modules())
-    names = models.load(
-        case.model, "random", key=key(), num_classes=goldens.NUM_CLASSES
-    ).layers
-    for name in names:
-        module = next((modules[n] for n in aliases(name) if n in modules), None)
+    for name in layer_names(goldens.config(case)):
+        module = find(name, modules)
         if module is not None:
             module.register_forward_hook(
                 lambda _, __, output, name=name: layers.__setitem__(
@@ -78,6 +86,8 @@ def write(case: Any) -> None:
     )
     logits = network(((images - mean) / std).permute(0, 3, 1, 2))
     (gradient,) = torch.autograd.grad(logits[0, 1] + logits[1, 2], images)
+    missing = goldens.missing_layers(case, layers)
+    assert len(missing) <= goldens.MAX_MISSING, f"{case}: nothing is called {missing}"
     np.savez_compressed(
         case.path,
         checksum=checksum,
@@ -122,19 +132,20 @@ def build(case: Any, source: Any) -> Any:
     return getattr(torchvision.models, case.model)(**options)
 
 
-def aliases(name: str) -> list[str]:
-    return [name, *(re.sub(p, r, name) for p, r in ALIASES if re.match(p, name))]
+def find(name: str, modules: dict[str, Any]) -> Any:
+    """The module whose output a layer is, or None where it is a function there."""
+    names = [name, *(re.sub(p, r, name) for p, r in ALIASES if re.match(p, name))]
+    # timm's MobileNetV2 counts its blocks within stages.
+    blocks = [n for n in modules if re.fullmatch(r"blocks\.\d+\.\d+", n)]
+    index = re.fullmatch(r"features\.(\d+)", name)
+    if index and 0 < int(index[1]) <= len(blocks):
+        names.append(blocks[int(index[1]) - 1])
+    return next((modules[n] for n in names if n in modules), None)
 
 
 def channels_last(output: Any) -> np.ndarray:
     output = output.detach()
     return (output.permute(0, 2, 3, 1) if output.ndim == 4 else output).numpy()
-
-
-def key() -> Any:
-    import jax
-
-    return jax.random.key(0)
 
 
 if __name__ == "__main__":

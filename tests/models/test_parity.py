@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxattr import models
-from jaxattr.models.classifier import Config, Part, skeleton
+from jaxattr.models.classifier import Part, skeleton
 from jaxattr.models.convert import expected_shapes
 from jaxattr.models.loading import from_tensors
 
@@ -21,15 +21,7 @@ PARAMETERS = [
 
 def drawn(case):
     """The classifier with drawn weights, and their checksum."""
-    config = Config(
-        name=case.model,
-        source=case.source,
-        num_classes=goldens.NUM_CLASSES,
-        activation=None,
-        dtype=None,
-        padding="symmetric",
-        preprocessing="crop",
-    )
+    config = goldens.config(case)
     shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
     tensors = goldens.checkpoint({name: max(s, key=len) for name, s in shapes.items()})
     params = from_tensors(config, tensors, "drawn")
@@ -54,6 +46,13 @@ def explained(classifier, images):
         return last[0, 1] + last[1, 2], results
 
     return jax.grad(logits, has_aux=True)(images)
+
+
+@pytest.mark.parametrize("case", goldens.CASES, ids=lambda case: case.path.stem)
+def test_hardly_a_layer_is_left_out(case):
+    with np.load(case.path) as golden:
+        missing = goldens.missing_layers(case, golden["names"])
+    assert len(missing) <= goldens.MAX_MISSING, missing
 
 
 @pytest.mark.parametrize("case", PARAMETERS)
