@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import logging
 import pathlib
 import re
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
+from jaxattr.models.download import ChecksumError, download
 from jaxattr.models.model import Hub
 
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -42,41 +46,66 @@ def fetch(location: Hub, name: str, *, revision: str | None = None) -> pathlib.P
     """
     hub = _library(name)
     place = f"{location.repository}, {location.file}"
+    expected = ""
     try:
-        url = hub.hf_hub_url(location.repository, location.file, revision=revision)
-        expected = hub.get_hf_file_metadata(url).etag
-        path = hub.hf_hub_download(
-            location.repository, location.file, revision=revision
-        )
+        with _quiet():
+            url = hub.hf_hub_url(location.repository, location.file, revision=revision)
+            facts = hub.get_hf_file_metadata(url)
+            expected = facts.etag or ""
+            # The hub names large files by the SHA-256 of their content.
+            large = SHA256.fullmatch(expected) and facts.size
+            if large and not cached(location, facts.commit_hash):
+                _download(location, url, facts)
+            # Finds that content where it keeps it, and names it in the revision.
+            path = hub.hf_hub_download(
+                location.repository, location.file, revision=revision
+            )
+        return pathlib.Path(path)
+    except ChecksumError as error:
+        raise ValueError(
+            f"weights: {place}: the download has SHA-256 {error!s:.12}..., the hub says"
+            f" {expected:.12}...; it was removed, try again"
+        ) from error
     # Refused connections, missing repositories, full disks: each has its own class, and
     # they change with the library's version.
     except Exception as error:
-        path = cached(location, revision)
-        if path is not None:
-            return path
+        there = cached(location, revision)
+        if there is not None:
+            return there
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"weights: {name} cannot be downloaded from the hub ({place}): {reason:.200};"
-            f" fetch the file elsewhere and pass its path, load({name!r},"
-            f" {location.file!r})"
+            " try again, or fetch the file elsewhere and pass its path:"
+            f" load({name!r}, {location.file!r}), on the command line"
+            f" --weights {location.file}"
         ) from error
-    return _verified(pathlib.Path(path), expected, place)
 
 
-def _verified(path: pathlib.Path, expected: str | None, place: str) -> pathlib.Path:
-    """The hub names large files by the SHA-256 of their content."""
-    if expected is None or not SHA256.fullmatch(expected):
-        return path
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != expected:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise ValueError(
-            f"weights: {place}: the download has SHA-256 {digest:.12}..., the hub says"
-            f" {expected:.12}...; it was removed, try again"
-        )
-    return path
+def _download(location: Hub, url: str, facts: Any) -> None:
+    """The content into the library's cache, where it looks for it."""
+    from huggingface_hub import constants, utils
+
+    root = pathlib.Path(constants.HF_HUB_CACHE)
+    folder = f"models--{location.repository.replace('/', '--')}"
+    locks, target = root / ".locks" / folder, root / folder / "blobs" / facts.etag
+    locks.mkdir(parents=True, exist_ok=True)
+    with utils.WeakFileLock(locks / f"{facts.etag}.lock"):
+        if not target.exists():
+            download(url, target, size=facts.size, digest=facts.etag)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own lines about what will be told in one."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _library(name: str) -> Any:

@@ -1,39 +1,63 @@
 """Weights from a hub: a server on the loopback interface that serves a file tree."""
 
+import errno
+import functools
 import hashlib
 import http.server
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
 
+import goldens
+import jax
 import numpy as np
 import pytest
 
 import jaxattr as ja
-from jaxattr.models import hub
-from jaxattr.models.model import Hub
+from jaxattr import cli
+from jaxattr.models import hub, vit
+from jaxattr.models.catalog import MODELS
+from jaxattr.models.classifier import Config, skeleton
+from jaxattr.models.convert import expected_shapes
+from jaxattr.models.model import Hub, Model, imagenet_source
 
-huggingface_hub = pytest.importorskip("huggingface_hub")
+utils = pytest.importorskip("huggingface_hub.utils")
 constants = pytest.importorskip("huggingface_hub.constants")
+safetensors = pytest.importorskip("safetensors.numpy")
 
 COMMITS = {"main": "a" * 40, "v2": "b" * 40}
-CONTENT = {
-    "main": np.random.default_rng(0).bytes(300_000),
-    "v2": np.random.default_rng(1).bytes(300_000),
-}
 LOCATION = Hub("timm/tiny.test_in1k", top_1=1.0, megabytes=0.3)
+SHAPE = vit.Shape(4, 32, 2, 2, 128, image=16)
+TINY = Model(
+    functools.partial(vit.ViT, SHAPE),
+    {"timm": imagenet_source(functools.partial(vit.timm_rules, SHAPE), LOCATION)},
+)
+OPTIONS = {"num_classes": 5, "preprocessing": "crop"}
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """One repository, and what is to go wrong."""
+    """A tree of ``owner/repository/revision/file``, and what is to go wrong."""
 
     daemon_threads = True
 
-    def __init__(self):
+    def __init__(self, root):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.requests, self.break_after, self.wrong_checksum = [], None, False
+        self.root, self.requests = root, []
+        self.break_after, self.wrong_checksum, self.ranges = None, False, True
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def path(self, revision="main"):
+        return self.root / LOCATION.repository / revision / LOCATION.file
+
+    def spans(self):
+        """The ``Range`` of every download that was begun."""
+        return [span for command, _, span in self.requests if command == "GET"]
 
     def handle_error(self, request, client_address):
         """Broken connections are meant."""
@@ -57,15 +81,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         by_commit = {commit: name for name, commit in COMMITS.items()}
         revision = parts[3] if len(parts) == 5 and parts[2] == "resolve" else None
         revision = by_commit.get(revision, revision)
-        if "/".join(parts[:2]) != LOCATION.repository or parts[4:] != [LOCATION.file]:
+        folder = self.server.root.joinpath(*parts[:2])
+        if not folder.is_dir():
             return self.refuse("RepoNotFound")
-        if revision not in COMMITS:
+        if revision is None or not (folder / revision).is_dir():
             return self.refuse("RevisionNotFound")
-        content = CONTENT[revision]
+        content = folder.joinpath(revision, *parts[4:]).read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         if self.server.wrong_checksum:
             digest = "0" * 64
-        start = int((self.headers["Range"] or "bytes=0-")[6:].rstrip("-"))
+        asked = self.headers["Range"] if self.server.ranges else None
+        start = int((asked or "bytes=0-")[6:].rstrip("-"))
         self.send_response(206 if start else 200)
         self.send_header("X-Repo-Commit", COMMITS[revision])
         self.send_header("ETag", f'"{digest}"')
@@ -96,87 +122,125 @@ def point_to(monkeypatch, address):
     monkeypatch.setattr(constants, "ENDPOINT", address)
 
 
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A small network's weights, drawn, in two revisions."""
+    MODELS["tiny"] = TINY
+    root = tmp_path_factory.mktemp("tree")
+    config = Config("tiny", "timm", 5, None, None, "symmetric", "crop")
+    shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
+    shapes = {name: max(s, key=len) for name, s in shapes.items()}
+    for i, revision in enumerate(COMMITS):
+        tensors = {n: t + np.float32(i) for n, t in goldens.checkpoint(shapes).items()}
+        file = root / LOCATION.repository / revision / LOCATION.file
+        file.parent.mkdir(parents=True)
+        safetensors.save_file(tensors, file)
+    yield root
+    del MODELS["tiny"]
+
+
 @pytest.fixture
-def server(monkeypatch, tmp_path):
-    server = Server()
+def server(monkeypatch, tree, tmp_path):
+    server = Server(tree)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-
-    server.address = f"http://127.0.0.1:{server.server_port}"
     point_to(monkeypatch, server.address)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     yield server
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def partial_files(tmp_path):
-    return list((tmp_path / "hub").rglob("*.incomplete"))
+def blobs(tmp_path):
+    """What there is of contents, by the ends of their names."""
+    return [path.suffix for path in (tmp_path / "hub").glob("models--*/blobs/*")]
 
 
-def test_fetched_once(server, monkeypatch):
+def test_the_hub_gives_what_the_file_gives(server):
+    images = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3))
+    expected = ja.models.load("tiny", server.path(), **OPTIONS)(images)
+    model = ja.models.load("tiny", **OPTIONS)
+    np.testing.assert_array_equal(model(images), expected)
+    count = len(server.requests)
+    ja.models.load("tiny", **OPTIONS)
+    assert len(server.requests) == count, "what is there is not asked for"
+
+
+def test_fetched_once(server, monkeypatch, tmp_path):
     assert hub.cached(LOCATION) is None
-    path = hub.fetch(LOCATION, "tiny")
-    assert path.read_bytes() == CONTENT["main"]
+    path = ja.models.fetch("tiny")
+    assert path.read_bytes() == server.path().read_bytes()
     assert hub.cached(LOCATION) == path
-    downloads = [r for r in server.requests if r[0] == "GET"]
-    assert hub.fetch(LOCATION, "tiny") == path
-    assert [r for r in server.requests if r[0] == "GET"] == downloads
+    assert ja.models.fetch("tiny") == path
+    assert server.spans() == [None]
+    assert blobs(tmp_path) == [""]
     point_to(monkeypatch, "http://127.0.0.1:9")
-    assert hub.fetch(LOCATION, "tiny") == path, "what is there needs no network"
+    assert ja.models.fetch("tiny") == path, "what is there needs no network"
 
 
 def test_revisions(server):
-    path = hub.fetch(LOCATION, "tiny", revision="v2")
-    assert path.read_bytes() == CONTENT["v2"]
+    path = ja.models.fetch("tiny", revision="v2")
+    assert path.read_bytes() == server.path("v2").read_bytes()
     assert hub.cached(LOCATION, revision="v2") == path
     assert hub.cached(LOCATION) is None
     with pytest.raises(ValueError, match=r"tiny cannot be downloaded.*\(timm/tiny"):
-        hub.fetch(LOCATION, "tiny", revision="v3")
+        ja.models.fetch("tiny", revision="v3")
 
 
-def test_a_wrong_checksum_leaves_nothing(server):
+def test_a_wrong_checksum_leaves_nothing(server, tmp_path):
     server.wrong_checksum = True
     with pytest.raises(ValueError, match=r"SHA-256 .*the hub says 0000.*removed"):
-        hub.fetch(LOCATION, "tiny")
+        ja.models.fetch("tiny")
     assert hub.cached(LOCATION) is None
+    assert blobs(tmp_path) == []
     server.wrong_checksum = False
-    assert hub.fetch(LOCATION, "tiny").read_bytes() == CONTENT["main"]
+    assert ja.models.fetch("tiny").read_bytes() == server.path().read_bytes()
 
 
-def test_a_broken_connection_is_resumed(server, tmp_path, monkeypatch):
-    # It keeps whole chunks; its own retries wait for seconds.
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+def test_a_broken_connection_is_resumed(server, tmp_path):
     server.break_after = 25_000
-    assert hub.fetch(LOCATION, "tiny").read_bytes() == CONTENT["main"]
-    spans = [r[2] for r in server.requests if r[0] == "GET"]
-    assert spans[:3] == [None, "bytes=20000-", "bytes=40000-"]
-    assert not partial_files(tmp_path)
+    assert ja.models.fetch("tiny").read_bytes() == server.path().read_bytes()
+    assert server.spans()[:3] == [None, "bytes=25000-", "bytes=50000-"]
+    assert blobs(tmp_path) == [""]
 
 
-def test_a_connection_that_breaks_for_good(server, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    server.break_after = 25_000
-    with pytest.raises(ValueError, match="cannot be downloaded") as error:
-        hub.fetch(LOCATION, "tiny")
+def test_a_later_download_goes_on_where_an_earlier_one_stopped(server, tmp_path, capfd):
+    server.break_after = 5_000
+    message = r"cannot be downloaded.*25000 of \d+ bytes have arrived and are kept"
+    with pytest.raises(ValueError, match=message) as error:
+        ja.models.fetch("tiny")
     assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", ""), "nobody else has anything to say"
     assert hub.cached(LOCATION) is None
-    server.break_after = None
-    assert hub.fetch(LOCATION, "tiny").read_bytes() == CONTENT["main"]
+    assert blobs(tmp_path) == [".partial"]
+    begun, server.break_after = len(server.spans()), None
+    assert ja.models.fetch("tiny").read_bytes() == server.path().read_bytes()
+    assert server.spans()[begun:] == ["bytes=25000-"]
+    assert blobs(tmp_path) == [""]
 
 
-def test_no_network_is_one_line_that_says_what_to_do(server, monkeypatch):
+def test_a_server_that_knows_no_ranges_starts_again(server, tmp_path):
+    server.break_after = 5_000
+    with pytest.raises(ValueError, match="cannot be downloaded"):
+        ja.models.fetch("tiny")
+    server.break_after, server.ranges = None, False
+    assert ja.models.fetch("tiny").read_bytes() == server.path().read_bytes()
+
+
+def test_no_network_is_one_line_that_says_what_to_do(server, monkeypatch, capfd):
     point_to(monkeypatch, "http://127.0.0.1:9")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(ValueError, match="cannot be downloaded") as error:
         ja.models.load("resnet50")
     message = str(error.value)
     assert "\n" not in message
     assert "timm/resnet50.tv_in1k, model.safetensors" in message
     assert "load('resnet50', 'model.safetensors')" in message
+    assert "--weights model.safetensors" in message
+    assert cli.main(["models", "fetch", "resnet50"]) == 2
+    assert capfd.readouterr().err == f"jaxattr: error: {message}\n"
 
 
 def test_a_repository_that_is_not_there(server):
@@ -186,13 +250,30 @@ def test_a_repository_that_is_not_there(server):
         ja.models.fetch("resnet50")
 
 
-def test_no_space(server, monkeypatch):
-    def full(*arguments, **options):
-        raise OSError(28, "No space left on device")
+def test_no_space(server, monkeypatch, tmp_path, capfd):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(
+        ValueError, match=r"cannot be downloaded.*No space left.*MB free"
+    ):
+        ja.models.fetch("tiny")
+    assert server.spans() == [], "nothing is begun"
+    assert blobs(tmp_path) == []
+    assert capfd.readouterr() == ("", "")
 
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
+
+def test_a_disk_that_fills_up_keeps_nothing(server, monkeypatch, tmp_path):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    server.break_after = 5_000
+    with pytest.raises(ValueError, match="cannot be downloaded"):
+        ja.models.fetch("tiny")
+    assert blobs(tmp_path) == [".partial"]
+    monkeypatch.setattr(utils.tqdm, "update", full)
     with pytest.raises(ValueError, match="cannot be downloaded.*No space left"):
-        hub.fetch(LOCATION, "tiny")
+        ja.models.fetch("tiny")
+    assert blobs(tmp_path) == []
 
 
 def test_without_the_library(monkeypatch):
@@ -201,7 +282,6 @@ def test_without_the_library(monkeypatch):
         ja.models.load("resnet50")
 
 
-@pytest.mark.slow
 def test_on_the_command_line(server, tmp_path):
     """With the variables of the environment that the library documents."""
     environment = os.environ | {
@@ -211,11 +291,9 @@ def test_on_the_command_line(server, tmp_path):
     code = (
         "import sys\n"
         "from jaxattr import cli\n"
-        "from jaxattr.models import catalog, model, resnet\n"
-        "import dataclasses\n"
+        "from jaxattr.models import catalog, model\n"
         f"hub = model.Hub({LOCATION.repository!r}, 1.0, 0.3)\n"
-        "source = resnet.MODELS['resnet18'].sources['torchvision']\n"
-        "source = dataclasses.replace(source, location=hub)\n"
+        "source = model.imagenet_source(list, hub)\n"
         "catalog.MODELS['tiny'] = model.Model(None, {'a': source})\n"
         "sys.exit(cli.main(['models', 'fetch', 'tiny', '--revision', 'v2']))\n"
     )
@@ -225,4 +303,4 @@ def test_on_the_command_line(server, tmp_path):
     assert done.returncode == 0, done.stderr
     path = pathlib.Path(done.stdout.strip())
     assert path.is_relative_to(tmp_path / "home")
-    assert path.read_bytes() == CONTENT["v2"]
+    assert path.read_bytes() == server.path("v2").read_bytes()
