@@ -92,11 +92,11 @@ def nearest_boundary(
         the default search.
       search: a list of members (``ja.attacks.ddn(num_steps=40)``, or the names of
         ``ja.attacks.boundary_names()``), or of step attacks, which are tried over L∞
-        radii; one alone will do. By default one of each name: at most 1,041 forward
-        and 941 backward passes. PGD, APGD and step attacks are done at the first radius
-        that serves, DeepFool where an image is across; DDN, FAB and Carlini-Wagner
-        refine to the end of their budgets. What is left costs nothing once all images
-        of a call are done; before that, one that is done still takes its row of it.
+        radii; one alone will do. By default, or by ``"all"``, one of each name: at most
+        1,041 forward and 941 backward passes. PGD, APGD and step attacks are done at
+        the first radius that serves, DeepFool where an image is across; DDN, FAB and
+        Carlini-Wagner refine to the end of their budgets. What is left costs nothing
+        once all images of a call are done; till then one that is done takes its row.
       num_bisections: forward passes for each member; each halves the segment, from at
         most the whole distance. 0 for none.
       batch_size: the most model rows in one call; the steps follow one another, so a

@@ -36,12 +36,12 @@ def boundary_names() -> tuple[str, ...]:
 def as_members(search: Any) -> tuple[Member, ...]:
     """Members, names of members or of step attacks, one or several, as members.
 
-    A text may name several, with commas between them.
+    A text may name several, with commas between them; ``all`` are those of the default.
 
     Raises:
       ValueError: an empty list, an unknown name, something else.
     """
-    if search is None:
+    if search is None or (isinstance(search, str) and search == "all"):
         search = boundary_names()
     if isinstance(search, str):
         names = tuple(name.strip() for name in search.split(","))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from jaxattr import attacks
@@ -16,7 +17,7 @@ from jaxattr.evaluation.table import format_table
 _EXAMPLES = """\
 examples:
   jaxattr boundary cat.jpg
-  jaxattr boundary *.jpg --search ddn --out boundaries
+  jaxattr boundary *.jpg --search ddn,fab --out boundaries
   jaxattr boundary cat.jpg --search all
 """
 
@@ -42,8 +43,9 @@ def add_parser(commands: Any) -> None:
         "--search",
         action="append",
         metavar="NAME",
-        help=f"may be given several times: {', '.join(attacks.boundary_names())}, or "
-        f"all, which takes several times as long (default: {', '.join(QUICK)})",
+        help="several with commas between them, or given several times: "
+        f"{', '.join(attacks.boundary_names())}, or all, which takes several times as "
+        f"long (default: {', '.join(QUICK)})",
     )
     add(
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
@@ -54,16 +56,13 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
-    known = attacks.boundary_names()
-    search = tuple(dict.fromkeys(arguments.search or QUICK))
-    for name in search:
-        check_choice("--search", name, (*known, "all"))
+    search = members_named(arguments.search or QUICK)
     with Progress(len(arguments.photographs)) as progress:
         report = draw_boundaries(
             arguments.photographs,
             load_model(arguments.model, arguments),
             out=arguments.out,
-            search=known if "all" in search else search,
+            search=search,
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
@@ -74,9 +73,19 @@ def run(arguments: argparse.Namespace) -> int:
     for photograph in report.not_found:
         print(
             f"jaxattr: warning: {photograph}: no image of another class was found; its "
-            "maps are those of the photograph itself",
+            "maps are zero",
             file=sys.stderr,
         )
     for reason in report.broken:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
     return 1 if report.broken else 0
+
+
+def members_named(texts: Iterable[str]) -> tuple[str, ...]:
+    """The members of a search, each once, of texts that name several with commas."""
+    names = (name.strip() for text in texts for name in text.split(","))
+    members = tuple(dict.fromkeys(names))
+    known = attacks.boundary_names()
+    for name in members:
+        check_choice("--search", name, (*known, "all"))
+    return known if "all" in members else members

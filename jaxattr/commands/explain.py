@@ -8,6 +8,8 @@ from typing import Any
 
 from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
 from jaxattr.evaluation import registry
+from jaxattr.evaluation.boundary import QUICK
+from jaxattr.evaluation.boundary_points import explains_at_boundary
 from jaxattr.evaluation.explain import explain_photographs
 from jaxattr.evaluation.options import parse_options
 from jaxattr.evaluation.progress import Progress
@@ -19,6 +21,7 @@ examples:
   jaxattr explain cat.jpg --method integrated_gradients --method attexplore
   jaxattr explain *.jpg --method smoothgrad --option smoothgrad.num_samples=100
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
+  jaxattr explain cat.jpg --method bsm --method big
   jaxattr explain cat.jpg --method big --option big.search=ddn,fab
   jaxattr explain cat.jpg --method expected_gradients --references photographs/
 """
@@ -32,7 +35,10 @@ def add_parser(commands: Any) -> None:
         description=(
             "Writes for each photograph the figures STEM.png and STEM.curves.png, and\n"
             "for each method the raw map with all that is needed to make it again,\n"
-            "STEM.METHOD.npz."
+            "STEM.METHOD.npz.\n\n"
+            "bsm, big and bsg search for the nearest boundary, once for all of them, with\n"
+            f"{', '.join(QUICK)}, or as --option METHOD.search says (all: with every\n"
+            "attack, which takes several times as long)."
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -69,10 +75,14 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs it, prints the table, and names the photographs that were skipped."""
+    """Runs it, prints the table, and names what was skipped or not found."""
     names = dict.fromkeys(arguments.method or ["integrated_gradients"])
     chosen = {name: registry.method(name) for name in names}
     methods = parse_options(arguments.option, chosen)
+    for name, options in methods.items():
+        # The released mode brings a search of its own.
+        if explains_at_boundary(chosen[name]) and options.get("mode") != "released":
+            options.setdefault("search", ",".join(QUICK))
     with Progress(len(arguments.photographs) * len(methods)) as progress:
         report = explain_photographs(
             arguments.photographs,
@@ -89,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     print(format_table(*report.table()))
     print(f"\nfigures and raw maps: {report.rows[0].file.parent}")
+    for reason in report.not_found:
+        print(f"jaxattr: warning: {reason}", file=sys.stderr)
     for reason in report.broken:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
     return 1 if report.broken else 0

@@ -15,6 +15,7 @@ import jaxattr
 from jaxattr import metrics
 from jaxattr._checks import check_integer
 from jaxattr.evaluation import figures, programs, registry
+from jaxattr.evaluation.boundary_points import find_points, without_search
 from jaxattr.evaluation.explanations import Explanation, save_explanation
 from jaxattr.evaluation.files import make_folder, unique_stems
 from jaxattr.evaluation.labels import resolve_label
@@ -35,7 +36,7 @@ class Row(NamedTuple):
     """Area under the insertion curve, NaN where none was asked for."""
     deletion: float
     seconds: float
-    """To explain, compilation apart."""
+    """To explain, compilation apart; a boundary search that is shared counts for each."""
     file: pathlib.Path
     """The ``.npz`` with the raw map."""
 
@@ -46,6 +47,8 @@ class Report(NamedTuple):
     rows: tuple[Row, ...]
     broken: tuple[str, ...]
     """One line for each photograph that could not be read: which, and why."""
+    not_found: tuple[str, ...]
+    """One line for each photograph near which no boundary was found, and what of it."""
     figures: tuple[pathlib.Path, ...]
 
     def table(self) -> tuple[list[str], list[list[str]]]:
@@ -92,7 +95,9 @@ def explain_photographs(
     """Explains photographs one after the other and saves each as soon as it is done.
 
     Every photograph is explained with the key of ``seed``, so it has the same map
-    whichever others are explained with it. Each method is compiled once.
+    whichever others are explained with it. Each method is compiled once. Methods that
+    begin with the same search for a boundary share what it found: ``bsg`` too is then
+    given the point that ``nearest_boundary`` finds with this key.
 
     Args:
       paths: photograph files.
@@ -109,7 +114,8 @@ def explain_photographs(
       progress: whom to tell; by default nobody.
 
     Returns:
-      A ``Report``, which names the photographs that could not be read.
+      A ``Report``, which names the photographs that could not be read, and those near
+      which no boundary was found.
 
     Raises:
       ValueError: an unknown method, label or option, a method whose references are
@@ -134,24 +140,29 @@ def explain_photographs(
     rows: list[Row] = []
     drawn: list[pathlib.Path] = []
     broken: list[str] = []
+    not_found: list[str] = []
     for path, stem in zip(files, unique_stems(files), strict=True):
         try:
             image = _as_seen(path, classifier)
         except ValueError as error:
             broken.append(str(error))
             continue
-        done = []
-        for explanation, seconds in _explain_one(job, path, image, progress):
+        done, missed = [], []
+        for explanation, seconds, found in _explain_one(job, path, image, progress):
+            missed += [] if found else [explanation.method]
             raw = folder / f"{stem}.{explanation.method}.npz"
             save_explanation(raw, explanation)
             done.append(explanation)
             rows.append(_row(explanation, seconds, raw))
+        if missed:
+            maps = f"its maps are zero ({', '.join(missed)})"
+            not_found.append(f"{path}: no image of another class was found; {maps}")
         if draw:
             drawn += figures.draw_photograph(folder / stem, done)
     if not rows:
         several = f"none of {len(files)} photographs could be read; the first: "
         raise ValueError((several if len(files) > 1 else "") + broken[0])
-    return Report(tuple(rows), tuple(broken), tuple(drawn))
+    return Report(tuple(rows), tuple(broken), tuple(not_found), tuple(drawn))
 
 
 def _prepare(
@@ -168,30 +179,35 @@ def _prepare(
 
 
 def _explain_one(job: _Job, path: pathlib.Path, image: jax.Array, progress: Any):
-    """Yields ``(explanation, seconds)`` for each method."""
+    """Yields ``(explanation, seconds, found)`` for each method."""
     probabilities = np.asarray(programs.probabilities(job.classifier, image))[0]
     label = int(np.argmax(probabilities)) if job.label is None else job.label
     labels = jnp.array([label], jnp.int32)
+    given = (job.classifier, image, labels, job.key)
+    if progress:
+        progress.doing(path.name)
+    points = find_points(*given, job.methods, job.batch_size)
     for name, (method, options) in job.methods.items():
         if progress:
             progress.doing(f"{path.name}: {name}")
-        static, arrays = programs.split_options(options)
+        point, search_seconds = points.get(name, (None, 0.0))
+        own = options if point is None else without_search(options)
+        static, arrays = programs.split_options(own)
         maps, seconds = programs.timed(
             programs.attributions,
-            job.classifier,
-            image,
-            labels,
-            job.key,
-            arrays,
+            *given,
+            arrays if point is None else arrays | {"search": point},
             explain=method.explain,
             static=static,
             batch_size=job.batch_size,
         )
+        seconds += search_seconds
         insertion, deletion = _curves(job, image, maps, labels)
         values = np.asarray(maps[0])
         if progress and not np.isfinite(values).all():
             progress.say(f"jaxattr: warning: {path}: {name} is not finite everywhere")
-        if progress and not values.any():
+        found = point is None or bool(point.found[0])
+        if progress and found and not values.any():
             progress.say(f"jaxattr: warning: {path}: {name} is zero everywhere")
         options = {k: v for k, v in options.items() if k != "references"}
         yield (
@@ -213,6 +229,7 @@ def _explain_one(job: _Job, path: pathlib.Path, image: jax.Array, progress: Any)
                 version=jaxattr.__version__,
             ),
             seconds,
+            found,
         )
         if progress:
             progress.finished(f"{path.name}: {name}, {seconds:.1f} s")

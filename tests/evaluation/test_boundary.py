@@ -1,6 +1,7 @@
 """``jaxattr boundary`` and its figure, with a tiny classifier."""
 
 import dataclasses
+import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import jaxattr as ja
-from jaxattr import boundary_plots, cli
+from jaxattr import attacks, boundary_plots, cli
+from jaxattr.commands import boundary as boundary_command
 
 
 @pytest.fixture
@@ -56,24 +58,49 @@ def test_boundary(model, photograph, tmp_path, capsys):
     assert "broken.jpg" in captured.err
 
 
-def test_a_model_of_one_class_is_warned_of(
-    model, photograph, tmp_path, monkeypatch, capsys
-):
-    only = jnp.zeros((48, 4))
-    constant = dataclasses.replace(model, weights=only)
+@pytest.fixture
+def one_class(model, monkeypatch):
+    """A model that takes every photograph for the same."""
+    constant = dataclasses.replace(model, weights=jnp.zeros((48, 4)))
     monkeypatch.setattr(ja.models, "load", lambda *_, **__: constant)
-    arguments = [
-        "boundary",
-        photograph,
-        "--search",
-        "fab",
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    assert cli.main(arguments) == 0
+
+
+def test_a_model_of_one_class_is_warned_of(one_class, photograph, tmp_path, capsys):
+    arguments = ["boundary", photograph, "--search", "fab"]
+    assert cli.main([*arguments, "--out", str(tmp_path / "o")]) == 0
     captured = capsys.readouterr()
     assert "none found" in captured.out
-    assert "warning: cat.png: no image of another class was found" in captured.err
+    assert (
+        "warning: cat.png: no image of another class was found; its maps are zero"
+        in captured.err
+    )
+
+
+def test_explain_warns_of_it_too(one_class, photograph, tmp_path, capsys):
+    methods = ["--method", "bsm", "--method", "big", "--method", "bsg"]
+    less = ["--option", "bsg.num_samples=2", "--curve-steps", "0"]
+    out = tmp_path / "o"
+    arguments = ["explain", photograph, *methods, *less, "--out", str(out)]
+    assert cli.main(arguments) == 0
+    warnings = [
+        line for line in capsys.readouterr().err.splitlines() if "warning" in line
+    ]
+    assert warnings == [
+        f"jaxattr: warning: {photograph}: no image of another class was found; "
+        "its maps are zero (bsm, big, bsg)"
+    ]
+    with np.load(out / "cat.bsg.npz") as saved:
+        np.testing.assert_array_equal(saved["map"], 0)
+        # As quick as `jaxattr boundary`, and on record.
+        assert json.loads(str(saved["options"]))["search"] == "deepfool,ddn,fab"
+
+
+def test_several_members_with_commas_and_all():
+    parsed = lambda *texts: boundary_command.members_named(texts)
+    assert parsed("ddn,fab", "ddn") == ("ddn", "fab")
+    assert parsed("fab, all") == attacks.boundary_names()
+    with pytest.raises(ValueError, match="--search: unknown 'ddm'; did you mean ddn"):
+        parsed("fab,ddm")
 
 
 @pytest.mark.parametrize(

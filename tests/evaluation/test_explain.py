@@ -1,6 +1,7 @@
 """From files to files with a tiny classifier; the real one is in test_cli."""
 
 import errno
+import functools
 import json
 import os
 
@@ -13,7 +14,7 @@ from PIL import Image
 from tiny_classifier import LABELS, SIZE
 
 import jaxattr as ja
-from jaxattr.evaluation import explain, files, registry
+from jaxattr.evaluation import boundary_points, explain, files, programs, registry
 from jaxattr.evaluation.explain import explain_photographs
 from jaxattr.evaluation.explanations import load_explanation
 
@@ -268,6 +269,44 @@ def test_what_is_no_explanation_is_refused(tmp_path, content):
         load_explanation(path)
 
 
+BOUNDARY = {
+    "bsm": {"search": "ddn"},
+    "big": {"search": "ddn", "num_steps": 2},
+    "bsg": {"search": "ddn", "num_samples": 2},
+}
+
+
+def test_methods_at_a_boundary_point_share_its_search(
+    photographs, model, tmp_path, monkeypatch
+):
+    """One search for what asks for the same; the maps are those of the methods."""
+    searched, timed = [], programs.timed
+
+    def recording(program, *given, **static):
+        if program is boundary_points._found:
+            searched.append(dict(static["search"])["search"])
+        return timed(program, *given, **static)
+
+    monkeypatch.setattr(programs, "timed", recording)
+    methods = {
+        "saliency": ("saliency", {}),
+        # The default number of bisections, said.
+        "bsm": ("bsm", {"search": ["ddn"], "num_bisections": 20}),
+        "bsg": ("bsg", {"search": ["ddn"], "num_samples": 2}),
+        "big": ("big", {"search": "fab", "num_steps": 2}),
+    }
+    report = run(photographs[:1], model, tmp_path / "out", methods)
+    assert searched == [("ddn",), "fab"]
+    assert not report.not_found
+    for row in report.rows:
+        explanation = load_explanation(row.file)
+        name, options = methods[row.method]
+        key = {} if name == "saliency" else {"key": jax.random.key(0)}
+        explain = jax.jit(functools.partial(getattr(ja, name), model, **options, **key))
+        expected = explain(explanation.image[None], jnp.array([explanation.label]))
+        np.testing.assert_allclose(explanation.map, expected[0], rtol=1e-3, atol=1e-5)
+
+
 def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
     quick = {
         "smoothgrad": {"num_samples": 2},
@@ -279,7 +318,7 @@ def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
         "fampe": {"num_steps": 2, "num_samples": 2},
         "agi": {"num_targets": 2, "num_steps": 2},
         "mfaba": {"num_steps": 2},
-        **{key: {"search": "ddn"} for key in ("bsm", "big", "bsg")},
+        **BOUNDARY,
     }
     methods = {name: quick.get(name, {}) for name in registry.methods()}
     report = run(
