@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
         "evaluate",
         help="how faithful the maps of methods are, over a folder of photographs",
         description=(
-            "Explains the class of each photograph and scores the maps by insertion and\n"
+            "Explains a class of each photograph and scores the maps by insertion and\n"
             "deletion. Writes images.csv, a row an image and score; summary.csv, means\n"
             "with paired bootstrap intervals and images per second; and for each model\n"
             "a figure of the mean curves and one of a bar a method. Stopped, it goes on\n"
@@ -40,7 +40,12 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
+    add(
+        "folder",
+        metavar="FOLDER",
+        help="labelled photographs, or a folder a class. A class is a number or a name "
+        "as the model has it, such as 1 or goldfish; WordNet's n01443537 is not known",
+    )
     several = "may be given several times"
     add_model(parser, several=True)
     add(
@@ -98,6 +103,13 @@ def add_parser(commands: Any) -> None:
         default="given",
         help="whose probability curves follow (default: given, the class explained)",
     )
+    add(
+        "--explained",
+        choices=protocols.CLASSES,
+        default="given",
+        help="which class is explained: the one given, or the one that the model "
+        "predicts, which curves then follow too (default: given)",
+    )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add_run_options(parser, batch_size=8, out="evaluation")
     parser.set_defaults(run=run)
@@ -124,6 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
             references=arguments.references,
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
+            explained=arguments.explained,
             progress=progress,
         )
     print(format_table(*evaluation.short_summary()))

@@ -40,6 +40,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
     """Makes a folder and sees that files can be written there, before work starts.
 
+    What processes that were killed have left of ``atomic_write`` is removed.
+
     Raises:
       OSError: it cannot be made, or not be written to.
     """
@@ -48,7 +50,24 @@ def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
     with atomic_write(path / ".writable"):
         pass
     (path / ".writable").unlink()
+    for partial in path.glob(".*.partial"):
+        process = partial.name.split(".")[-2]
+        if process.isdecimal() and _is_gone(int(process)):
+            partial.unlink(missing_ok=True)
     return path
+
+
+def _is_gone(process: int) -> bool:
+    """No process has this number; asked where asking does no harm."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
 
 
 def file_name(text: str) -> str:

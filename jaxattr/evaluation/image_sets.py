@@ -13,7 +13,7 @@ from jaxattr._checks import check_images, check_inputs, check_integer, fail
 from jaxattr.evaluation import programs
 from jaxattr.evaluation.labelled import labelled_photographs, resolve_labels
 from jaxattr.evaluation.photographs import read_photograph
-from jaxattr.evaluation.runs import digest
+from jaxattr.evaluation.runs import UNKNOWN, digest, file_digest
 
 
 class ImageSet(NamedTuple):
@@ -26,7 +26,8 @@ class ImageSet(NamedTuple):
     labels: Mapping[str, np.ndarray]
     """Name of a model to classes ``(N,)``."""
     record: dict[str, Any]
-    """What tells this set from others, as JSON takes it."""
+    """What tells this set from others, as JSON takes it; of a file that cannot be read
+    it is not known."""
     broken: tuple[str, ...] = ()
     """One line for each photograph that could not be read: which, and why."""
 
@@ -50,7 +51,7 @@ def from_arrays(images: Any, labels: Any, models: Mapping[str, Any]) -> ImageSet
     if len(set(counts.values())) > 1:
         raise fail("images", "as many for every model", counts)
     count = next(iter(counts.values()))
-    record = {"count": count, "digest": digest([images, labels])}
+    record = {"count": count, "images": digest(images), "labels": digest(labels)}
     return ImageSet(tuple(str(i) for i in range(count)), pixels, classes, record)
 
 
@@ -60,6 +61,7 @@ def from_folder(
     *,
     table: str | os.PathLike[str] | None = None,
     max_images: int | None = None,
+    out: str | os.PathLike[str] | None = None,
 ) -> ImageSet:
     """Labelled photographs, read and prepared when they are asked for.
 
@@ -68,25 +70,30 @@ def from_folder(
       models: with ``labels`` and ``preprocess``.
       table: of labels; see ``labelled_photographs``.
       max_images: only the first so many.
+      out: where results go; it is no class.
 
     Raises:
       ValueError: no photographs, no labels, a bad table, a class that a model does not
         have, or not one photograph that can be read.
     """
-    photographs = labelled_photographs(folder, table)
+    photographs = labelled_photographs(folder, table, out=out)
     if max_images is not None:
         photographs = photographs[: check_integer("max_images", max_images)]
     # Before hours of work: a file that cannot be decoded is known at once.
-    good, broken = [], []
+    good, broken, contents = [], [], {}
+    root = pathlib.Path(folder)
+    names = {p.path: p.path.relative_to(root).as_posix() for p in photographs}
     for photograph in photographs:
+        # Mended and started again, those that cannot be read are only what is missing.
+        contents[names[photograph.path]] = UNKNOWN
         try:
             read_photograph(photograph.path)
+            contents[names[photograph.path]] = file_digest(photograph.path)
             good.append(photograph)
         except ValueError as error:
             broken.append(str(error))
     if not good:
         raise ValueError(f"{folder}: no photograph can be read; the first: {broken[0]}")
-    root = pathlib.Path(folder)
     pixels, labels = {}, {}
     for name, model in models.items():
 
@@ -98,12 +105,10 @@ def from_folder(
         classes = programs.num_classes(model, read(np.arange(1)).shape)
         found = resolve_labels(good, getattr(model, "labels", None), classes)
         labels[name] = np.asarray(found, int)
-    names = {p.path: p.path.relative_to(root).as_posix() for p in photographs}
-    # Broken ones too: mended and started again, they are only what is missing.
-    listed = "\n".join(f"{names[p.path]} {p.label}" for p in photographs)
     record = {
         "count": len(photographs),
-        "digest": digest(np.frombuffer(listed.encode(), np.uint8)),
+        "files": contents,
+        "labels": {names[p.path]: p.label for p in photographs},
     }
     return ImageSet(
         tuple(names[p.path] for p in good), pixels, labels, record, tuple(broken)

@@ -22,7 +22,10 @@ class Labelled(NamedTuple):
 
 
 def labelled_photographs(
-    folder: str | os.PathLike[str], table: str | os.PathLike[str] | None = None
+    folder: str | os.PathLike[str],
+    table: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
 ) -> list[Labelled]:
     """The photographs of a folder with their labels, in the order of their names.
 
@@ -31,10 +34,12 @@ def labelled_photographs(
       table: a file with the columns ``file`` and ``class`` (or ``label``), tabs or
         commas between them; by default ``labels.tsv``, ``labels.csv`` or ``boxes.tsv``
         in the folder. Photographs that it does not list are left out.
+      out: where results go. It may lie in the folder and is no class, nor are other
+        folders of results.
 
     Raises:
       ValueError: no photographs, no labels, a table without these columns or that
-        names a photograph that is not there.
+        names a photograph twice or one that is not in the folder.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -44,7 +49,15 @@ def labelled_photographs(
         table = there[0] if there else None
     if table is not None:
         return _from_table(folder, pathlib.Path(table))
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+    classes = sorted(
+        p
+        for p in folder.iterdir()
+        if p.is_dir() and p.name[0] != "." and not _holds_results(p, out)
+    )
+    if out is not None and pathlib.Path(out).resolve() in {
+        p.resolve() for p in classes
+    }:
+        raise ValueError(f"{out}: holds the photographs of a class, and no results")
     if not classes:
         list_photographs(folder)  # says so, where there are none either
         raise ValueError(
@@ -71,9 +84,26 @@ def resolve_labels(
     return found
 
 
+def _holds_results(
+    folder: pathlib.Path, out: str | os.PathLike[str] | None = None
+) -> bool:
+    """Holds results or parts of them, or is to hold them and holds no photographs."""
+    if any((folder / made).exists() for made in ("settings.json", "parts")):
+        return True
+    if folder.name == "parts" and (folder.parent / "settings.json").exists():
+        return True
+    if out is None or not pathlib.Path(out).resolve().is_relative_to(folder.resolve()):
+        return False
+    try:
+        list_photographs(folder)
+    except ValueError:
+        return True
+    return False
+
+
 def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
     try:
-        with open(table, newline="", encoding="utf-8") as file:
+        with open(table, newline="", encoding="utf-8-sig") as file:
             head = file.readline()
             file.seek(0)
             rows = list(csv.DictReader(file, delimiter="\t" if "\t" in head else ","))
@@ -84,12 +114,34 @@ def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
     column = next((c for c in ("class", "label") if rows and c in rows[0]), None)
     if column is None or "file" not in rows[0]:
         raise ValueError(f"{table}: expected the columns file and class, and rows")
-    found = []
+    found: list[Labelled] = []
+    lines: dict[pathlib.Path, int] = {}
     for number, row in enumerate(rows, 2):
         if not row["file"] or not row[column]:
             raise ValueError(f"{table}: line {number}: no file or no class")
-        path = folder / row["file"]
-        if not path.is_file():
-            raise ValueError(f"{table}: line {number}: {path}: no such file")
+        try:
+            path = _inside(folder, row["file"])
+        except ValueError as error:
+            raise ValueError(f"{table}: line {number}: {error}") from None
+        first = lines.setdefault(path, number)
+        if first != number:
+            raise ValueError(
+                f"{table}: line {number}: {path} is there twice, first in line {first}"
+            )
         found.append(Labelled(path, row[column]))
     return sorted(found)
+
+
+def _inside(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The file that a table names, from its folder or from the root, in the folder."""
+    path = pathlib.Path(name)
+    if path.is_absolute():
+        # The folder may have come by another way: of the file only the name is its own.
+        path = path.parent.resolve() / path.name
+        if not path.is_relative_to(folder.resolve()):
+            raise ValueError(f"{name}: expected a file in {folder}")
+        path = path.relative_to(folder.resolve())
+    path = folder / os.path.normpath(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    return path

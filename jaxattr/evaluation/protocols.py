@@ -109,6 +109,15 @@ KNOWN: dict[str, Curve | Metric] = {
 }
 
 
+def following_predictions(
+    metrics: tuple[Curve | Metric, ...],
+) -> tuple[Curve | Metric, ...]:
+    """The metrics where the predicted class is the one explained: curves say so."""
+    return tuple(
+        m._replace(scored="predicted") if isinstance(m, Curve) else m for m in metrics
+    )
+
+
 def as_metrics(asked: Any) -> tuple[Curve | Metric, ...]:
     """Metrics with their protocols.
 

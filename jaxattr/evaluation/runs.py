@@ -27,6 +27,9 @@ import jaxattr
 from jaxattr.evaluation.files import atomic_write, file_name, make_folder
 from jaxattr.evaluation.progress import Progress
 
+UNKNOWN = "cannot be read"
+"""A setting that is not known yet: it differs from nothing, and is told later."""
+
 
 class Parts:
     """Arrays on disk, one ``.npz`` file a part.
@@ -160,6 +163,8 @@ def gather(
 def claim(folder: pathlib.Path, settings: Mapping[str, Any]) -> None:
     """Writes ``settings.json``, or sees that it holds these settings.
 
+    What was ``UNKNOWN`` there and is known now is added.
+
     Args:
       folder: of results.
       settings: what decides them, as JSON takes it.
@@ -170,21 +175,33 @@ def claim(folder: pathlib.Path, settings: Mapping[str, Any]) -> None:
       OSError: it cannot be written.
     """
     path = folder / "settings.json"
-    text = json.dumps(dict(settings), indent=1)
+    there, now = None, json.loads(json.dumps(dict(settings)))
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(there, dict):
+            raise ValueError(f"expected an object, got {json.dumps(there)[:20]}")
     except FileNotFoundError:
-        with atomic_write(path) as file:
-            file.write(text.encode())
-        return
+        known = now
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read ({error})") from None
-    difference = _difference(there, json.loads(text))
-    if difference:
-        raise ValueError(
-            f"{folder}: has results of other settings, {difference}; choose another "
-            "folder, or the settings of then"
-        )
+    else:
+        difference = _difference(there, now)
+        if difference:
+            raise ValueError(
+                f"{folder}: has results of other settings, {difference}; choose "
+                "another folder, or the settings of then"
+            )
+        known = _completed(there, now)
+    if known != there:
+        with atomic_write(path) as file:
+            file.write(json.dumps(known, indent=1).encode())
+
+
+def _completed(there: Any, now: Any) -> Any:
+    """Settings that do not differ, with what either of them knows."""
+    if isinstance(there, dict):
+        return {key: _completed(value, now[key]) for key, value in there.items()}
+    return now if there == UNKNOWN else there
 
 
 def _difference(there: Any, now: Any, name: str = "") -> str:
@@ -196,7 +213,7 @@ def _difference(there: Any, now: Any, name: str = "") -> str:
             if found:
                 return found
         return ""
-    if there == now:
+    if there == now or UNKNOWN in (there, now):
         return ""
     return f"{name}: {_short(there)} there, {_short(now)} now"
 
@@ -225,6 +242,12 @@ def digest(tree: Any) -> str:
         sha.update(f"{array.dtype}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()[:20]
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """A short text that changes with any byte of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:20]
 
 
 def identify(value: Any, depth: int = 8) -> Any:

@@ -35,6 +35,8 @@ class Job(NamedTuple):
     """How many images are explained together."""
     mesh: Mesh | None
     given: ImageSet
+    explained: str = "given"
+    """Which class of an image: the one ``given``, or ``predicted`` by the model."""
 
     def spread(self, tree: Any, *axes: Any) -> Any:
         """Arrays with their first axis over the mesh, or on each of its devices."""
@@ -60,7 +62,7 @@ def measure(
     """
     labels = job.given.labels[name]
     known = {"model": name, "weights": identity(model), "key": key_data(job.key)}
-    known["batch_size"] = job.batch_size
+    known |= {"batch_size": job.batch_size, "explained": job.explained}
     model = job.spread(as_argument(model))
     about = {
         label: {"method": label, **method_record(method, options)}
@@ -72,16 +74,18 @@ def measure(
     for chunk in chunks(len(labels), job.size, job.key):
         pixels, their = job.given.pixels[name](chunk.index), labels[chunk.index]
         chunk_known = {**known, "images": digest([pixels, their])}
-        batch = (jnp.asarray(pixels), jnp.asarray(their, int), chunk.keys)
-        batch = job.spread(batch, job.mesh.axis_names if job.mesh else None)
+        axes = job.mesh.axis_names if job.mesh else None
+        images, keys = job.spread((jnp.asarray(pixels), chunk.keys), axes)
         said.append(
             chunk.make(
                 parts,
                 f"{name} predictions",
                 {**chunk_known, "kind": "predictions"},
-                lambda: _predictions(model, batch[0], their),
+                lambda: _predictions(job, model, images, their),
             )
         )
+        classes = job.spread(jnp.asarray(said[-1]["explained"], int), axes)
+        batch = (images, classes, keys)
         for label, (method, options) in methods.items():
             found = chunk.make(
                 parts,
@@ -108,19 +112,23 @@ def measure(
             continue
         begin = time.monotonic()
         yield [
-            _gathered(job, name, label, of, said, labels[:count])
-            for label, of in made.items()
+            _gathered(job, name, label, of, said, count) for label, of in made.items()
         ]
         # Of a large set the table is large: a tenth of the time at most goes into it.
         later = time.monotonic() + 10 * (time.monotonic() - begin)
 
 
-def _predictions(model: Any, images: Array, labels: np.ndarray) -> dict[str, Any]:
-    """What the model says, and the probability of the labels."""
+def _predictions(
+    job: Job, model: Any, images: Array, labels: np.ndarray
+) -> dict[str, Any]:
+    """What the model says, the classes that are explained, and their probability."""
     probabilities = np.asarray(programs.probabilities(model, images))
+    predicted = probabilities.argmax(axis=1)
+    explained = predicted if job.explained == "predicted" else labels
     return {
-        "predicted": probabilities.argmax(axis=1),
-        "probability": probabilities[np.arange(len(labels)), labels],
+        "predicted": predicted,
+        "explained": explained,
+        "probability": probabilities[np.arange(len(explained)), explained],
     }
 
 
@@ -162,9 +170,8 @@ def _scores(
 
 
 def _gathered(
-    job: Job, model: str, label: str, made: Any, said: Any, labels: np.ndarray
+    job: Job, model: str, label: str, made: Any, said: Any, num_images: int
 ) -> MethodScores:
-    num_images = len(labels)
     measured: list[dict[str, np.ndarray]] = [{} for _ in job.metrics]
     for field in made[0]:
         place, dot, inner = field.partition(".")
@@ -174,7 +181,7 @@ def _gathered(
     return MethodScores(
         model,
         label,
-        labels,
+        gather(said, "explained", num_images),
         gather(said, "predicted", num_images),
         gather(said, "probability", num_images),
         gather(made, "finite", num_images),

@@ -11,14 +11,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 import jaxattr
-from jaxattr._checks import check_batch_size, check_integer, fail
+from jaxattr._checks import check_batch_size, check_choice, check_integer, fail
 from jaxattr.evaluation import figures, image_sets, programs, scoring_report
 from jaxattr.evaluation.callables import as_argument, as_models, identity
 from jaxattr.evaluation.evaluation_table import Evaluation, MethodScores
 from jaxattr.evaluation.files import make_folder
 from jaxattr.evaluation.methods import as_methods, prepare, read_references
 from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.protocols import as_metrics
+from jaxattr.evaluation.protocols import CLASSES, as_metrics, following_predictions
 from jaxattr.evaluation.runs import Parts, claim
 from jaxattr.evaluation.scored_parts import (
     Job,
@@ -45,6 +45,7 @@ def evaluate(
     max_images: int | None = None,
     batch_size: int = 8,
     images_per_part: int | None = None,
+    explained: str = "given",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Scores attribution methods on models over a set of images.
@@ -81,6 +82,8 @@ def evaluate(
       batch_size: the most model rows in one call.
       images_per_part: images between one save and the next, explained as one batch; by
         default ``batch_size``, at most 16. With a mesh rounded up to its devices.
+      explained: which class of an image: the one ``given`` or, the labels left aside,
+        the one ``predicted``, which curves then follow too.
       progress: whom to tell, an item an image, method and model.
 
     Returns:
@@ -109,6 +112,8 @@ def evaluate(
         raise ValueError("images: expected either images and labels, or a folder")
     models, asked = as_models(models), as_methods(methods)
     metrics = as_metrics(metrics)
+    if check_choice("explained", explained, CLASSES) == "predicted":
+        metrics = as_metrics(following_predictions(metrics))
     rows = check_batch_size(batch_size)
     if out is not None:
         figures.need_matplotlib()
@@ -120,14 +125,15 @@ def evaluate(
                 what = "a model with preprocess, which a folder of photographs needs"
                 raise fail(f"models[{name!r}]", what, model)
         given = image_sets.from_folder(
-            folder, models, table=labels, max_images=max_images
+            folder, models, table=labels, max_images=max_images, out=out
         )
     else:
         given = image_sets.from_arrays(images, labels, models)
     size = min(images_per_part or min(rows, 16), len(given.names))
     if mesh is not None:
         size = -(-check_integer("images_per_part", size) // mesh.size) * mesh.size
-    job = Job(metrics, key, rows, check_integer("images_per_part", size), mesh, given)
+    size = check_integer("images_per_part", size)
+    job = Job(metrics, key, rows, size, mesh, given, explained)
     prepared = {}
     for name, model in models.items():
         shape = given.pixels[name](np.arange(1)).shape
@@ -171,14 +177,21 @@ def _references(given: Any, model: Any) -> Array | None:
     return jnp.asarray(given)
 
 
+def _about(model: Any) -> dict[str, Any]:
+    """What tells a model from others; of one of the zoo also how it sees photographs."""
+    preprocessing = getattr(getattr(model, "config", None), "preprocessing", None)
+    return {"preprocessing": preprocessing, "weights": identity(model)}
+
+
 def _record(job: Job, models: Mapping[str, Any], prepared: Any) -> dict[str, Any]:
     """All that decides the results, for ``settings.json``."""
     first = next(iter(prepared.values()))
     # References are the same photographs for every model, in its own size.
     return {
         "jaxattr": jaxattr.__version__,
-        "models": {name: {"weights": identity(m)} for name, m in models.items()},
+        "models": {name: _about(model) for name, model in models.items()},
         "methods": {label: method_record(*pair) for label, pair in first.items()},
+        "explained": job.explained,
         "metrics": protocols_record(job.metrics),
         "key": key_data(job.key),
         "photographs": job.given.record,

@@ -12,12 +12,17 @@ from jaxattr.evaluation import figures, registry
 from jaxattr.evaluation.evaluation_table import Evaluation
 from jaxattr.evaluation.files import file_name
 from jaxattr.evaluation.protocols import Curve
-from jaxattr.evaluation.table import write_csv
+from jaxattr.evaluation.table import count_rows, write_csv
 
 
 def write_images(folder: pathlib.Path, evaluation: Evaluation) -> None:
-    """Writes ``images.csv``, also of an evaluation that is not done."""
-    write_csv(folder / "images.csv", *evaluation.table())
+    """Writes ``images.csv`` of an evaluation that is not done.
+
+    One that goes on from where it was leaves the table there until it has more rows.
+    """
+    header, rows = evaluation.table()
+    if len(rows) > count_rows(folder / "images.csv"):
+        write_csv(folder / "images.csv", header, rows)
 
 
 def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
@@ -26,7 +31,7 @@ def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
     ``MODEL.curves.png`` has the mean curves with bands, ``MODEL.bars.png`` a bar a
     method with its interval.
     """
-    write_images(folder, evaluation)
+    write_csv(folder / "images.csv", *evaluation.table())
     write_csv(folder / "summary.csv", *evaluation.summary())
     for model in dict.fromkeys(r.model for r in evaluation.results):
         stem = folder / file_name(model)

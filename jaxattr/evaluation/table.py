@@ -48,6 +48,15 @@ def write_csv(
         file.write(text.getvalue().encode())
 
 
+def count_rows(path: str | os.PathLike[str]) -> int:
+    """How many rows a table of ``write_csv`` has; none where there is no such table."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return max(sum(1 for _ in csv.reader(file)) - 1, 0)
+    except (OSError, ValueError, csv.Error):
+        return 0
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text.rstrip("%"))

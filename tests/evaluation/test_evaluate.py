@@ -1,5 +1,6 @@
 """``evaluate`` and ``jaxattr evaluate``: scores, files, resuming, bad input."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -25,6 +26,7 @@ from jaxattr.evaluation import (
     methods,
     registry,
     scored_parts,
+    scoring,
 )
 from jaxattr.evaluation.bootstrap import bootstrap_means, interval
 from jaxattr.evaluation.options import parse_options
@@ -327,6 +329,7 @@ OTHER = [
     (["--order", "joint"], "metrics.insertion channel_sum, 8 steps"),
     (["--max-images", "3"], "photographs.count: 5 there, 3 now"),
     (["--batch-size", "3"], "batch_size: 2 there, 3 now"),
+    (["--explained", "predicted"], 'explained: "given" there, "predicted" now'),
 ]
 
 
@@ -341,6 +344,110 @@ def test_results_of_other_options_are_refused(tiny_zoo, labelled, tmp_path, caps
         assert line.startswith(f"jaxattr: error: {out}: has results of other settings")
         assert difference in line
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+
+
+def test_results_of_other_photographs_are_refused(tiny_zoo, labelled, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(labelled, out, *SMALL) == 0
+    table = labelled / "labels.csv"
+    good, photograph = table.read_text(), (labelled / "1.png").read_bytes()
+
+    def difference():
+        capsys.readouterr()
+        assert run(labelled, out, *SMALL) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line.partition("of other settings, ")[2]
+
+    draw(labelled / "1.png", 99)
+    assert difference().startswith("photographs.files.1.png: ")
+    (labelled / "1.png").write_bytes(photograph)
+    table.write_text(good.replace("1.png,1", "1.png,3"))
+    assert difference().startswith('photographs.labels.1.png: "1" there, "3" now')
+    draw(labelled / "7.png", 7)
+    table.write_text(good.replace("1.png,1", "7.png,1"))
+    assert 'photographs.files.1.png: "' in difference()
+    table.write_text(good)
+    assert run(labelled, out, *SMALL) == 0
+
+
+def test_another_preprocessing_is_named_as_such(tmp_path, labelled):
+    import small_zoo
+
+    given = {"key": KEY, "folder": labelled, "out": tmp_path, "max_images": 1}
+    with small_zoo.in_catalog():
+        model = small_zoo.load("small_resnet")
+        squash, crop = (
+            dataclasses.replace(
+                model, config=dataclasses.replace(model.config, preprocessing=name)
+            )
+            for name in ("squash", "crop")
+        )
+        evaluate({"m": squash}, "saliency", METRICS[:1], **given)
+        settings = json.loads((tmp_path / "settings.json").read_text())
+        assert settings["models"]["m"]["preprocessing"] == "squash"
+        with pytest.raises(
+            ValueError, match=r'm.preprocessing: "squash" there, "crop"'
+        ):
+            scoring.claim(tmp_path, settings | {"models": {"m": scoring._about(crop)}})
+
+
+@pytest.mark.parametrize("name", ["evaluation", "."])
+def test_results_beside_the_classes_are_gone_on_with(
+    tiny_zoo, tmp_path, monkeypatch, name
+):
+    """Also the default folder of results, from where the photographs are."""
+    folder = tmp_path / "photographs"
+    for i, label in enumerate(("espresso", "tiger cat")):
+        draw(folder / label / f"{i}.png", i)
+    monkeypatch.chdir(folder)
+    for _ in range(2):
+        assert run(".", name, *SMALL) == 0
+        assert len(rows(folder / name / "images.csv")) == 2 * 2 * 2
+        (folder / name / "summary.csv").unlink()
+
+
+def test_the_table_does_not_shrink_on_the_way(
+    tiny_zoo, labelled, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    both = ("--model", "tiny", "--model", "tiny2")
+    assert run(labelled, out, *SMALL, *both) == 0
+    whole = (out / "images.csv").read_bytes()
+    # One of the last chunk, one of the first: what is made again lies between.
+    for part in ("tiny2-saliency-00004-*.npz", "tiny-saliency-00000-*.npz"):
+        (path,) = (out / "parts").glob(part)
+        path.unlink()
+    seen, scores = [], scored_parts._scores
+
+    def looking(*arguments):
+        seen.append((out / "images.csv").read_bytes())
+        return scores(*arguments)
+
+    monkeypatch.setattr(scored_parts, "_scores", looking)
+    assert run(labelled, out, *SMALL, *both) == 0
+    assert seen == [whole] * 2
+    assert (out / "images.csv").read_bytes() == whole
+
+
+def test_the_predicted_class_can_be_explained(tiny_zoo, labelled, tmp_path):
+    out = tmp_path / "out"
+    assert run(labelled, out, *SMALL, "--explained", "predicted") == 0
+    assert json.loads((out / "settings.json").read_text())["explained"] == "predicted"
+    model, pixels = as_seen(labelled)
+    predicted = model(pixels).argmax(-1)
+    given = {"key": KEY, "images_per_part": 2, "batch_size": 2}
+    expected = evaluate(model, METHODS, METRICS, pixels, predicted, **given)
+    assert not np.array_equal(predicted, np.arange(5) % 4)
+    found = rows(out / "images.csv")
+    assert {row["protocol"] for row in found} == {
+        "channel_sum, 8 steps, substrate 0, predicted class"
+    }
+    _, table = expected.table()
+    for row, other in zip(found, table, strict=True):
+        assert (row["class"], row["predicted"]) == (str(other[3]), str(other[4]))
+        assert row["class"] == row["predicted"]
+        assert float(row["probability"]) == pytest.approx(other[5], rel=1e-4)
+        assert float(row["score"]) == pytest.approx(other[8], rel=1e-4)
 
 
 def test_a_full_disk_is_told_in_one_line(
@@ -451,6 +558,7 @@ def test_bad_folders_are_told_in_one_line(tiny_zoo, labelled, tmp_path, capsys):
         ({"models": {}}, "models: expected at least one"),
         ({"models": {"x": 3}}, r"models\['x'\]: expected a callable"),
         ({"batch_size": 0}, "batch_size: expected"),
+        ({"explained": "both"}, "explained: unknown 'both'"),
     ],
 )
 def test_misuse(change, message):

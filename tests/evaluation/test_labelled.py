@@ -42,6 +42,39 @@ def test_a_table_elsewhere(folder, tmp_path):
     assert found.path == folder / "c.png"
 
 
+def test_files_may_be_named_from_the_root_and_tables_begin_with_a_mark(folder):
+    (folder / "labels.csv").write_text(
+        f"file,class\n{folder.resolve() / 'a.png'},1\n", encoding="utf-8-sig"
+    )
+    (found,) = labelled_photographs(folder)
+    assert (found.path, found.label) == (folder / "a.png", "1")
+    (folder / "labels.csv").write_text(
+        f"file,class\na.png,1\n{folder.resolve() / 'a.png'},1\n"
+    )
+    with pytest.raises(ValueError, match="line 3: .*a.png is there twice"):
+        labelled_photographs(folder)
+
+
+@pytest.mark.parametrize("made", ["settings.json", "parts"])
+def test_results_in_the_folder_are_no_class(tmp_path, made):
+    draw(tmp_path / "lynx" / "1.png")
+    draw(tmp_path / "results" / "curves.png")
+    (tmp_path / "results" / made).mkdir()
+    (tmp_path / "new" / "inner").mkdir(parents=True)
+    out = tmp_path / "new" / "inner"
+    assert [p.label for p in labelled_photographs(tmp_path, out=out)] == ["lynx"]
+    with pytest.raises(ValueError, match="new: no image file"):
+        labelled_photographs(tmp_path)
+    with pytest.raises(ValueError, match="lynx: holds the photographs of a class"):
+        labelled_photographs(tmp_path, out=tmp_path / "lynx")
+    # Beside the classes themselves.
+    out.rmdir()
+    (tmp_path / "new").rmdir()
+    (tmp_path / "settings.json").touch()
+    (tmp_path / "parts").mkdir()
+    assert [p.label for p in labelled_photographs(tmp_path)] == ["lynx"]
+
+
 def test_a_folder_a_class(tmp_path):
     draw(tmp_path / "lynx" / "1.png")
     draw(tmp_path / "crane" / "2.png")
@@ -58,6 +91,8 @@ BAD = [
     ("file,class\n", "expected the columns file and class, and rows"),
     ("file,class\na.png,\n", "line 2: no file or no class"),
     ("file,class\na.png,1\nz.png,1\n", "line 3: .*z.png: no such file"),
+    ("file,class\na.png,1\n./a.png,2\n", "line 3: .*a.png is there twice, .* line 2"),
+    ("file,class\n/a.png,1\n", "line 2: /a.png: expected a file in .*photographs"),
 ]
 
 

@@ -2,6 +2,9 @@
 
 import functools
 import io
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +12,17 @@ import numpy as np
 import pytest
 
 import jaxattr as ja
+from jaxattr.evaluation.files import make_folder
 from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.runs import Parts, chunks, claim, digest, gather, identify
+from jaxattr.evaluation.runs import (
+    UNKNOWN,
+    Parts,
+    chunks,
+    claim,
+    digest,
+    gather,
+    identify,
+)
 
 
 def test_a_part_is_made_once(tmp_path):
@@ -123,9 +135,38 @@ def test_a_folder_is_claimed_by_its_settings(tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             claim(tmp_path, settings | other)
-    (tmp_path / "settings.json").write_text("{")
-    with pytest.raises(ValueError, match=r"settings.json: cannot be read"):
-        claim(tmp_path, settings)
+    for damaged in ("{", "", "[]", "null"):
+        (tmp_path / "settings.json").write_text(damaged)
+        with pytest.raises(ValueError, match=r"settings.json: cannot be read \(.+\)"):
+            claim(tmp_path, settings)
+
+
+def test_what_was_not_known_is_added_and_then_holds(tmp_path):
+    given = lambda first, second: {"files": {"a": first, "b": second}}
+    claim(tmp_path, given("1", UNKNOWN))
+    claim(tmp_path, given("1", "2"))
+    claim(tmp_path, given(UNKNOWN, "2"))
+    for other, message in [
+        (("1", "3"), 'files.b: "2" there, "3" now'),
+        (("3", UNKNOWN), 'files.a: "1" there, "3" now'),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            claim(tmp_path, given(*other))
+
+
+def test_opening_a_folder_removes_what_killed_processes_left(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = tmp_path / f".images.csv.{process.pid}.partial"
+    kept = [
+        tmp_path / f".images.csv.{os.getpid()}.partial",  # being written
+        tmp_path / ".mine.partial",
+        tmp_path / "images.csv",
+    ]
+    for path in (gone, *kept):
+        path.touch()
+    make_folder(tmp_path)
+    assert set(tmp_path.iterdir()) == set(kept)
 
 
 def test_functions_are_known_by_what_they_enclose():
