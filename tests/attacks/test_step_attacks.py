@@ -30,12 +30,24 @@ def compiled(name):
 
 @pytest.mark.parametrize("name", attacks.names())
 def test_against_the_equations_in_a_loop(name):
+    """Where it ends, and the map along its path, which sees more than signs."""
+    explore = jax.jit(
+        functools.partial(
+            ja.attexplore_pp,
+            model,
+            attack=attack(name),
+            num_steps=STEPS,
+            direction="ascend",
+        )
+    )
     with toys.float64():
         images = toys.images(2, H, W, dtype=jnp.float64)
         labels, keys = jnp.argmax(model(images), -1), jax.random.split(KEY, 2)
         result = compiled(name)(images, labels, keys)
         expected = attack_loops.follow(name, images, labels, keys)
         np.testing.assert_allclose(result.images, expected.images, atol=1e-9)
+        maps, atol = explore(images, labels, key=keys), 1e-6 * expected.direction.max()
+        np.testing.assert_allclose(maps, expected.direction, atol=atol)
 
 
 @pytest.mark.parametrize("name", attacks.names())
