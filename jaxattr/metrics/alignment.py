@@ -38,7 +38,7 @@ def alignment(a: Array, b: Array) -> Alignment:
 
     Returns:
       An ``Alignment``. Where one of the two vanishes the cosine is 0 and the relative
-      distance not finite.
+      distance not finite. A NaN makes all four NaN, an infinite value all but the ranks.
 
     Raises:
       ValueError: shapes or dtypes that differ.
@@ -60,12 +60,23 @@ def alignment(a: Array, b: Array) -> Alignment:
     )
     if a.shape != b.shape or a.dtype != b.dtype:
         raise fail("b", f"attributions as a, {a.dtype}{list(a.shape)}", b)
-    norm = lambda x: jnp.sqrt(jnp.sum(x**2, axis=(1, 2, 3)))
-    apart, sizes = norm(a - b), norm(a) * norm(b)
-    dot = jnp.sum(a * b, axis=(1, 2, 3))
+    (unit_a, size_a), (unit_b, size_b) = _unit_and_size(a), _unit_and_size(b)
+    _, apart = _unit_and_size(a - b)
+    cosine = jnp.clip(jnp.sum(unit_a * unit_b, (1, 2, 3)), -1, 1)
     return Alignment(
         apart,
-        apart / jnp.sqrt(sizes),
-        jnp.where(sizes > 0, dot / jnp.where(sizes > 0, sizes, 1), 0),
+        apart / jnp.sqrt(size_a) / jnp.sqrt(size_b),
+        cosine,
         spearman(jnp.sum(a, -1), jnp.sum(b, -1)),
     )
+
+
+def _unit_and_size(x: Array) -> tuple[Array, Array]:
+    """``x / ‖x‖₂``, zero where x vanishes, and ``‖x‖₂``, ``(N,)``."""
+    axes = (1, 2, 3)
+    # The largest value first: squares of small and of large maps leave the range.
+    scale = jnp.max(jnp.abs(x), axes, keepdims=True)
+    scaled = jnp.where(scale == 0, x, x / jnp.where(scale == 0, 1, scale))
+    size = jnp.sqrt(jnp.sum(scaled**2, axes, keepdims=True))
+    unit = scaled / jnp.where(size == 0, 1, size)
+    return unit, (scale * size)[:, 0, 0, 0]

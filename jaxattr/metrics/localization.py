@@ -43,8 +43,9 @@ def localization(
     Args:
       maps: ``(N, H, W)``; sum the channels of an attribution.
       boxes: ``(N, 4)`` as x0, y0, x1, y1 in pixels, half-open: a pixel belongs to the box
-        that holds its centre. What lies outside the image is cut off. Or bool masks
-        ``(N, H, W)``: several boxes of an image are a mask.
+        that holds its centre. What lies outside the image is cut off; a box with
+        ``x1 < x0``, ``y1 < y0`` or a NaN holds no pixel. Or bool masks ``(N, H, W)``:
+        several boxes of an image are a mask.
       concentration_region: ``image``, or ``box``: with ``Z ∩ U`` in place of Z.
 
     Returns:

@@ -92,7 +92,7 @@ def test_a_flat_map_in_unit_coordinates():
 
 def test_edge_cases_have_defined_values():
     negative, positive = -jnp.ones((1, 4, 4)), jnp.ones((1, 4, 4))
-    box, nowhere = jnp.array([[1, 1, 3, 3]]), jnp.array([[6, 6, 9, 9]])
+    box = jnp.array([[1, 1, 3, 3]])
     assert float(ja.localization(negative, box).loc[0]) == 0
     assert float(ja.localization(negative, box).positive_percentage[0]) == 0
     assert np.isnan(ja.localization(negative, box).energy_game[0])
@@ -100,9 +100,10 @@ def test_edge_cases_have_defined_values():
     zeros = ja.localization(0 * positive, box)
     assert float(zeros.loc[0]) == 0
     assert np.isnan([zeros.energy_game[0], zeros.positive_percentage[0]]).all()
-    outside = ja.localization(positive, nowhere)
-    assert np.isnan([v[0] for v in outside[:3]]).all()
-    assert np.isfinite(outside.concentration[0])
+    for nowhere in ([6, 6, 9, 9], [3, 1, 1, 3], [1, 3, 3, 1], [1, 1, np.nan, 3]):
+        outside = ja.localization(positive, jnp.array([nowhere]))
+        assert np.isnan([v[0] for v in outside[:3]]).all()
+        assert np.isfinite(outside.concentration[0])
     # What lies outside the image is cut off.
     beyond = ja.localization(positive, jnp.array([[-5, 2, 99, 99]]))
     inside = ja.localization(positive, jnp.array([[0, 2, 4, 4]]))
