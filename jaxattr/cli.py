@@ -33,6 +33,10 @@ COMMANDS = (
 """Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
 
 
+MAX_ITEMS = 5
+"""Of what does not fit; in Python the error has all."""
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         _complain(f"{message} (see {self.prog} --help)")
@@ -80,7 +84,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complain(message: str) -> None:
-    print("jaxattr: error: " + " ".join(message.split()), file=sys.stderr)
+    """One line; of a list, whose items are indented, the first few."""
+    lines = message.splitlines()
+    items = [" ".join(line.split()) for line in lines if line.startswith("  ")]
+    text = " ".join(" ".join(li for li in lines if not li.startswith("  ")).split())
+    if items:
+        more = len(items) - MAX_ITEMS
+        rest = [f"and {more} more"] if more > 0 else []
+        text = f"{text}: {'; '.join(items[:MAX_ITEMS] + rest)}"
+    print(f"jaxattr: error: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

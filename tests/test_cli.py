@@ -223,15 +223,25 @@ def test_without_a_command(capsys):
 def test_models(capsys):
     assert cli.main(["models"]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "top-1", "%", "MB", "default", "weights"]
-    assert [line.split()[0] for line in lines] == list(ja.models.names())
-    (line,) = [line for line in lines if line.startswith("resnet50 ")]
-    assert line.split()[1:] == ["76.1", "102", "hub", "timm/resnet50.tv_in1k"]
+    assert header.split() == ["model", "source", "top-1", "%", "MB", "weights"]
+    rows = [line.split() for line in lines]
+    assert list(dict.fromkeys(row[0] for row in rows)) == list(ja.models.names())
+    found = {(name, source): rest for name, source, *rest in rows}
+    assert len(found) == len(rows), "a line for each set of weights"
+    expected = ["76.13", "102", "hub", "timm/resnet50.tv_in1k"]
+    assert found["resnet50", "torchvision"] == expected
+    assert found["squeezenet1_0", "torchvision"] == ["58.09", "5", "a", "file"]
+    expected = ["70.8", "a", "file,", "padding='tf_same'"]
+    assert found["mobilenet_v2", "tensorflow"] == expected
 
 
 def test_models_fetch_of_what_is_not_on_the_hub(capsys):
     assert cli.main(["models", "fetch", "squeezenet1_0"]) == 2
-    assert "squeezenet1_0 has no weights on the hub" in one_error_line(capsys)
+    line = one_error_line(capsys)
+    assert "squeezenet1_0 has no weights on the hub; get a file" in line
+    assert "--weights PATH" in line
+    assert cli.main(["models", "fetch", "efficientnet_lite0"]) == 2
+    assert "hub; they are in the package efficientnet" in one_error_line(capsys)
     assert cli.main(["models", "fetch", "squeezenet"]) == 2
     assert "did you mean squeezenet1_1" in one_error_line(capsys)
 

@@ -25,19 +25,19 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a table: names, top-1, size and origin of the weights."""
+    """Prints a table, a line for each set of weights, the default of a model first."""
     from jaxattr import models
 
-    lines = [("model", "top-1 %", "MB", "default weights")]
+    lines = [("model", "source", "top-1 %", "MB", "weights")]
     for name in models.names():
-        entry = models.description(name)
-        megabytes = "" if entry.megabytes is None else f"{entry.megabytes:.0f}"
-        lines.append((name, f"{entry.top_1:.1f}", megabytes, entry.where))
+        for entry in models.descriptions(name):
+            size = "" if entry.megabytes is None else f"{entry.megabytes:.0f}"
+            top_1 = f"{entry.top_1:g}"
+            lines.append((name, entry.source, top_1, size, entry.where))
     widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    for name, top_1, megabytes, where in lines:
-        print(
-            f"{name:{widths[0]}}  {top_1:>{widths[1]}}  {megabytes:>{widths[2]}}  {where}"
-        )
+    for name, source, top_1, size, where in lines:
+        left = f"{name:{widths[0]}}  {source:{widths[1]}}  {top_1:{widths[2]}}"
+        print(f"{left}  {size:>{widths[3]}}  {where}")
     return 0
 
 

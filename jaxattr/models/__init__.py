@@ -5,14 +5,14 @@ its rules and its entries in a file of its family, and name that in ``catalog``.
 """
 
 from jaxattr.models.classifier import Classifier, Split
-from jaxattr.models.finding import Description, description, fetch
+from jaxattr.models.finding import Description, descriptions, fetch
 from jaxattr.models.loading import load, names
 
 __all__ = [
     "Classifier",
     "Description",
     "Split",
-    "description",
+    "descriptions",
     "fetch",
     "load",
     "names",

@@ -34,6 +34,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         tensors.
     """
     path = pathlib.Path(path)
+    if "\0" in str(path):
+        raise ValueError(f"weights: {str(path)!r:.80}: no path has a NUL character")
     reader = _READERS.get(path.suffix.lower())
     try:
         if path.is_dir():

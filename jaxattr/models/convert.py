@@ -135,6 +135,7 @@ def convert(
     epsilon: float,
     source: str,
     unused: tuple[str, ...] = (),
+    hint: str = "",
 ) -> Any:
     """The parameters of ``skeleton``, float32, filled from ``tensors``.
 
@@ -145,6 +146,7 @@ def convert(
       epsilon: of the batch norms.
       source: what the checkpoint is called in the message.
       unused: prefixes of names that may be there and are not needed.
+      hint: what to say if it does not fit.
 
     Returns:
       Nested dicts like ``skeleton`` of NumPy arrays.
@@ -156,7 +158,7 @@ def convert(
     problems = _problems(tensors, expected_shapes(rules, skeleton), unused)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        summary = f"weights: {source} does not fit this model ({count})"
+        summary = f"weights: {source} does not fit this model ({count}){hint}"
         raise ValueError("\n  ".join([summary, *problems]))
     params = jax.tree.map(lambda leaf: leaf, skeleton)
     for rule in rules:

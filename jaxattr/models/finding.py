@@ -11,30 +11,47 @@ from jaxattr.models import hub
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.model import Hub, Package, Source
 
+PASS_A_FILE = "pass its path (on the command line --weights PATH)"
+
 
 class Description(NamedTuple):
-    """What the catalog says of a model's default weights."""
+    """What the catalog says of one set of weights."""
 
+    source: str
+    """Whose it is: the library in whose names its tensors are, or that trained it."""
     where: str
-    """The package or repository that they come from."""
+    """The package or repository that it comes from, or how it is loaded from a file."""
     top_1: float
-    """Percent of ImageNet's validation set, as their authors say."""
+    """Percent of ImageNet's validation set, as its authors say."""
     megabytes: float | None
-    """Of the file, where it can be had without a path."""
+    """Of the file, where that is known."""
 
 
-def description(name: str) -> Description:
-    """Where the weights of a model come from, and how good they are.
+def descriptions(name: str) -> tuple[Description, ...]:
+    """Where the weights of a model come from, and how good they are; the default first.
 
     Raises:
       ValueError: for a model that :func:`names` does not list.
     """
     model = MODELS[check_choice("name", name, MODELS)]
-    source = next(iter(model.sources.values()))
-    location = source.location
-    if location is None:
-        return Description("a file, in torchvision's names", source.top_1, None)
-    return Description(location.where, location.top_1, location.megabytes)
+    default = next(iter(model.sources.values()))
+    return tuple(
+        Description(
+            source,
+            _where(entry, default),
+            (entry.location or entry).top_1,
+            (entry.location or entry).megabytes,
+        )
+        for source, entry in model.sources.items()
+    )
+
+
+def _where(source: Source, default: Source) -> str:
+    if source.location is not None:
+        return source.location.where
+    if source.padding == default.padding:
+        return "a file"
+    return f"a file, padding={source.padding!r}"
 
 
 def fetch(name: str, *, revision: str | None = None) -> pathlib.Path:
@@ -56,9 +73,11 @@ def fetch(name: str, *, revision: str | None = None) -> pathlib.Path:
     for source in model.sources.values():
         if isinstance(source.location, Hub):
             return hub.fetch(source.location, name, revision=revision)
-    raise ValueError(
-        f"name: {name} has no weights on the hub, {description(name).where}"
-    )
+    source, entry = next(iter(model.sources.items()))
+    advice = f"get a file of {source}'s weights and {PASS_A_FILE}"
+    if entry.location is not None:
+        advice = f"they are in the {entry.location.where}"
+    raise ValueError(f"name: {name} has no weights on the hub; {advice}")
 
 
 def find(name: str, sources: Mapping[str, Source]) -> pathlib.Path:
@@ -81,6 +100,6 @@ def find(name: str, sources: Mapping[str, Source]) -> pathlib.Path:
     if not reasons:
         reasons.append(f"{name} has no published weights that can be downloaded")
     raise ValueError(
-        f"weights: {'; '.join(reasons)}, or pass the path of a checkpoint, or"
+        f"weights: {'; '.join(reasons)}; or get a checkpoint and {PASS_A_FILE}, or"
         ' weights="random" and a key'
     )

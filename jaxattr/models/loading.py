@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxattr._checks import check_choice, check_integer, fail
 from jaxattr.models.catalog import MODELS
@@ -116,8 +118,26 @@ def from_tensors(config: Config, tensors: Mapping[str, Any], source: str) -> Any
         epsilon=config.weights.epsilon,
         source=source,
         unused=config.weights.unused,
+        hint=_other_classes(config, tensors),
     )
     return jax.tree.map(jnp.asarray, params)
+
+
+def _other_classes(config: Config, tensors: Mapping[str, Any]) -> str:
+    """A hint, if all that does not fit is the number of classes."""
+
+    def misfits(config: Config) -> list[str]:
+        shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
+        return [n for n, s in shapes.items() if np.shape(tensors.get(n)) not in s]
+
+    wrong = misfits(config)
+    found = {np.shape(tensors[name])[:1] for name in wrong if name in tensors}
+    if len(found) != 1 or not all(found):
+        return ""
+    ((num_classes,),) = found
+    if not num_classes or misfits(dataclasses.replace(config, num_classes=num_classes)):
+        return ""
+    return f"; it has {num_classes} classes, load it with num_classes={num_classes}"
 
 
 def _sources(model: Model, padding: str | None) -> Mapping[str, Source]:

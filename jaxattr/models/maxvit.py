@@ -247,6 +247,7 @@ MODELS = {
                 preprocessings=photo_preprocessings(224, 224, "bicubic"),
                 epsilon=1e-3,
                 top_1=83.70,
+                megabytes=124.5,
             )
         },
     ),

@@ -74,13 +74,15 @@ class Source:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     preprocessings: Mapping[str, Preprocessing]
-    """The first is what the weights were evaluated with."""
+    """The first is what ``top_1`` was measured with."""
     padding: Padding = "symmetric"
     epsilon: float = 1e-5
     """Of the batch norms."""
     location: Package | Hub | None = None
     top_1: float | None = None
     """Percent, where there is no location to say so."""
+    megabytes: float | None = None
+    """Of the file as its authors give it away, where there is no location."""
     unused: tuple[str, ...] = ()
     """Prefixes of tensors that inference does without."""
 
@@ -98,12 +100,19 @@ class Model:
 def photo_preprocessings(
     size: int = 224, short_side: int = 256, interpolation: str = "bilinear"
 ) -> dict[str, Preprocessing]:
-    """The centre of the photograph, or all of it squashed."""
+    """The centre of the photograph, or all of it squashed.
+
+    Of networks that torchvision crops from 256 pixels it has second sets of weights,
+    in the same names, which it crops from 232.
+    """
     shape = (size, size)
-    return {
+    result = {
         "crop": Preprocessing(shape, short_side, interpolation),
         "squash": Preprocessing(shape, interpolation=interpolation),
     }
+    if short_side == 256:
+        result["crop_232"] = Preprocessing(shape, 232, interpolation)
+    return result
 
 
 def imagenet_source(

@@ -10,7 +10,7 @@ References:
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
@@ -18,7 +18,7 @@ from flax import nnx
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.layers import BRANCH, Activation, Conv, Linear
-from jaxattr.models.model import Hub, Model, Source, imagenet_source
+from jaxattr.models.model import Hub, Model, imagenet_source, photo_preprocessings
 from jaxattr.models.padding import Padding
 from jaxattr.models.pooling import global_mean, max_pool
 from jaxattr.typing import Array
@@ -147,10 +147,13 @@ def rules(shape: Shape) -> list[Rule]:
     return [*table, LayerRule("fc", "fc")]
 
 
-def _model(shape: Shape, top_1: float, megabytes: float, timm_name: str) -> Model:
-    source: Source = imagenet_source(
+def _model(
+    name: str, shape: Shape, top_1: float, megabytes: float, short_side: int = 256
+) -> Model:
+    source = imagenet_source(
         functools.partial(rules, shape),
-        location=Hub(f"timm/{timm_name}.tv_in1k", top_1, megabytes),
+        location=Hub(f"timm/{name}.tv_in1k", top_1, megabytes),
+        preprocessings=photo_preprocessings(224, short_side),
     )
     return Model(
         build=functools.partial(ResNet, shape),
@@ -159,7 +162,7 @@ def _model(shape: Shape, top_1: float, megabytes: float, timm_name: str) -> Mode
     )
 
 
-_SHAPES = {
+_SHAPES: dict[str, tuple[Any, ...]] = {
     "resnet18": (Shape((2, 2, 2, 2), bottleneck=False), 69.76, 46.8),
     "resnet34": (Shape((3, 4, 6, 3), bottleneck=False), 73.31, 87.3),
     "resnet50": (Shape((3, 4, 6, 3)), 76.13, 102.5),
@@ -169,10 +172,7 @@ _SHAPES = {
     "wide_resnet101_2": (Shape((3, 4, 23, 3), width=128), 78.85, 508.1),
     "resnext50_32x4d": (Shape((3, 4, 6, 3), groups=32, width=4), 77.62, 100.4),
     "resnext101_32x8d": (Shape((3, 4, 23, 3), groups=32, width=8), 79.31, 356.1),
-    "resnext101_64x4d": (Shape((3, 4, 23, 3), groups=64, width=4), 83.25, 334.7),
+    "resnext101_64x4d": (Shape((3, 4, 23, 3), groups=64, width=4), 83.25, 334.7, 232),
 }
 
-MODELS = {
-    name: _model(shape, top_1, megabytes, name)
-    for name, (shape, top_1, megabytes) in _SHAPES.items()
-}
+MODELS = {name: _model(name, *entry) for name, entry in _SHAPES.items()}

@@ -110,7 +110,7 @@ MODELS = {
         build=functools.partial(SqueezeNet, version),
         sources={
             "torchvision": imagenet_source(
-                functools.partial(rules, version), top_1=top_1
+                functools.partial(rules, version), top_1=top_1, megabytes=5.0
             )
         },
     )

@@ -101,7 +101,9 @@ def _model(name: str, depths: Depths, batch_norm: bool, top_1: float) -> Model:
         sources={
             "timm": imagenet_source(functools.partial(table, TIMM_HEAD), hub),
             "torchvision": imagenet_source(
-                functools.partial(table, TORCHVISION_HEAD), top_1=top_1
+                functools.partial(table, TORCHVISION_HEAD),
+                top_1=top_1,
+                megabytes=megabytes,
             ),
         },
     )

