@@ -1,6 +1,5 @@
 """What ``docs/models.md`` shows runs, the adapters of other libraries above all."""
 
-import os
 import pathlib
 import re
 
@@ -22,9 +21,10 @@ LABELS = jnp.array([0, 3])
 @pytest.fixture(scope="module")
 def adapters():
     """The functions of the last block."""
+    import equinox as eqx
     from flax import nnx
 
-    names = {"jax": jax, "jnp": jnp, "nnx": nnx}
+    names = {"jax": jax, "jnp": jnp, "nnx": nnx, "eqx": eqx}
     exec(BLOCKS[-1], names)
     return names
 
@@ -36,8 +36,8 @@ def test_the_other_blocks_run():
     assert names["maps"].shape == (2, 64, 64, 3)
 
 
-def check(logits_fn, other=None):
-    """It is explained, image by image; new weights, if it takes any, do not retrace."""
+def check(logits_fn, other):
+    """It is explained, image by image; other weights do not retrace."""
     traces = []
 
     @jax.jit
@@ -45,17 +45,14 @@ def check(logits_fn, other=None):
         traces.append(None)
         return ja.saliency(model, images, labels)
 
-    if other is None:
-        explain = lambda model, x, y: ja.saliency(model, x, y)
     maps = explain(logits_fn, IMAGES, LABELS)
     assert maps.shape == IMAGES.shape
     assert jnp.isfinite(maps).all()
     assert (jnp.abs(maps).max((1, 2, 3)) > 0).all()
     alone = explain(logits_fn, IMAGES[:1], LABELS[:1])
     np.testing.assert_allclose(maps[:1], alone, atol=1e-6)
-    if other is not None:
-        assert jnp.abs(explain(other, IMAGES, LABELS) - maps).max() > 1e-6
-        assert len(traces) == 2
+    assert jnp.abs(explain(other, IMAGES, LABELS) - maps).max() > 1e-6
+    assert len(traces) == 2
 
 
 def test_linen(adapters):
@@ -90,39 +87,51 @@ def test_nnx(adapters):
             x = self.dropout(nnx.relu(self.conv(x)))
             return self.dense(x.reshape(x.shape[0], -1))
 
-    check(*(adapters["from_nnx"](Network(nnx.Rngs(seed))) for seed in range(2)))
+    networks = [Network(nnx.Rngs(seed)) for seed in range(2)]
+    check(*map(adapters["from_nnx"], networks))
+    assert not networks[0].dropout.deterministic, "the caller's module is as it was"
 
 
 def test_equinox(adapters):
-    eqx = pytest.importorskip("equinox")
+    import equinox as eqx
 
     class Network(eqx.Module):
         conv: eqx.nn.Conv2d
+        dropout: eqx.nn.Dropout
         dense: eqx.nn.Linear
 
         def __init__(self, key):
             keys = jax.random.split(key)
             self.conv = eqx.nn.Conv2d(3, 4, 3, stride=2, padding=1, key=keys[0])
+            self.dropout = eqx.nn.Dropout(0.5)
             self.dense = eqx.nn.Linear(64, 5, key=keys[1])
 
         def __call__(self, image):  # one image, channels first
-            return self.dense(jax.nn.relu(self.conv(image)).reshape(-1))
+            x = self.dropout(jax.nn.relu(self.conv(image)))
+            return self.dense(x.reshape(-1))
 
-    check(adapters["from_equinox"](Network(jax.random.key(0))))
+    networks = [Network(jax.random.key(seed)) for seed in range(2)]
+    check(*map(adapters["from_equinox"], networks))
+    assert not networks[0].dropout.inference, "the caller's module is as it was"
 
 
-def test_keras(adapters):
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    keras = pytest.importorskip("keras")
-    if keras.backend.backend() != "jax":
-        pytest.skip("Keras runs on another backend")
+def test_keras(adapters, monkeypatch, tmp_path):
+    # It looks at them when it is imported, and writes a file of settings.
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    import keras
+
     network = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
             keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
             keras.layers.Flatten(),
+            keras.layers.Dropout(0.5),
             keras.layers.Dense(5),
         ]
     )
     with jax.numpy_rank_promotion("allow"):  # Keras relies on it
-        check(adapters["from_keras"](network))
+        before = adapters["from_keras"](network)
+        for variable in network.trainable_variables:
+            variable.assign(2 * variable.value + 0.1)
+        check(before, adapters["from_keras"](network))
