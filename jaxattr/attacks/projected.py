@@ -82,7 +82,8 @@ def pgd_released(
 
     The step meant to be ``2 ε / T`` is taken relative to ε, ``2 ε² / T``, so small radii
     are never crossed; only the last point of a path counts. What the first radius finds
-    that succeeds is the answer, however far it lies behind the boundary.
+    that succeeds is the answer, however far it lies behind the boundary. At most T
+    gradients and one forward pass a radius; as released, every radius took them all.
 
     References:
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
@@ -144,20 +145,32 @@ def at_radii(
     radii: Sequence[float] = LINF_RADII,
     num_steps: int = 10,
     name: str = "step attack",
+    gradients_per_step: int | None = None,
 ) -> Member:
     """Any step attack as a member of a boundary search: over L∞ radii, as ``pgd_linf``.
 
     Its own gradients say nothing of the class of a point, so each step costs a forward
-    pass more than the attack does.
+    pass more than the attack does: at most ``T G`` gradients and ``T + 1`` forward
+    passes a radius.
 
     Args:
       attack: an ``Attack``, such as ``ja.attacks.mi_fgsm()``.
       radii: ε, ascending.
       num_steps: T.
       name: what ``BoundaryPoint.members`` points to.
+      gradients_per_step: G, if it is to be on record: 1 for ``mi_fgsm``, and with
+        ``num_samples`` neighbours so many more. An attack does not tell.
+
+    Returns:
+      A ``Member``, its cost None without G.
     """
     radii = check_radii(radii)
     num_steps, _ = steps_of(attack, 1.0, check_integer("num_steps", num_steps))
+    forwards = backwards = None
+    if gradients_per_step is not None:
+        count = check_integer("gradients_per_step", gradients_per_step)
+        backwards = len(radii) * num_steps * count
+        forwards = backwards + len(radii) * (num_steps + 1)
 
     def find(search: Search) -> Best:
         loss = scores.stacked_rows(
@@ -181,7 +194,7 @@ def at_radii(
 
         return over_radii(search, radii, attempt)
 
-    return Member(name, find, None, None, needs_key=attack.needs_key)
+    return Member(name, find, forwards, backwards, needs_key=attack.needs_key)
 
 
 def _judged(path: Path, search: Search) -> Path:

@@ -72,7 +72,7 @@ class Member(NamedTuple):
     name: str
     find: Callable[[Search], Best]
     forwards: int | None
-    """The most forward passes of an image; None where the attack alone knows."""
+    """The most forward passes of an image; None where nobody said."""
     backwards: int | None
     """The most backward passes of an image."""
     needs_key: bool = False

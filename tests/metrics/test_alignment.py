@@ -1,11 +1,14 @@
 """Alignment of two attributions: by hand, against numpy, and where one vanishes."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
 import jaxattr as ja
+
+alignment = jax.jit(ja.alignment)
 
 
 def test_against_numpy():
@@ -41,8 +44,8 @@ def test_one_that_vanishes():
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e22])
 def test_maps_whose_squares_leave_the_range(size):
     a, b = np.random.default_rng(2).normal(size=(2, 2, 3, 4, 3)).astype(np.float32)
-    plain = ja.alignment(jnp.asarray(a), jnp.asarray(b))
-    found = ja.alignment(jnp.asarray(a) * size, jnp.asarray(b) * size)
+    plain = alignment(jnp.asarray(a), jnp.asarray(b))
+    found = alignment(jnp.asarray(a) * size, jnp.asarray(b) * size)
     np.testing.assert_allclose(found.l2, plain.l2 * size, rtol=1e-4)
     for name in ("relative_l2", "cosine", "spearman"):
         np.testing.assert_allclose(
@@ -54,7 +57,7 @@ def test_maps_whose_squares_leave_the_range(size):
 def test_what_is_not_finite_has_no_alignment(value):
     a = jnp.asarray(np.random.default_rng(3).normal(size=(2, 3, 4, 3)), jnp.float32)
     holed = a.at[0, 1, 2, 0].set(value)
-    for found in (ja.alignment(holed, 2 * a), ja.alignment(2 * a, holed)):
+    for found in (alignment(holed, 2 * a), alignment(2 * a, holed)):
         for name, values in found._asdict().items():
             has_ranks = name == "spearman" and np.isinf(value)
             assert np.isnan(values[0]) != has_ranks, name
