@@ -38,7 +38,8 @@ def boundary_row(
       maps: title to a map ``(H, W, C)``, one panel each.
       axes: ``3 + len(maps)`` of them; by default a new figure.
       captions: what the model takes the two images for.
-      distance: Euclidean, written below the boundary point.
+      distance: Euclidean, written below the boundary point; infinite where none was
+        found, which then stands above.
 
     Returns:
       The ``Axes``.
@@ -58,12 +59,14 @@ def boundary_row(
     change = np.abs(point - image)
     factor = 0.5 / (np.percentile(change, 99.9) or change.max() or 1)
     shown = (image, point, 0.5 + factor * (point - image))
-    titles = ("Photograph", "At the boundary", "Difference")
+    is_found = distance is None or bool(np.isfinite(distance))
     is_moved = bool(np.any(point != image))
     behind = captions[1]
-    if distance is not None and np.isfinite(distance):
+    if distance is not None and is_found:
         behind = f"{behind}\n{distance:.3g} away".strip()
-    notes = (captions[0], behind, f"× {factor:.3g}" if is_moved else "none")
+    titles = ("Photograph", "At the boundary" if is_found else "None found")
+    titles = (*titles, "Difference")
+    notes = (captions[0], behind, f"× {_rounded(factor)}" if is_moved else "none")
     for ax, pixels, title, note in zip(axes, shown, titles, notes):
         ax.imshow(np.clip(pixels, 0, 1), interpolation="antialiased")
         _bare(ax)
@@ -72,6 +75,16 @@ def boundary_row(
     for ax, (title, values) in zip(axes[3:], maps.items()):
         attribution_map(values, ax, title=title)
     return axes
+
+
+def _rounded(number: float) -> str:
+    """Three digits at most, without an exponent.
+
+    >>> [_rounded(number) for number in (0.0512, 3.333, 51.2, 1957.0)]
+    ['0.0512', '3.33', '51.2', '1,960']
+    """
+    number = float(f"{number:.3g}")
+    return f"{number:,.0f}" if number >= 100 else f"{number:g}"
 
 
 def score_groups(

@@ -25,6 +25,13 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def folder(text: str) -> str:
+    """An argparse type: a folder, there or not, but no file."""
+    if pathlib.Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"expected a folder, got the file {text!r}")
+    return text
+
+
 def add_run_options(
     parser: argparse.ArgumentParser, *, batch_size: int, out: str
 ) -> None:
@@ -39,7 +46,7 @@ def add_run_options(
         help="most model rows in one call; lower it to save memory (default: "
         "%(default)s)",
     )
-    add("--out", default=out, metavar="DIR", help="default: %(default)s")
+    add("--out", type=folder, default=out, metavar="DIR", help="default: %(default)s")
 
 
 def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:

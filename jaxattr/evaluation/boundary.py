@@ -211,6 +211,6 @@ def _draw(path: pathlib.Path, fields: dict[str, Any]) -> None:
             fields["point"],
             {"BSM": fields["bsm"], "BIG": fields["big"]},
             figure.subplots(1, 5),
-            captions=(fields["label_name"], fields["behind_name"] or "none found"),
+            captions=(fields["label_name"], fields["behind_name"]),
             distance=fields["distance"],
         )

@@ -125,6 +125,15 @@ def test_bad_input_is_one_line(model, photograph, tmp_path, capsys, arguments, m
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("command", ["boundary", "explain"])
+def test_out_is_a_file(photograph, capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, photograph, "--out", photograph])
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"--out: expected a folder, got the file {photograph!r}" in line
+
+
 def test_no_photograph_can_be_read(model, tmp_path, capsys):
     assert cli.main(["boundary", str(tmp_path / "no.jpg"), "--out", str(tmp_path)]) == 2
     assert "no such file" in capsys.readouterr().err
@@ -149,8 +158,17 @@ def test_boundary_row_amplifies_the_difference_around_grey():
     assert axes[0].get_xlabel() == "cat"
     assert axes[1].get_xlabel() == "dog\n0.5 away"
     assert axes[2].get_xlabel() == "× 50"
-    same = boundary_plots.boundary_row(image, image, {}, Figure().subplots(1, 3))
-    assert same[2].get_xlabel() == "none"
+    assert axes[1].get_title() == "At the boundary"
+
+
+def test_boundary_row_where_none_was_found():
+    image = np.random.default_rng(0).uniform(0.2, 0.8, (6, 5, 3))
+    axes = boundary_plots.boundary_row(
+        image, image, {}, Figure().subplots(1, 3), distance=np.inf
+    )
+    assert [ax.get_title() for ax in axes] == ["Photograph", "None found", "Difference"]
+    assert axes[1].get_xlabel() == ""
+    assert axes[2].get_xlabel() == "none"
 
 
 def test_boundary_row_misuse():
