@@ -104,12 +104,12 @@ def toy() -> Subject:
         images=toys.images,
         overrides=SMALL | boundary(ja.attacks.pgd_l2(radii=(4.0,), num_steps=2)),
         tolerance=2e-6,
-        half_tolerance=0.05,
+        half_tolerance=0.02,
     )
 
 
 @functools.cache
-def of_zoo(name: str) -> Subject:
+def of_zoo(name: str, half_tolerance: float) -> Subject:
     """A small network of the zoo's parts; it must be in the catalog.
 
     In float64: in so many layers rounding adds up, and float32 would now and then take
@@ -129,7 +129,7 @@ def of_zoo(name: str) -> Subject:
         # Its boundary is farther away.
         overrides=SMALL | boundary(ja.attacks.pgd_l2(radii=(16.0,), num_steps=4)),
         tolerance=1e-9,
-        half_tolerance=0.3,
+        half_tolerance=half_tolerance,
         dtype=jnp.float64,
         split=True,
     )
@@ -137,7 +137,9 @@ def of_zoo(name: str) -> Subject:
 
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "toy": toy,
-    **{n: functools.partial(of_zoo, n) for n in ("small_resnet", "small_vit")},
+    # Rounding the pixels moves maxima of its pooling: 0.2 of a gradient in float32 too.
+    "small_resnet": functools.partial(of_zoo, "small_resnet", 0.3),
+    "small_vit": functools.partial(of_zoo, "small_vit", 0.1),
 }
 
 
