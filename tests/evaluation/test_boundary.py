@@ -3,9 +3,11 @@
 import dataclasses
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_photographs
 import tiny_classifier
 from matplotlib.figure import Figure
 from PIL import Image
@@ -93,6 +95,42 @@ def test_explain_warns_of_it_too(one_class, photograph, tmp_path, capsys):
         np.testing.assert_array_equal(saved["map"], 0)
         # As quick as `jaxattr boundary`, and on record.
         assert json.loads(str(saved["options"]))["search"] == "deepfool,ddn,fab"
+
+
+def test_evaluate_scores_the_methods_at_the_boundary(tiny_zoo, labelled, tmp_path):
+    """As ``evaluate`` makes them: alone with its own key each has the score of the run."""
+    methods = {
+        "bsm": {"search": "fab"},
+        "big": {"search": "fab", "num_steps": 2},
+        "bsg": {"search": "fab", "num_samples": 2},
+    }
+    options = [
+        f"--option={method}.{name}={value}"
+        for method, given in methods.items()
+        for name, value in given.items()
+    ]
+    out = tmp_path / "out"
+    arguments = ["evaluate", str(labelled), "--out", str(out), "--model", "tiny"]
+    arguments += [f"--method={method}" for method in methods] + options
+    arguments += ["--metric", "insertion", "--curve-steps", "4", "--batch-size", "2"]
+    assert cli.main(arguments) == 0
+    scored = small_photographs.rows(out / "images.csv")
+    assert len(scored) == 3 * 5
+    tiny = tiny_classifier.tiny_classifier(len("tiny"))
+    with Image.open(labelled / "1.png") as photograph:
+        image = jnp.asarray(tiny.preprocess(photograph.convert("RGB")))[None]
+    label, keys = jnp.array([1]), jax.random.fold_in(jax.random.key(0), 1)[None]
+
+    def area(method, given):
+        maps = getattr(ja, method)(tiny, image, label, key=keys, **given)
+        curve = ja.insertion_curve(tiny, image, maps, labels=label, num_steps=4)
+        return ja.area_under_curve(curve)[0]
+
+    areas = jax.jit(lambda: {m: area(m, given) for m, given in methods.items()})()
+    for method, expected in areas.items():
+        (row,) = (r for r in scored if (r["method"], r["file"]) == (method, "1.png"))
+        # Pixels of a pool have one gradient, and rounding orders them.
+        assert float(row["score"]) == pytest.approx(float(expected), abs=2e-3)
 
 
 def test_several_members_with_commas_and_all():
