@@ -97,9 +97,10 @@ def find(name: str, sources: Mapping[str, Source]) -> pathlib.Path:
     for location in locations:
         if isinstance(location, Hub):
             return hub.cached(location) or hub.fetch(location, name)
+    otherwise = "or get" if reasons else "get"
     if not reasons:
         reasons.append(f"{name} has no published weights that can be downloaded")
     raise ValueError(
-        f"weights: {'; '.join(reasons)}; or get a checkpoint and {PASS_A_FILE}, or"
+        f"weights: {'; '.join(reasons)}; {otherwise} a checkpoint and {PASS_A_FILE}, or"
         ' weights="random" and a key'
     )
