@@ -167,7 +167,9 @@ def test_the_released_mode_is_the_released_search():
     "options",
     [
         {"mode": "released", "units": "normalized"},
-        {"search": "fab", "norm": "linf", "side": "inside", "leave": "label"},
+        # So few bisections that the side is seen.
+        {"search": "fab", "norm": "linf", "num_bisections": 3}
+        | {"side": "inside", "leave": "label"},
     ],
 )
 def test_options_of_the_search_reach_it(options):
