@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import _random
-from jaxattr.spectral import dct2, idct2
+from jaxattr.spectral import after, dct2, idct2
 from jaxattr.typing import Array, Perturbation
 
 NORMS = ("l2", "linf")
@@ -119,8 +119,9 @@ def weighted_copies(
 
     def prepare(images: Array) -> Callable[[Array], Array]:
         shape, dtype = images.shape[-3:], images.dtype
-        spectrum = forward(images)
-        weights = weights_of(images).astype(spectrum.dtype)
+        weights = weights_of(images)
+        spectrum = forward(after(weights, images))
+        weights = weights.astype(spectrum.dtype)
         noise_weights = weights if perturb != "gain" else jnp.ones_like(weights)
         gain_weights = weights if perturb != "noise" else jnp.ones_like(weights)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxattr import _random
 from jaxattr.bands import band_images, split_spectrum
+from jaxattr.spectral import after
 from jaxattr.typing import Array
 
 ABSENT = ("zero", "random", "gaussian")
@@ -37,14 +38,14 @@ def filters(
     With absent bands filled, ``x_S = F⁻¹B + Σ_{i∈S} F⁻¹ mask_i (F x - B)``.
     """
     released = convention == "released"
-    bands = band_images(images, masks, real=not released)
-    base = None
-    if fill is not None:
+    if fill is None:
+        base, bands = None, band_images(images, masks, real=not released)
+    else:
         base = jnp.fft.ifft2(fill, axes=(1, 2))
-        absent = split_spectrum(fill, masks)
+        absent = split_spectrum(after(base, fill), masks)
         if not released:
             base, absent = base.real, absent.real
-        bands = bands - absent
+        bands = band_images(after(absent, images), masks, real=not released) - absent
     bands = jnp.moveaxis(bands, 0, 1)
 
     def filtered(members: Array) -> Array:

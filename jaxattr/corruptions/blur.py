@@ -24,7 +24,7 @@ def defocus_blur(images: Array, *, radius: float, stddev: float) -> Array:
     # The convolution theorem: a kernel of 17 x 17 taps is slow as a sum on CPU.
     size = padded.shape[1:3]
     spectrum = jnp.fft.rfft2(padded, axes=(1, 2))
-    weights = jnp.fft.rfft2(jnp.asarray(kernel, images.dtype), s=size)
+    weights = jnp.asarray(np.fft.rfft2(kernel, s=size), spectrum.dtype)
     full = jnp.fft.irfft2(spectrum * weights[None, :, :, None], s=size, axes=(1, 2))
     first = 2 * pad
     return jnp.clip(full[:, first : first + height, first : first + width], 0, 1)
