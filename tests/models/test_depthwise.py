@@ -111,11 +111,12 @@ def test_the_platform_is_chosen_when_lowering():
     images, kernel = draw((1, 8, 8, 2), (3, 3))
     program = jax.jit(jax.grad(lambda x, k: jnp.sum(depthwise_conv(x, k) ** 2)))
     traced = program.trace(images, kernel)
-    on_cpu, on_gpu = (
-        traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda")
+    on_cpu, on_gpu, on_tpu = (
+        traced.lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda", "tpu")
     )
     assert "stablehlo.convolution" not in on_cpu
-    assert "stablehlo.convolution" in on_gpu
+    assert "stablehlo.convolution" not in on_gpu
+    assert "stablehlo.convolution" in on_tpu
 
 
 @pytest.mark.parametrize("in_axes", [(0, None), (None, 0), (3, 1)])
