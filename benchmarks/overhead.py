@@ -195,47 +195,42 @@ def chosen(name, only):
     return name in FEW
 
 
-def overhead_table(model, images, labels, keys, rounds, only):
-    rows = []
-    for name, method, bare, passes, whole, some in cases():
-        if not chosen(name, only):
-            continue
-        args = (model, images, labels, keys)
-        compiled, seconds = timing.compile_time(method, *args)
-        bare, _ = timing.compile_time(bare, *args)
-        medians, taken = timing.in_turn(
-            [functools.partial(compiled, *args), functools.partial(bare, *args)],
-            rounds=rounds,
-        )
-        batch = some or len(images)
-        rate = batch * passes / medians[0]
-        rows.append(
-            (
-                name,
-                batch,
-                whole,
-                passes,
-                f"{medians[0]:.2f}",
-                f"{medians[1]:.2f}",
-                f"{timing.ratio(taken, 0, 1):.3f}",
-                f"{rate:.1f}",
-                # Of a program that is read from a cache this says nothing.
-                *([] if jax.config.jax_compilation_cache_dir else [f"{seconds:.1f}"]),
-            )
-        )
-        print(*rows[-1], flush=True)
+def overhead_table(model, images, labels, keys, rounds, only, threads):
+    args = (model, images, labels, keys)
+    found = [case for case in cases() if chosen(case.name, only)]
+    pairs = [function for case in found for function in (case.method, case.bare)]
+    programs = timing.compile_all(pairs, *args, threads=threads)
+    # Side by side, or read from a cache, compile times would say nothing.
+    tells = threads == 1 and not jax.config.jax_compilation_cache_dir
+    with timing.alone():
+        rows = [
+            overhead_row(case, *programs[2 * i : 2 * i + 2], args, rounds, tells)
+            for i, case in enumerate(found)
+        ]
     header = [
-        "method",
-        "batch",
-        "whole",
-        "passes timed",
-        "seconds",
-        "bare",
-        "ratio",
-        "pass·img/s",
+        *("method", "batch", "whole", "passes timed"),
+        *("seconds", "bare", "ratio", "pass·img/s"),
+        *(["compile s"] if tells else []),
     ]
-    header += [] if jax.config.jax_compilation_cache_dir else ["compile s"]
     return report.markdown(header, rows)
+
+
+def overhead_row(case, method, bare, args, rounds, tells):
+    (method, seconds), (bare, _) = method, bare
+    medians, taken = timing.in_turn(
+        [functools.partial(method, *args), functools.partial(bare, *args)],
+        rounds=rounds,
+    )
+    batch = case.images or len(args[1])
+    row = (
+        *(case.name, batch, case.whole, case.passes),
+        *(f"{second:.3g}" for second in medians),
+        f"{timing.ratio(taken, 0, 1):.3f}",
+        f"{batch * case.passes / medians[0]:.1f}",
+        *([f"{seconds:.1f}"] if tells else []),
+    )
+    print(*row, flush=True)
+    return row
 
 
 def parts_table(model, images, labels, keys, rounds):
@@ -311,6 +306,7 @@ def main() -> None:
         help=f"words in their names, or all (default: {', '.join(FEW)})",
     )
     parser.add_argument("--name", help="of the report (default: overhead-BACKEND-ONLY)")
+    parser.add_argument("--threads", type=int, default=1, help="that compile")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     arguments = parser.parse_args()
     dtype = None if arguments.dtype == "float32" else jnp.dtype(arguments.dtype)
@@ -322,7 +318,9 @@ def main() -> None:
         labels = jnp.arange(batch)
         keys = jax.random.split(key, batch)
         args = (model, images, labels, keys)
-        table = overhead_table(*args, arguments.rounds, arguments.only)
+        table = overhead_table(
+            *args, arguments.rounds, arguments.only, arguments.threads
+        )
         sections.append((f"Overhead, batch {batch}", table))
         if arguments.only:
             continue

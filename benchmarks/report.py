@@ -27,6 +27,8 @@ def setting(seed: int | None) -> str:
         f"{len(os.sched_getaffinity(0))} cores",
         f"seed: {'none drawn' if seed is None else seed}",
     ]
+    if os.environ.get("XLA_FLAGS"):
+        lines.append(f"XLA_FLAGS: {os.environ['XLA_FLAGS']}")
     return "\n".join(f"- {line}" for line in lines)
 
 

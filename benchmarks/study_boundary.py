@@ -292,7 +292,7 @@ def alignment_tables(results):
     return sections
 
 
-def draw(localized, results):
+def draw(localized, results, name):
     from matplotlib.figure import Figure
 
     from jaxattr import boundary_plots
@@ -312,7 +312,8 @@ def draw(localized, results):
                 }
                 for m in measures
             }
-            _groups(boundary_plots, values, ax, title="Inside the boxes")
+            title = "Concentration" if "concentration" in measures else "In the boxes"
+            _groups(boundary_plots, values, ax, title=title)
     for ax, measure in (
         ((axes[-1, 0], "l2"), (axes[-1, 1], "cosine")) if results else ()
     ):
@@ -323,7 +324,7 @@ def draw(localized, results):
         title = f"Attribution and boundary twin: {ALIGNMENTS[measure]}"
         _groups(boundary_plots, values, ax, title=title, log=measure == "l2")
     report.RESULTS.mkdir(exist_ok=True)
-    figure.savefig(report.RESULTS / "study_boundary.png", dpi=130)
+    figure.savefig(report.RESULTS / f"{name}.png", dpi=130)
 
 
 def _groups(plots, values, ax, **options):
@@ -351,6 +352,7 @@ def main():
     add("--batch", type=int, default=20, help="images a part")
     add("--rows", type=int, default=20, help="most model rows in one call")
     add("--parts", default="build/study_boundary")
+    add("--name", default="study_boundary", help="of the report and its figure")
     arguments = parser.parse_args()
     arguments.search = arguments.search or ["deepfool", "ddn", "fab"]
     parts, sections, results, localized = Parts(arguments.parts), [], {}, None
@@ -383,7 +385,7 @@ def main():
         sections += [(title, means), ("BIG less the others, paired", differences)]
     if results:
         sections += alignment_tables(results)
-    draw(localized, results)
+    draw(localized, results, arguments.name)
     notes = (
         "Means with 95 % bootstrap intervals over images (2,000 resamples). Boundaries "
         f"by {', '.join(arguments.search)}, each with 20 bisections; IG and BIG with "
@@ -398,7 +400,7 @@ def main():
         "without the factor x - x'."
     )
     report.write(
-        "study_boundary",
+        arguments.name,
         "Boundary attributions: localisation and alignment",
         [("", notes), *sections],
         SEED,

@@ -98,7 +98,8 @@ def methods(num_steps, num_samples):
         "AttEXplore++ MIG": ("attexplore_pp", {"attack": "mig", **steps}),
         "AttEXplore++ GRA": ("attexplore_pp", {"attack": "gra", **steps}),
         **{
-            fampe(alpha): ("fampe", {"alpha": alpha, **steps, **samples})
+            # As an array α is an argument of one program, not a constant of six.
+            fampe(alpha): ("fampe", {"alpha": np.float32(alpha), **steps, **samples})
             for alpha in ALPHAS
         },
         "control: random": (random_map, {"one_channel": False}),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -15,6 +19,29 @@ def compile_time(function: Callable[..., Any], *args: Any) -> tuple[Any, float]:
     start = time.perf_counter()
     compiled = jax.jit(function).lower(*args).compile()
     return compiled, time.perf_counter() - start
+
+
+def compile_all(
+    functions: list[Callable[..., Any]], *args: Any, threads: int
+) -> list[tuple[Any, float]]:
+    """``compile_time`` of each; with several threads the seconds say little."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda f: compile_time(f, *args), functions))
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Holds the file that ``JAXATTR_TIMING_LOCK`` names, if any, while it times.
+
+    Benchmarks that share a device compile side by side and take turns at timing.
+    """
+    path = os.environ.get("JAXATTR_TIMING_LOCK")
+    if not path:
+        yield
+        return
+    with open(path, "a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def in_turn(

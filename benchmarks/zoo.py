@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks import report
+from benchmarks import report, timing
 from benchmarks.torch_passes import compare
 from benchmarks.torch_zoo import load_both
 
@@ -40,12 +40,13 @@ def main() -> None:
     add("--dtype", nargs="+", choices=TOLERANCES, default=["float32"])
     add("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    rows = [
-        row
-        for name in arguments.names
-        for dtype in arguments.dtype
-        for row in measure(name, dtype, arguments.batch, arguments.rounds)
-    ]
+    with timing.alone():
+        rows = [
+            row
+            for name in arguments.names
+            for dtype in arguments.dtype
+            for row in measure(name, dtype, arguments.batch, arguments.rounds)
+        ]
     header = [
         *("model", "dtype", "batch", "pass", "jaxattr img/s", "torch img/s"),
         *("times faster", "at its fastest", "error"),
