@@ -21,33 +21,23 @@ from jaxattr.evaluation import registry
 # Where minutes count, big stands for those that search as it does, and attexplore for
 # fampe, which differs by one slot.
 SLOW = ("bsg", "bsm", "fampe")
-BATCH_SIZES = {"toy": (1, 2, 3, 7, 100), "small_resnet": (1, 2), "small_vit": (1, 2)}
 
 
-def cases(keep=lambda method: True, more=lambda subject: ((),)):
-    """Subjects, the names of methods that can explain them, and what ``more`` adds."""
+def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):
+    """A test of every method on every subject."""
     names = sorted(name for name, method in METHODS.items() if keep(method))
-    return [
+    cases = [
         pytest.param(
-            subject,
-            name,
-            *rest,
+            (subject, name),
             marks=[pytest.mark.slow] if subject != "toy" or name in SLOW else [],
-            id="-".join(map(str, (subject, name, *rest))),
+            id=f"{subject}-{name}",
         )
-        for subject in SUBJECTS
+        for subject in subjects
         for name in names
         # Tests of their own explain halves of toys.
         if not (METHODS[name].needs_split and subject == "toy")
-        for rest in more(subject)
     ]
-
-
-def each(keep=lambda method: True):
-    """A test of every method on every subject."""
-    return pytest.mark.parametrize(
-        ("subject", "name"), cases(keep), indirect=["subject"]
-    )
+    return pytest.mark.parametrize("case", cases, indirect=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -56,11 +46,28 @@ def catalog():
         yield
 
 
+@pytest.fixture(scope="module")
+def case(request):
+    """Of the module, so that the tests of a case come one after another.
+
+    What they compiled is dropped after the last: a process may hold so many programs.
+    """
+    kind, name = request.param
+    yield SUBJECTS[kind](), name
+    if kind != "toy":
+        compiled.cache_clear()
+        jax.clear_caches()
+
+
 @pytest.fixture
-def subject(request):
-    subject = SUBJECTS[request.param]()
-    with subject.precision():
-        yield subject
+def subject(case):
+    with case[0].precision():
+        yield case[0]
+
+
+@pytest.fixture
+def name(case):
+    return case[1]
 
 
 def assert_close(subject, actual, expected):
@@ -124,11 +131,8 @@ def test_alone_equals_in_a_batch_with_its_own_key(subject, name):
     assert_close(subject, alone, batch[1:2])
 
 
-@pytest.mark.parametrize(
-    ("subject", "name", "batch_size"),
-    cases(more=lambda subject: [(size,) for size in BATCH_SIZES[subject]]),
-    indirect=["subject"],
-)
+@pytest.mark.parametrize("batch_size", [1, 2])
+@each()
 def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     images, labels = draw(subject)
     rows = []
@@ -144,6 +148,12 @@ def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     expected = compiled(subject, name)(subject.params, images, labels)
     assert_close(subject, run(images, labels), expected)
     assert max(rows) <= batch_size
+
+
+@pytest.mark.parametrize("batch_size", [3, 7, 100])
+@each(subjects=["toy"])
+def test_larger_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
+    test_batch_size_changes_nothing_and_is_held(subject, name, batch_size)
 
 
 @each()
