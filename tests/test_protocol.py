@@ -200,7 +200,7 @@ def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
         for argument in (0, 1):
             only = jax.tree.map(jnp.zeros_like, tangent)
             only = only[:argument] + (tangent[argument],) + only[argument + 1 :]
-            h = 1e-5
+            h = subject.step
             ahead, behind = (
                 functional(
                     *jax.tree.map(lambda x, d: x + s * d, (params, images), only)
