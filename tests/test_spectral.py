@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,3 +31,16 @@ def test_float64_is_kept():
         error = spectral.idct2(spectral.dct2(images)) - images
         assert error.dtype == jnp.float64
         assert np.abs(error).max() < 1e-13
+
+
+def test_one_array_after_another():
+    earlier, array = jnp.full((2, 3), jnp.nan), jnp.arange(4.0)
+    for first in (earlier, jnp.ones((2, 3), complex), jnp.full((1,), jnp.inf)):
+        after = jax.jit(spectral.after)
+        np.testing.assert_array_equal(after(first, array), array)
+        slope = jax.grad(lambda x: jnp.sum(x**2))(array)
+        found = jax.grad(lambda x: jnp.sum(after(first, x) ** 2))(array)
+        np.testing.assert_array_equal(found, slope)
+        # What the array waits for is still there in the program that runs.
+        text = after.lower(first, array).compile().as_text()
+        assert "direction=GT" in text

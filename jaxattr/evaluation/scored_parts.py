@@ -25,6 +25,13 @@ from jaxattr.evaluation.runs import Parts, chunks, digest, gather, identify
 from jaxattr.typing import Array
 
 
+_FAULTS = {
+    "finite": "is not finite everywhere",
+    "nonzero": "is zero everywhere",
+}
+"""What a photograph's map lacks, and how that is said."""
+
+
 class Job(NamedTuple):
     """What the models of an evaluation have in common."""
 
@@ -100,13 +107,15 @@ def measure(
                 items=chunk.count,
             )
             made[label].append(found)
-            if progress and not found["finite"][: chunk.count].all():
-                where = np.flatnonzero(~found["finite"][: chunk.count])
-                names = [job.given.names[chunk.first + i] for i in where]
-                progress.say(
-                    f"jaxattr: warning: {', '.join(names)}: the map of {label} on "
-                    f"{name} is not finite everywhere"
-                )
+            if progress:
+                for flag, fault in _FAULTS.items():
+                    where = np.flatnonzero(~found[flag][: chunk.count])
+                    names = [job.given.names[chunk.first + i] for i in where]
+                    if names:
+                        progress.say(
+                            f"jaxattr: warning: {', '.join(names)}: the map of {label} "
+                            f"on {name} {fault}"
+                        )
         count = chunk.first + chunk.count
         if count < len(labels) and time.monotonic() < later:
             continue
@@ -149,8 +158,11 @@ def _scores(
         static=static,
         batch_size=job.batch_size,
     )
-    finite = jnp.isfinite(maps).all(axis=(1, 2, 3))
-    found: dict[str, Any] = {"seconds": seconds, "finite": finite}
+    found: dict[str, Any] = {
+        "seconds": seconds,
+        "finite": jnp.isfinite(maps).all(axis=(1, 2, 3)),
+        "nonzero": (maps != 0).any(axis=(1, 2, 3)),
+    }
     for i, metric in enumerate(job.metrics):
         fields = programs.measured(
             model,

@@ -305,9 +305,9 @@ def test_methods_on_features_need_a_model_in_two_halves(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_maps_that_are_not_finite_are_told(tmp_path, capsys):
+def test_maps_that_say_nothing_are_told(tmp_path, capsys):
     def bad(logits_fn, images, labels, *, key, batch_size):
-        return images.at[1].set(jnp.nan)
+        return images.at[1].set(jnp.nan).at[2].set(0)
 
     from jaxattr.evaluation.progress import Progress
 
@@ -318,7 +318,10 @@ def test_maps_that_are_not_finite_are_told(tmp_path, capsys):
             model, bad, METRICS, images, labels, key=KEY, progress=progress
         )
     np.testing.assert_array_equal(found.results[0].finite, [True, False, True])
-    assert "warning: 1: the map of bad on tiny is not finite" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning: 1: the map of bad on tiny is not finite" in said
+    assert "warning: 2: the map of bad on tiny is zero everywhere" in said
+    assert said.count("warning") == 2
 
 
 OTHER = [
