@@ -24,7 +24,6 @@ from jaxattr.evaluation.registry import Method
 from jaxattr.evaluation.runs import Parts, chunks, digest, gather, identify
 from jaxattr.typing import Array
 
-
 _FAULTS = {
     "finite": "is not finite everywhere",
     "nonzero": "is zero everywhere",
