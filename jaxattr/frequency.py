@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -101,11 +101,13 @@ def weighted_copies(
     perturb: str = "both",
     transform: str = "fft",
 ) -> Perturbation:
-    """``F⁻¹((1 + ρ W U) ⊙ (F x + W ⊙ F ξ))``, ``ξ ~ N(0, σ²)``, ``U ~ U(-1, 1)``.
+    """``F⁻¹((1 + ρ W U) ⊙ (F x + W ⊙ N))``, N like ``F ξ``, ``ξ ~ N(0, σ²)``.
 
-    With W = 1 and the cosine transform these are ``spectral_copies`` in distribution.
-    ``fft`` draws U on the half plane of ``rfft2``; on the columns that are their own
-    mirror image the inverse averages the gains of ±u.
+    U is drawn from ``U(-1, 1)``. The transform of white noise is white, so N is drawn and
+    nothing transformed. With W = 1 and the cosine transform these are
+    ``spectral_copies`` in distribution. ``fft`` draws on the half plane of ``rfft2``; on
+    the columns that are their own mirror image the inverse averages what was drawn for
+    ±u.
 
     Args:
       weights_of: images ``(N, H, W, C)`` to W (see ``band_weights``).
@@ -115,43 +117,79 @@ def weighted_copies(
         ``gain`` the other way round.
       transform: ``fft`` or ``dct``.
     """
-    forward, inverse = _TRANSFORMS[transform]
+    domain = _DOMAINS[transform]
 
     def prepare(images: Array) -> Callable[[Array], Array]:
-        shape, dtype = images.shape[-3:], images.dtype
+        size, dtype = images.shape[-3:-1], images.dtype
         weights = weights_of(images)
-        spectrum = forward(after(weights, images))
-        weights = weights.astype(spectrum.dtype)
+        spectrum = domain.forward(after(weights, images))
+        shape = spectrum[0].shape[1:]
+        weights = domain.arrange(weights).astype(dtype)
         noise_weights = weights if perturb != "gain" else jnp.ones_like(weights)
+        noise_weights = noise_weights * jnp.asarray(domain.deviations(*size), dtype)
         gain_weights = weights if perturb != "noise" else jnp.ones_like(weights)
 
         def draw(keys: Array) -> Array:
             noise_keys, gain_keys = _random.split(keys, 2)
-            stack = keys.ndim - 1
-            spread = lambda x: x.reshape((1,) * stack + x.shape)
-            noise = stddev * _random.normal(noise_keys, shape, dtype)
-            moved = spread(spectrum) + spread(noise_weights) * forward(noise)
-            gain = _random.uniform(gain_keys, spectrum.shape[1:], dtype, -1.0, 1.0)
-            weighted = spread(gain_weights) * gain.astype(moved.dtype)
-            return inverse((1 + rho * weighted) * moved, shape[1])
+            spread = lambda x: x.reshape((1,) * (keys.ndim - 1) + x.shape)
+            noise = stddev * _random.normal(noise_keys, (len(spectrum), *shape), dtype)
+            noise = jnp.moveaxis(noise, keys.ndim, 0)
+            gain = _random.uniform(gain_keys, shape, dtype, -1.0, 1.0)
+            factor = 1 + rho * spread(gain_weights) * gain
+            return domain.inverse(
+                [
+                    factor * (spread(part) + spread(noise_weights) * noise[i])
+                    for i, part in enumerate(spectrum)
+                ],
+                size,
+            )
 
         return draw
 
     return prepare
 
 
-def _rfft2(images: Array) -> Array:
-    return jnp.fft.rfft2(images, axes=(-3, -2))
+class _Domain(NamedTuple):
+    """A transform of images to arrays of real numbers, and back."""
+
+    forward: Callable[[Array], Sequence[Array]]
+    inverse: Callable[[Sequence[Array], tuple[int, int]], Array]
+    arrange: Callable[[Array], Array]
+    """Weights ``(N, H, W', 1)`` laid out as the coefficients are."""
+    deviations: Callable[[int, int], np.ndarray]
+    """Of the coefficients of noise of variance one, laid out as they are."""
 
 
-def _irfft2(spectrum: Array, width: int) -> Array:
-    size = (spectrum.shape[-3], width)
-    return jnp.fft.irfft2(spectrum, s=size, axes=(-3, -2))
+def _rfft2(images: Array) -> Sequence[Array]:
+    """Real and imaginary part ``(..., C, H, W // 2 + 1)``: as it is computed."""
+    spectrum = jnp.fft.rfft2(jnp.moveaxis(images, -1, -3))
+    return spectrum.real, spectrum.imag
 
 
-_TRANSFORMS: dict[str, tuple[Callable, Callable]] = {
-    "fft": (_rfft2, _irfft2),
-    "dct": (dct2, lambda spectrum, width: idct2(spectrum)),
+def _irfft2(parts: Sequence[Array], size: tuple[int, int]) -> Array:
+    return jnp.moveaxis(jnp.fft.irfft2(jax.lax.complex(*parts), s=size), -3, -1)
+
+
+def _rfft2_deviations(height: int, width: int) -> np.ndarray:
+    """``√(HW / 2)``; of columns whose ±u will be averaged, ``√2`` times that."""
+    column = np.arange(width // 2 + 1)
+    is_mirror = (column == 0) | (2 * column == width)
+    return np.sqrt(height * width * np.where(is_mirror, 1, 0.5))[None, None, None]
+
+
+_DOMAINS = {
+    "fft": _Domain(
+        _rfft2,
+        _irfft2,
+        lambda weights: jnp.moveaxis(weights, -1, -3),
+        _rfft2_deviations,
+    ),
+    "dct": _Domain(
+        lambda images: (dct2(images),),
+        lambda parts, size: idct2(parts[0]),
+        lambda weights: weights,
+        lambda height, width: np.ones((1, 1, 1, 1)),  # it is orthonormal
+    ),
 }
 
 

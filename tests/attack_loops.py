@@ -138,8 +138,9 @@ class _Problem:
         draw = lambda key: jax.random.uniform(key, shape, float, low, high)
         return np.stack([np.asarray(draw(key)) for key in keys])
 
-    def normal(self, keys):
-        draw = lambda key: jax.random.normal(key, self.images.shape[1:], float)
+    def normal(self, keys, shape=None):
+        shape = self.images.shape[1:] if shape is None else shape
+        draw = lambda key: jax.random.normal(key, shape, float)
         return np.stack([np.asarray(draw(key)) for key in keys])
 
 
@@ -360,6 +361,9 @@ def _in_bands(p, *, alpha=0.1, energy=0.9, diversity_probability=0.5):
     cutoff = np.asarray(frequency.energy_cutoff(jnp.asarray(p.images), energy))
     low = radius <= cutoff[:, None, None]
     weights = 2 * np.where(low, alpha, 1 - alpha)[..., None]
+    # Parseval: HW in all, half of it in each part, twice that where ±u are averaged.
+    deviations = np.full((W // 2 + 1, 1), np.sqrt(H * W / 2))
+    deviations[[0] + [W // 2] * (W % 2 == 0)] *= np.sqrt(2)
     forth = lambda x: np.fft.rfft2(x, axes=(1, 2))
     back = lambda s: np.fft.irfft2(s, (H, W), axes=(1, 2))
 
@@ -368,9 +372,12 @@ def _in_bands(p, *, alpha=0.1, energy=0.9, diversity_probability=0.5):
         for n in range(SAMPLES):
             place, through = halves(keys, n)
             noise_keys, gain_keys = _random.split(place, 2)
-            z = at + back(weights * forth(SIGMA * p.normal(noise_keys)))
-            gain = p.uniform(gain_keys, shape=(H, W // 2 + 1, at.shape[-1]))
-            z = back((1 + RHO * weights * gain) * forth(z))
+            half = (at.shape[-1], H, W // 2 + 1)
+            last = lambda x: np.moveaxis(x, -3, -1)
+            real, imaginary = np.moveaxis(p.normal(noise_keys, (2, *half)), 1, 0)
+            noise = SIGMA * deviations * last(real + 1j * imaginary)
+            gain = last(p.uniform(gain_keys, shape=half))
+            z = back((1 + RHO * weights * gain) * (forth(at) + weights * noise))
             found = p.gradient(z)
             if diversity_probability:
                 found = p.diverse_gradient(z, through, 1.15)

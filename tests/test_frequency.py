@@ -69,3 +69,20 @@ def test_noise_stays_in_its_band(alpha):
     u = np.abs(np.fft.fftfreq(16, 1 / 16))
     low = np.hypot(u[:, None], u[None, :]) <= 4
     assert power[:, low if alpha == 0 else ~low].max() < 1e-6 * power.max()
+
+
+@pytest.mark.parametrize("transform", ["fft", "dct"])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
+def test_noise_is_white(transform, size):
+    """Drawn as a transform it is what pixels of one variance have, all of them alike."""
+    images = jnp.full((1, *size, 2), 0.5)
+    weigh = lambda x: frequency.band_weights(
+        jnp.array([3]), size, 0.5, transform=transform
+    )
+    copies = frequency.weighted_copies(weigh, 0.1, 0.0, transform=transform)(images)
+    keys = jax.random.split(jax.random.key(0), (4000, 1))
+    noise = np.asarray(copies(keys) - images[None]).reshape(4000, -1)
+    covariance = noise.T @ noise / len(noise) / 0.1**2
+    error = np.abs(covariance - np.eye(len(covariance)))
+    assert error.max() < 6 / np.sqrt(len(noise)) * np.sqrt(2)
+    assert abs(np.trace(covariance) / len(covariance) - 1) < 0.01
