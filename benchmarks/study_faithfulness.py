@@ -6,8 +6,7 @@ Needs the folder of labelled photographs (``JAXATTR_ASSETS``, by default
 ``../shared/assets``). Everything is kept under ``--out``: stopped and started again with
 the same arguments it goes on where it was. Runs with ``--only`` some of the methods can
 share a device; their folders ``parts`` put together are what the whole run goes on from.
-For a look: ``--images 2 --num-steps 1
---num-samples 2 --curve-steps 8``.
+For a look: ``--images 2 --num-steps 1 --num-samples 2 --curve-steps 8``.
 """
 
 from __future__ import annotations
