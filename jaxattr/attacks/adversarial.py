@@ -75,17 +75,11 @@ def names() -> tuple[str, ...]:
     return tuple(_ATTACKS)
 
 
-def as_attack(attack: str | Attack, logits_fn: LogitsFn | None = None) -> Attack:
-    """An ``Attack``, or the one of that name with its published settings.
-
-    ``naa`` takes the two halves of ``logits_fn``, if it has them.
-    """
+def as_attack(attack: str | Attack) -> Attack:
+    """An ``Attack``, or the one of that name with its published settings."""
     if isinstance(attack, Attack):
         return attack
-    make = _ATTACKS[check_choice("attack", attack, _ATTACKS)]
-    if make is features.naa:
-        return make(*(getattr(logits_fn, half, None) for half in ("features", "head")))
-    return make()
+    return _ATTACKS[check_choice("attack", attack, _ATTACKS)]()
 
 
 def run(
@@ -138,7 +132,7 @@ def run(
       (True, ['0.4', '0.5', '0.4'])
     """
     images, labels = check_inputs(images, labels)
-    attack = as_attack(attack, logits_fn)
+    attack = as_attack(attack)
     check_score(attack, score)
     num_steps = check_integer("num_steps", num_steps)
     epsilon = check_number("epsilon", epsilon, 0.0)

@@ -31,7 +31,8 @@ def naa(
     ``F((x⁰ + σξₗ)(1 - l/n))``, l = 0 .. n - 1, taken once at the start.
 
     Args:
-      features: images ``(N, H, W, C)`` to features ``(N, ...)``.
+      features: images ``(N, H, W, C)`` to features ``(N, ...)``; without both halves
+        the attacked model's own, if it has ``features`` and ``head``.
       head: features to logits ``(N, K)``.
       num_points: n.
       stddev: σ in pixel units.
@@ -41,15 +42,12 @@ def naa(
     Attacks. CVPR 2022; the form of the AttEXplore group's code.
 
     Raises:
-      ValueError: not given both halves of a model.
+      ValueError: once it runs, for a model that is not split.
     """
-    if features is None or head is None:
-        raise ValueError(
-            "naa: expected a model split in two, naa(features, head) with logits = "
-            "head(features(images)), or by name a model that has features and head"
-        )
+    given = (features, head)
 
     def against(problem: Problem) -> GradientFn:
+        features, head = _halves(given, problem.logits_fn)
         images, labels = problem.images, problem.labels
 
         probability = scores.probability(head, labels)
@@ -75,3 +73,15 @@ def naa(
         return gradient_at_points(objective)
 
     return Attack(against, momentum(decay), follows_score=False)
+
+
+def _halves(given: Any, logits_fn: Any) -> Any:
+    """Features and head as they were given, or of the model itself."""
+    if given == (None, None):
+        given = tuple(getattr(logits_fn, half, None) for half in ("features", "head"))
+    if None in given:
+        raise ValueError(
+            "naa: expected a model split in two, naa(features, head) with logits = "
+            "head(features(images)), or a model that has features and head"
+        )
+    return given

@@ -186,7 +186,7 @@ def attexplore_pp(
       are those of the attacks' own publications.
     """
     return explore(
-        as_attack(attack, logits_fn),
+        as_attack(attack),
         logits_fn,
         images,
         labels,

@@ -2,8 +2,8 @@
 
 XLA's grouped convolution is 10 to 40 times slower on CPU than the same sum of shifted
 products, and a whole network of them is several times slower on GPU (``docs/models.md``).
-Differentiating that sum turns its slices into pads, which XLA does not vectorise. So the convolution is a
-primitive here. It comes from the trilinear form
+Differentiating that sum turns its slices into pads, which XLA does not vectorise. So the
+convolution is a primitive here. It comes from the trilinear form
 
     t(x, k, g) = Σ_{o, i} x[stride·o + i] · k[i] · g[o]     (x padded with zeros)
 
