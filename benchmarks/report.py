@@ -27,8 +27,9 @@ def setting(seed: int | None) -> str:
         f"{len(os.sched_getaffinity(0))} cores",
         f"seed: {'none drawn' if seed is None else seed}",
     ]
-    if os.environ.get("XLA_FLAGS"):
-        lines.append(f"XLA_FLAGS: {os.environ['XLA_FLAGS']}")
+    for name in ("XLA_FLAGS", "GLIBC_TUNABLES"):
+        if os.environ.get(name):
+            lines.append(f"{name}: {os.environ[name]}")
     return "\n".join(f"- {line}" for line in lines)
 
 

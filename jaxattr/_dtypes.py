@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from jaxattr.typing import Array
 
 
+def accumulator(dtype: Any) -> Any:
+    """What sums of products of ``dtype`` are kept in: float32 or wider."""
+    # Not promote_types, which refuses to compare under strict promotion.
+    return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
+
+
 def widen(values: Array) -> Array:
     """At least float32: bfloat16 and float16 are widened, float64 stays."""
-    # Not promote_types, which refuses to compare under strict promotion.
-    narrow = jnp.finfo(values.dtype).bits < 32
-    return values.astype(jnp.float32) if narrow else values
+    return values.astype(accumulator(values.dtype))

@@ -2,16 +2,9 @@
 
 XLA's grouped convolution is 10 to 40 times slower on CPU than the same sum of shifted
 products, and a whole network of them is several times slower on GPU (``docs/models.md``).
-Differentiating that sum turns its slices into pads, which XLA does not vectorise. So the
-convolution is a primitive here. It comes from the trilinear form
-
-    t(x, k, g) = Σ_{o, i} x[stride·o + i] · k[i] · g[o]     (x padded with zeros)
-
-whose derivatives in ``g``, ``x`` and ``k`` are the convolution, its transpose to the
-image and its transpose to the kernel. Each of the three is bilinear, and transposing
-one gives the other two: the family is closed under ``jvp`` and ``vjp``, in any order,
-and each member is written so that it compiles well. The platform is looked at when a
-program is lowered: sums of shifted products on CPU and GPU, XLA's convolutions
+Differentiating that sum turns its slices into pads, which XLA does not vectorise. So it
+is one of the convolutions of ``trilinear``, and each of its three members is written so
+that it compiles well: sums of shifted products on CPU and GPU, XLA's convolutions
 elsewhere.
 """
 
@@ -20,16 +13,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir, xla
 
 from jaxattr._checks import fail
-from jaxattr.models.padding import Padding, Pairs, explicit_padding
+from jaxattr._dtypes import accumulator
+from jaxattr.models.padding import Padding, pad
+from jaxattr.models.trilinear import Geometry, Three, define, of_shapes, transposed
 from jaxattr.typing import Array
 
 
@@ -57,36 +48,18 @@ def depthwise_conv(
         raise fail("kernel", "(h, w, C) for images (..., H, W, C)", kernel)
     if images.shape[-1] != kernel.shape[-1] or images.dtype != kernel.dtype:
         raise fail("kernel", f"{images.dtype}[h, w, {images.shape[-1]}]", kernel)
-    size, window = images.shape[-3:-1], kernel.shape[:2]
-    pads = explicit_padding(padding, size, window, stride)
-    output = tuple(
-        (n + sum(p) - w) // stride + 1
-        for n, w, p in zip(size, window, pads, strict=True)
-    )
-    if min(output) < 1:
-        raise fail("images", f"at least {window} pixels after padding", images)
-    images, kernel = _equally_varying(images, kernel)
-    geometry = _Geometry(stride, pads, size, window, output)
-    return _convolve_p.bind(images, kernel, geometry=geometry)
+    return _depthwise(images, kernel, of_shapes(images, kernel, stride, padding))
 
 
-class _Geometry(NamedTuple):
-    stride: int
-    pads: Pairs
-    size: tuple[int, ...]  # of the images
-    window: tuple[int, ...]  # of the kernel
-    output: tuple[int, ...]
+# Sums of shifted products.
 
 
-# Sums of shifted products, for CPU and GPU.
-
-
-def _shifts(images: Array, geometry: _Geometry) -> list[Array]:
+def _shifts(images: Array, geometry: Geometry) -> list[Array]:
     """For each kernel position, row by row, the pixels that it meets."""
     stride, pads, _, (height, width), output = geometry
     # Without the barrier XLA may fuse whatever made the images, the padding's branches
     # too, into every tap.
-    images = lax.optimization_barrier(_pad(images, pads))
+    images = lax.optimization_barrier(pad(images, pads))
     rows, columns = ((n - 1) * stride + 1 for n in output)
     return [
         images[..., i : i + rows : stride, j : j + columns : stride, :]
@@ -95,7 +68,7 @@ def _shifts(images: Array, geometry: _Geometry) -> list[Array]:
     ]
 
 
-def _shifted_convolve(images: Array, kernel: Array, geometry: _Geometry) -> Array:
+def _convolve(images: Array, kernel: Array, geometry: Geometry) -> Array:
     accumulate = accumulator(images.dtype)
     taps = kernel.astype(accumulate).reshape(-1, kernel.shape[-1])
     shifts = _shifts(images.astype(accumulate), geometry)
@@ -106,7 +79,7 @@ def _shifted_convolve(images: Array, kernel: Array, geometry: _Geometry) -> Arra
     return functools.reduce(jnp.add, products).astype(images.dtype)
 
 
-def _shifted_to_images(kernel: Array, cotangent: Array, geometry: _Geometry) -> Array:
+def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
     """One flipped convolution for each phase of the stride, interleaved.
 
     The pixels ``stride·q + phase`` meet every ``stride``-th tap only, so dilating the
@@ -126,8 +99,8 @@ def _shifted_to_images(kernel: Array, cotangent: Array, geometry: _Geometry) -> 
         ):
             low = t - 1 - (a + p[0] - i) // stride
             margins.append((low, m + t - 1 - low - n))
-        phased = _Geometry(1, tuple(margins), output, taps.shape[:2], quotient)
-        return _shifted_convolve(cotangent, taps, phased)
+        phased = Geometry(1, tuple(margins), output, taps.shape[:2], quotient)
+        return _convolve(cotangent, taps, phased)
 
     if stride == 1:
         return phase((0, 0))
@@ -146,7 +119,7 @@ def _interleave(arrays: list[Array], axis: int) -> Array:
     return stacked.reshape(shape)
 
 
-def _shifted_to_kernel(images: Array, cotangent: Array, geometry: _Geometry) -> Array:
+def _to_kernel(images: Array, cotangent: Array, geometry: Geometry) -> Array:
     accumulate = accumulator(images.dtype)
     cotangent = cotangent.astype(accumulate)
     axes = tuple(range(images.ndim - 1))
@@ -155,10 +128,10 @@ def _shifted_to_kernel(images: Array, cotangent: Array, geometry: _Geometry) -> 
     return taps.reshape(*geometry.window, -1).astype(images.dtype)
 
 
-# XLA's convolutions, for everything else.
+# XLA's convolutions.
 
 
-def _grouped_convolve(images: Array, kernel: Array, geometry: _Geometry) -> Array:
+def _grouped_convolve(images: Array, kernel: Array, geometry: Geometry) -> Array:
     leading = images.shape[:-3]
     if len(leading) != 1:
         images = images.reshape(math.prod(leading), *images.shape[-3:])
@@ -173,82 +146,19 @@ def _grouped_convolve(images: Array, kernel: Array, geometry: _Geometry) -> Arra
     return result.reshape(*leading, *result.shape[1:])
 
 
-def _grouped_to_images(kernel: Array, cotangent: Array, geometry: _Geometry) -> Array:
-    shape = (*cotangent.shape[:-3], *geometry.size, cotangent.shape[-1])
-    images = jax.ShapeDtypeStruct(shape, cotangent.dtype)
-
-    def convolve(images: Array) -> Array:
-        return _grouped_convolve(images, kernel, geometry)
-
-    return jax.linear_transpose(convolve, images)(cotangent)[0]
+def _kernel_shape(images: Array, _: Array, geometry: Geometry) -> tuple[int, ...]:
+    return (*geometry.window, images.shape[-1])
 
 
-def _grouped_to_kernel(images: Array, cotangent: Array, geometry: _Geometry) -> Array:
-    shape = (*geometry.window, images.shape[-1])
-    kernel = jax.ShapeDtypeStruct(shape, images.dtype)
-
-    def convolve(kernel: Array) -> Array:
-        return _grouped_convolve(images, kernel, geometry)
-
-    return jax.linear_transpose(convolve, kernel)(cotangent)[0]
-
-
-# The three primitives and how they transpose into each other.
-
-
-def _define(name: str, shifted: Callable, grouped: Callable) -> Primitive:
-    primitive = Primitive(f"depthwise_{name}")
-    primitive.def_impl(functools.partial(xla.apply_primitive, primitive))
-
-    @primitive.def_abstract_eval
-    def abstract_eval(*avals: Any, geometry: _Geometry) -> Any:
-        # Shape, dtype, sharding and varying axes: those of the sum that it stands for.
-        trace = jax.make_jaxpr(functools.partial(shifted, geometry=geometry))
-        return trace(*avals).out_avals[0]
-
-    rule = mlir.lower_fun(grouped, multiple_results=False)
-    mlir.register_lowering(primitive, rule)
-    for platform in ("cpu", "cuda", "rocm"):
-        rule = mlir.lower_fun(shifted, multiple_results=False)
-        mlir.register_lowering(primitive, rule, platform=platform)
-    return primitive
-
-
-_convolve_p = _define("convolve", _shifted_convolve, _grouped_convolve)
-_to_images_p = _define("to_images", _shifted_to_images, _grouped_to_images)
-_to_kernel_p = _define("to_kernel", _shifted_to_kernel, _grouped_to_kernel)
-
-# Convolve takes (x, k), to_images takes (k, g), to_kernel takes (x, g).
-ad.defbilinear(
-    _convolve_p,
-    lambda g, x, k, *, geometry: _to_images_p.bind(k, g, geometry=geometry),
-    lambda g, x, k, *, geometry: _to_kernel_p.bind(x, g, geometry=geometry),
-)
-ad.defbilinear(
-    _to_images_p,
-    lambda x, k, g, *, geometry: _to_kernel_p.bind(x, g, geometry=geometry),
-    lambda x, k, g, *, geometry: _convolve_p.bind(x, k, geometry=geometry),
-)
-ad.defbilinear(
-    _to_kernel_p,
-    lambda k, x, g, *, geometry: _to_images_p.bind(k, g, geometry=geometry),
-    lambda k, x, g, *, geometry: _convolve_p.bind(x, k, geometry=geometry),
-)
-
-
-def _batch(
-    primitive: Primitive,
-    kernel_at: int | None,
-    args: tuple[Array, ...],
-    dims: tuple[int | None, ...],
-    *,
-    geometry: _Geometry,
+def _more_channels(
+    member: Callable[[Array, Array], Array],
+    default: Callable[[Array, Array], Array],
+    arguments: tuple[Array, Array],
+    axes: tuple[int | None, int | None],
 ) -> tuple[Array, int]:
-    """An axis of the images is one more leading axis; of the kernel, more channels."""
-    pairs = list(zip(args, dims, strict=True))
-    if kernel_at is not None and dims[kernel_at] is None:
-        moved = [a if d is None else jnp.moveaxis(a, d, 0) for a, d in pairs]
-        return primitive.bind(*moved, geometry=geometry), 0
+    """An axis of the kernel is more channels."""
+    del default
+    pairs = list(zip(arguments, axes, strict=True))
     size = next(a.shape[d] for a, d in pairs if d is not None)
     folded = []
     for array, dim in pairs:
@@ -258,39 +168,16 @@ def _batch(
         else:
             array = jnp.moveaxis(array, dim, -2)
         folded.append(array.reshape(*array.shape[:-2], -1))
-    result = primitive.bind(*folded, geometry=geometry)
+    result = member(*folded)
     return result.reshape(*result.shape[:-1], size, -1), result.ndim - 1
 
 
-for _primitive, _kernel_at in (
-    (_convolve_p, 1),
-    (_to_images_p, 0),
-    (_to_kernel_p, None),
-):
-    batching.primitive_batchers[_primitive] = functools.partial(
-        _batch, _primitive, _kernel_at
-    )
-
-
-def _pad(images: Array, margins: tuple[tuple[int, int], ...]) -> Array:
-    none = (0, 0, 0)
-    config = [none] * (images.ndim - 3) + [(*pair, 0) for pair in margins] + [none]
-    return lax.pad(images, jnp.zeros((), images.dtype), config)
-
-
-def accumulator(dtype: Any) -> Any:
-    """What sums of products of ``dtype`` are kept in: float32 or wider."""
-    return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
-
-
-def _equally_varying(images: Array, kernel: Array) -> tuple[Array, Array]:
-    """Inside ``shard_map``: both vary over the mesh axes that either varies over.
-
-    It is here and not in the primitives because its transpose is a sum over devices.
-    """
-    if not jax.sharding.get_abstract_mesh().manual_axes:
-        return images, kernel
-    return (
-        images + lax.full_like(kernel, 0, shape=images.shape),
-        kernel + lax.full_like(images, 0, shape=kernel.shape),
-    )
+_shifted = Three(_convolve, _to_images, _to_kernel)
+_grouped = transposed(_grouped_convolve, _kernel_shape)
+_depthwise = define(
+    "depthwise",
+    default=_grouped,
+    on=dict.fromkeys(("cpu", "cuda", "rocm"), _shifted),
+    typed=_shifted,
+    vmap_kernel=_more_channels,
+)

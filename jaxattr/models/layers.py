@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from jaxattr.models.depthwise import accumulator, depthwise_conv
-from jaxattr.models.padding import Padding, explicit_padding
+from jaxattr._dtypes import accumulator
+from jaxattr.models.convolution import conv
+from jaxattr.models.depthwise import depthwise_conv
+from jaxattr.models.padding import Padding
 from jaxattr.typing import Array
 
 Activation = Callable[[Array], Array]
@@ -60,17 +62,9 @@ class Conv(nnx.Module):
         self.gain = gain
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
-        window = self.kernel.shape[:2]
-        pads = explicit_padding(self.padding, x.shape[1:3], window, self.stride)
-        # XLA accumulates half precision in float32 by itself; asking for a float32 result
-        # would leave no transpose, which takes no cotangent wider than its operands.
-        result = lax.conv_general_dilated(
-            x,
-            self.kernel[...].astype(x.dtype),
-            (self.stride, self.stride),
-            pads,
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=self.groups,
+        kernel = self.kernel[...].astype(x.dtype)
+        result = conv(
+            x, kernel, stride=self.stride, padding=self.padding, groups=self.groups
         )
         return add_bias(result, self.bias[...]).astype(x.dtype)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
+from jax import lax
+
 from jaxattr._checks import check_choice, fail
+from jaxattr.typing import Array
 
 Pairs = tuple[tuple[int, int], ...]
 Padding = str | Pairs
@@ -44,3 +48,10 @@ def _pair(padding: str, size: int, window: int, stride: int) -> tuple[int, int]:
     outputs = -(-size // stride)
     total = max((outputs - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
+
+
+def pad(images: Array, pads: Pairs) -> Array:
+    """Zeros around ``(..., H, W, C)``; negative ones cut away."""
+    none = (0, 0, 0)
+    config = [none] * (images.ndim - 3) + [(*pair, 0) for pair in pads] + [none]
+    return lax.pad(images, jnp.zeros((), images.dtype), config)

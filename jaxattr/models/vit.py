@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr._checks import fail
+from jaxattr._dtypes import accumulator
 from jaxattr.models.attention import SelfAttention
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import ArrayRule, LayerNormRule, LayerRule, Rule
-from jaxattr.models.depthwise import accumulator
 from jaxattr.models.layers import (
     BRANCH,
     Activation,
