@@ -3,15 +3,13 @@
 XLA's grouped convolution is 10 to 40 times slower on CPU than the same sum of shifted
 products, and a whole network of them is several times slower on GPU (``docs/models.md``).
 Differentiating that sum turns its slices into pads, which XLA does not vectorise. So it
-is one of the convolutions of ``trilinear``, and each of its three members is written so
-that it compiles well: sums of shifted products on CPU and GPU, XLA's convolutions
-elsewhere.
+is one of the convolutions of ``trilinear``, and each of the three is written so that it
+compiles well: sums of shifted products on CPU and GPU, XLA's convolutions elsewhere.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
@@ -20,7 +18,15 @@ from jax import lax
 from jaxattr._checks import fail
 from jaxattr._dtypes import accumulator
 from jaxattr.models.padding import Padding, pad
-from jaxattr.models.trilinear import Geometry, Three, define, of_shapes, transposed
+from jaxattr.models.trilinear import (
+    Geometry,
+    Trilinear,
+    define,
+    of_shapes,
+    shifts,
+    transposed,
+    xla_convolve,
+)
 from jaxattr.typing import Array
 
 
@@ -54,29 +60,18 @@ def depthwise_conv(
 # Sums of shifted products.
 
 
-def _shifts(images: Array, geometry: Geometry) -> list[Array]:
-    """For each kernel position, row by row, the pixels that it meets."""
-    stride, pads, _, (height, width), output = geometry
-    # Without the barrier XLA may fuse whatever made the images, the padding's branches
-    # too, into every tap.
-    images = lax.optimization_barrier(pad(images, pads))
-    rows, columns = ((n - 1) * stride + 1 for n in output)
-    return [
-        images[..., i : i + rows : stride, j : j + columns : stride, :]
-        for i in range(height)
-        for j in range(width)
-    ]
-
-
 def _convolve(images: Array, kernel: Array, geometry: Geometry) -> Array:
-    accumulate = accumulator(images.dtype)
-    taps = kernel.astype(accumulate).reshape(-1, kernel.shape[-1])
-    shifts = _shifts(images.astype(accumulate), geometry)
+    wide = images.astype(accumulator(images.dtype))
+    return _weigh(shifts(wide, geometry), kernel).astype(images.dtype)
+
+
+def _weigh(pixels: list[Array], kernel: Array) -> Array:
+    taps = kernel.astype(pixels[0].dtype).reshape(len(pixels), kernel.shape[-1])
     products = [
-        shift * lax.broadcast_in_dim(tap, shift.shape, (shift.ndim - 1,))
-        for tap, shift in zip(taps, shifts, strict=True)
+        x * lax.broadcast_in_dim(tap, x.shape, (x.ndim - 1,))
+        for tap, x in zip(taps, pixels, strict=True)
     ]
-    return functools.reduce(jnp.add, products).astype(images.dtype)
+    return functools.reduce(jnp.add, products)
 
 
 def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
@@ -85,30 +80,48 @@ def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
     The pixels ``stride·q + phase`` meet every ``stride``-th tap only, so dilating the
     cotangent with zeros would multiply mostly zeros.
     """
-    stride, pads, size, _, output = geometry
-    quotient = tuple(-(-n // stride) for n in size)
+    stride, size = geometry.stride, geometry.size
+    axes = [_Phases(geometry, axis) for axis in (0, 1)]
+    wide = cotangent.astype(accumulator(cotangent.dtype))
+    wide = lax.optimization_barrier(pad(wide, tuple(axis.margins for axis in axes)))
 
-    def phase(offsets: tuple[int, int]) -> Array:
-        first = [(a + p[0]) % stride for a, p in zip(offsets, pads, strict=True)]
-        taps = kernel[first[0] :: stride, first[1] :: stride][::-1, ::-1]
+    def phase(*offsets: int) -> Array:
+        rows, columns = (p.slices[a] for p, a in zip(axes, offsets, strict=True))
+        i, j = (p.first[a] for p, a in zip(axes, offsets, strict=True))
+        taps = kernel[i::stride, j::stride]
         if 0 in taps.shape:  # a kernel narrower than the stride skips these pixels
-            taps = jnp.zeros((1, 1, kernel.shape[-1]), kernel.dtype)
-        margins = []
-        for a, p, i, t, m, n in zip(
-            offsets, pads, first, taps.shape, quotient, output, strict=False
-        ):
-            low = t - 1 - (a + p[0] - i) // stride
-            margins.append((low, m + t - 1 - low - n))
-        phased = Geometry(1, tuple(margins), output, taps.shape[:2], quotient)
-        return _convolve(cotangent, taps, phased)
+            taps = jnp.zeros((len(rows), len(columns), kernel.shape[-1]), kernel.dtype)
+        return _weigh([wide[..., y, x, :] for y in rows for x in columns], taps)
 
-    if stride == 1:
-        return phase((0, 0))
     rows = [
-        _interleave([phase((a, b)) for b in range(stride)], axis=-2)
+        _interleave([phase(a, b) for b in range(stride)], axis=-2)
         for a in range(stride)
     ]
-    return _interleave(rows, axis=-3)[..., : size[0], : size[1], :]
+    images = _interleave(rows, axis=-3)[..., : size[0], : size[1], :]
+    return images.astype(cotangent.dtype)
+
+
+class _Phases:
+    """Along one axis: which taps a phase meets, and at which pixels of the cotangent."""
+
+    def __init__(self, geometry: Geometry, axis: int):
+        stride, (before, _) = geometry.stride, geometry.pads[axis]
+        quotient = -(-geometry.size[axis] // stride)
+        phases = range(stride)
+        # Pixel stride·q + phase meets tap first + stride·t at the cotangent's pixel
+        # q + (phase + before) // stride - t.
+        self.first = [(phase + before) % stride for phase in phases]
+        counts = [len(range(i, geometry.window[axis], stride)) for i in self.first]
+        starts = [
+            [(phase + before) // stride - t for t in range(max(count, 1))]
+            for phase, count in zip(phases, counts, strict=True)
+        ]
+        low, high = -min(map(min, starts)), max(map(max, starts))
+        self.margins = low, high + quotient - geometry.output[axis]
+        self.slices = [
+            [slice(low + start, low + start + quotient) for start in one]
+            for one in starts
+        ]
 
 
 def _interleave(arrays: list[Array], axis: int) -> Array:
@@ -123,41 +136,25 @@ def _to_kernel(images: Array, cotangent: Array, geometry: Geometry) -> Array:
     accumulate = accumulator(images.dtype)
     cotangent = cotangent.astype(accumulate)
     axes = tuple(range(images.ndim - 1))
-    shifts = _shifts(images.astype(accumulate), geometry)
-    taps = jnp.stack([jnp.sum(shift * cotangent, axes) for shift in shifts])
+    pixels = shifts(images.astype(accumulate), geometry)
+    taps = jnp.stack([jnp.sum(x * cotangent, axes) for x in pixels])
     return taps.reshape(*geometry.window, -1).astype(images.dtype)
 
 
-# XLA's convolutions.
+# XLA's grouped convolution.
 
 
 def _grouped_convolve(images: Array, kernel: Array, geometry: Geometry) -> Array:
-    leading = images.shape[:-3]
-    if len(leading) != 1:
-        images = images.reshape(math.prod(leading), *images.shape[-3:])
-    result = lax.conv_general_dilated(
-        images,
-        jnp.expand_dims(kernel, 2),
-        (geometry.stride, geometry.stride),
-        geometry.pads,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=images.shape[-1],
-    )
-    return result.reshape(*leading, *result.shape[1:])
-
-
-def _kernel_shape(images: Array, _: Array, geometry: Geometry) -> tuple[int, ...]:
-    return (*geometry.window, images.shape[-1])
+    kernel = jnp.expand_dims(kernel, 2)
+    return xla_convolve(images, kernel, geometry, groups=kernel.shape[-1])
 
 
 def _more_channels(
-    member: Callable[[Array, Array], Array],
-    default: Callable[[Array, Array], Array],
+    function: Callable[[Array, Array], Array],
     arguments: tuple[Array, Array],
     axes: tuple[int | None, int | None],
 ) -> tuple[Array, int]:
-    """An axis of the kernel is more channels."""
-    del default
+    """``vmap`` over the kernel: its axis is more channels."""
     pairs = list(zip(arguments, axes, strict=True))
     size = next(a.shape[d] for a, d in pairs if d is not None)
     folded = []
@@ -167,17 +164,21 @@ def _more_channels(
             array = jnp.broadcast_to(jnp.expand_dims(array, -2), shape)
         else:
             array = jnp.moveaxis(array, dim, -2)
-        folded.append(array.reshape(*array.shape[:-2], -1))
-    result = member(*folded)
-    return result.reshape(*result.shape[:-1], size, -1), result.ndim - 1
+        *others, channels = array.shape
+        folded.append(array.reshape(*others[:-1], size * channels))
+    result = function(*folded)
+    *others, channels = result.shape
+    return result.reshape(*others, size, channels // size), result.ndim - 1
 
 
-_shifted = Three(_convolve, _to_images, _to_kernel)
-_grouped = transposed(_grouped_convolve, _kernel_shape)
+_shifted = Trilinear(_convolve, _to_images, _to_kernel)
+_grouped = transposed(
+    _grouped_convolve,
+    lambda images, _, geometry: (*geometry.window, images.shape[-1]),
+)
 _depthwise = define(
-    "depthwise",
+    "depthwise_conv",
     default=_grouped,
     on=dict.fromkeys(("cpu", "cuda", "rocm"), _shifted),
-    typed=_shifted,
-    vmap_kernel=_more_channels,
+    fold=_more_channels,
 )

@@ -10,7 +10,7 @@ A tile of 2x2 outputs is made of the 4x4 pixels ``d`` that it sees:
          ⎣0  1  0 -1⎦        ⎣0   0   1 ⎦
 
 With channels, ``⊙`` is a matrix product in each of the 16 places. The transforms only
-add, subtract and halve, so the rounding error is that of the direct sum.
+add, subtract and halve, so the rounding error is of the order of the direct sum's.
 
 References:
   A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016,
@@ -32,29 +32,38 @@ from jaxattr.typing import Array
 Grid = list[list[Array]]
 """Rows of arrays, one a place of a window or tile."""
 
-CACHED = 2**25
-"""Bytes of transformed images that stay near the processor."""
+CACHE_BYTES = 2**25
+"""Of transformed pixels that stay near the processor."""
 
 
-def pays(images: Array, kernel: Array, geometry: Geometry) -> bool:
+def pays(
+    pixels: Array, kernel: Array, geometry: Geometry, output: tuple[int, ...]
+) -> bool:
     """Whether it is likely to be faster on a CPU than the direct sum.
 
     What it saves grows as the product of the channels and what it costs as their sum,
-    many times more once the transformed images leave the caches. Half precision would
+    several times more once the transformed pixels leave the caches. Half precision would
     lose digits in the transforms.
+
+    Args:
+      pixels: what is transformed, images or a cotangent.
+      kernel: ``(h, w, I, O)``.
+      geometry: of the convolution.
+      output: the size of what comes out.
     """
     if geometry.window != (3, 3) or geometry.stride != 1:
         return False
-    height, width = (-(-n // 2) for n in geometry.output)
-    tiles = math.prod(images.shape[:-3]) * height * width
+    if jnp.finfo(pixels.dtype).bits < 32:
+        return False
+    leading = pixels.shape[:-3]
+    if not all(isinstance(n, int) for n in leading):  # unknown when exported
+        return False
+    height, width = (-(-n // 2) for n in output)
+    tiles = math.prod(leading) * height * width
     inputs, outputs = kernel.shape[2:]
-    transformed = 16 * tiles * max(inputs, outputs) * images.dtype.itemsize
+    transformed = 16 * tiles * max(inputs, outputs) * pixels.dtype.itemsize
     saved = inputs * outputs / (inputs + outputs)
-    return (
-        jnp.finfo(images.dtype).bits >= 32
-        and tiles >= 64
-        and saved >= (24 if transformed <= CACHED else 96)
-    )
+    return tiles >= 64 and saved >= (24 if transformed <= CACHE_BYTES else 96)
 
 
 def convolve(images: Array, kernel: Array, geometry: Geometry) -> Array:
