@@ -150,7 +150,9 @@ def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     assert max(rows) <= batch_size
 
 
-@pytest.mark.parametrize("batch_size", [3, 7, 100])
+@pytest.mark.parametrize(
+    "batch_size", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 100))]
+)
 @each(subjects=["toy"])
 def test_larger_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     test_batch_size_changes_nothing_and_is_held(subject, name, batch_size)

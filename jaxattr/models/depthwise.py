@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -81,12 +82,12 @@ def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
     cotangent with zeros would multiply mostly zeros.
     """
     stride, size = geometry.stride, geometry.size
-    axes = [_Phases(geometry, axis) for axis in (0, 1)]
+    axes = [_phases(geometry, axis) for axis in (0, 1)]
     wide = cotangent.astype(accumulator(cotangent.dtype))
     wide = lax.optimization_barrier(pad(wide, tuple(axis.margins for axis in axes)))
 
     def phase(*offsets: int) -> Array:
-        rows, columns = (p.slices[a] for p, a in zip(axes, offsets, strict=True))
+        rows, columns = (p.pixels[a] for p, a in zip(axes, offsets, strict=True))
         i, j = (p.first[a] for p, a in zip(axes, offsets, strict=True))
         taps = kernel[i::stride, j::stride]
         if 0 in taps.shape:  # a kernel narrower than the stride skips these pixels
@@ -101,27 +102,33 @@ def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
     return images.astype(cotangent.dtype)
 
 
-class _Phases:
+class _Phases(NamedTuple):
     """Along one axis: which taps a phase meets, and at which pixels of the cotangent."""
 
-    def __init__(self, geometry: Geometry, axis: int):
-        stride, (before, _) = geometry.stride, geometry.pads[axis]
-        quotient = -(-geometry.size[axis] // stride)
-        phases = range(stride)
-        # Pixel stride·q + phase meets tap first + stride·t at the cotangent's pixel
-        # q + (phase + before) // stride - t.
-        self.first = [(phase + before) % stride for phase in phases]
-        counts = [len(range(i, geometry.window[axis], stride)) for i in self.first]
-        starts = [
-            [(phase + before) // stride - t for t in range(max(count, 1))]
-            for phase, count in zip(phases, counts, strict=True)
-        ]
-        low, high = -min(map(min, starts)), max(map(max, starts))
-        self.margins = low, high + quotient - geometry.output[axis]
-        self.slices = [
-            [slice(low + start, low + start + quotient) for start in one]
-            for one in starts
-        ]
+    first: list[int]
+    """The first tap of each phase, which meets every ``stride``-th from there."""
+    pixels: list[list[slice]]
+    """The padded pixels that its taps meet."""
+    margins: tuple[int, int]
+
+
+def _phases(geometry: Geometry, axis: int) -> _Phases:
+    """Where pixel ``stride·q + phase`` meets tap ``first + stride·t`` of the kernel.
+
+    At the cotangent's pixel ``q + (phase + before) // stride - t``, with ``before`` zeros
+    before the image.
+    """
+    stride, (before, _) = geometry.stride, geometry.pads[axis]
+    quotient = -(-geometry.size[axis] // stride)
+    first = [(phase + before) % stride for phase in range(stride)]
+    counts = [len(range(i, geometry.window[axis], stride)) for i in first]
+    starts = [
+        [(phase + before) // stride - t for t in range(max(count, 1))]
+        for phase, count in enumerate(counts)
+    ]
+    low, high = -min(map(min, starts)), max(map(max, starts))
+    pixels = [[slice(low + s, low + s + quotient) for s in each] for each in starts]
+    return _Phases(first, pixels, (low, high + quotient - geometry.output[axis]))
 
 
 def _interleave(arrays: list[Array], axis: int) -> Array:

@@ -139,8 +139,8 @@ def test_plain_gradient_of_a_linear_score_in_closed_form(direction):
     [
         ("pgd", "ascend"),
         ("gra", "descend"),
-        ("fgsra", "ascend"),
-        ("sia", "descend"),
+        pytest.param("fgsra", "ascend", marks=pytest.mark.slow),
+        pytest.param("sia", "descend", marks=pytest.mark.slow),
         ("naa", "ascend"),
     ],
 )

@@ -123,7 +123,7 @@ def pooled(a, window, pool, pad):
 
 
 @pytest.mark.parametrize("pair", ["random", "edges"])
-@pytest.mark.parametrize("window", [0, 3])
+@pytest.mark.parametrize("window", [pytest.param(0, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize(
     ("pool", "pad"), [("mean", "count"), ("mean", "zero"), ("max", "zero")]
 )

@@ -42,8 +42,8 @@ def test_the_demo_photographs(classifier, photos):
 @pytest.mark.parametrize(
     ("folder", "preprocessing", "expected", "count"),
     [
-        ("imagenet-sample", "crop", 86.3, 204),
-        ("imagenet-val-boxes", "squash", 80.0, 200),
+        pytest.param("imagenet-sample", "crop", 86.3, 204, marks=pytest.mark.slow),
+        pytest.param("imagenet-val-boxes", "squash", 80.0, 200, marks=pytest.mark.slow),
         ("nips17-ccby", "crop", 90.7, 150),
     ],
 )

@@ -206,7 +206,9 @@ def test_vmap(case, in_axes):
 
 
 @each_way
-@pytest.mark.parametrize("leading", [(2, 3), (1, 2, 1), (), (0,)])
+@pytest.mark.parametrize(
+    "leading", [(2, 3), (0,), pytest.param((), marks=pytest.mark.slow)]
+)
 def test_leading_dimensions(case, leading):
     images, kernel = case.draw(*leading)
     loss = lambda f: lambda x, k: jnp.sum(jnp.sin(f(x, k)))
@@ -228,6 +230,7 @@ def test_groups():
     chex.assert_trees_all_close(got, jnp.concatenate(halves, -1), atol=1e-6)
 
 
+@pytest.mark.slow
 @each_way
 @pytest.mark.parametrize("of", ["images", "kernel", "cotangent"])
 def test_vmap_of_a_gradient_where_one_argument_has_an_axis(case, of):
@@ -248,7 +251,9 @@ def test_vmap_of_a_gradient_where_one_argument_has_an_axis(case, of):
 
 
 @each_way
-@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize(
+    "dtype", [jnp.bfloat16, pytest.param(jnp.float16, marks=pytest.mark.slow)]
+)
 def test_half_precision_is_accumulated_in_float32(case, dtype):
     """Value and gradients are those in float32, rounded once."""
     images, kernel = case.draw(2, dtype=dtype)
@@ -268,7 +273,7 @@ def test_half_precision_is_accumulated_in_float32(case, dtype):
 
 
 @each_way
-@pytest.mark.parametrize("entered", [True, False])
+@pytest.mark.parametrize("entered", [pytest.param(True, marks=pytest.mark.slow), False])
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
 def test_sharded(case, axis_type, entered):
     images, kernel = case.draw(4)
@@ -284,6 +289,7 @@ def test_sharded(case, axis_type, entered):
     chex.assert_trees_all_close(got, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @each_way
 def test_sharded_along_rows(case):
     """Whatever is fast on whole images is left to XLA on pieces of them."""
@@ -298,6 +304,7 @@ def test_sharded_along_rows(case):
     chex.assert_trees_all_close(got, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 @each_way
 @pytest.mark.parametrize("in_axes", [(0, None), (0, 0)])
 def test_vmap_of_shard_map_over_a_mesh_axis(case, in_axes):
@@ -319,6 +326,7 @@ def test_vmap_of_shard_map_over_a_mesh_axis(case, in_axes):
     chex.assert_trees_all_close(got, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @each_way
 def test_exported_for_any_batch(case):
     images, kernel = case.draw(2)
