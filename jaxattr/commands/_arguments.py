@@ -61,7 +61,8 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
             "(default: efficientnet_lite0)",
         )
     else:
-        add("--model", default="efficientnet_lite0", metavar="NAME", help="%(default)s")
+        text = "default: %(default)s; `jaxattr models` lists them"
+        add("--model", default="efficientnet_lite0", metavar="NAME", help=text)
     add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
 
 
