@@ -84,7 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
     )
     spectrum.check_settings(settings)
-    photographs = labelled_photographs(arguments.folder, arguments.labels)
+    photographs = labelled_photographs(
+        arguments.folder, arguments.labels, out=arguments.out
+    )
     photographs = photographs[: arguments.max_images]
     models = load_models(arguments)
     reference = arguments.mce or next(iter(models))

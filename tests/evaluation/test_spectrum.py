@@ -210,3 +210,12 @@ def test_labels_missing(tiny_zoo, labelled, tmp_path, capsys):
     assert run(labelled, tmp_path / "out", "--model", "tiny", *SMALL) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "labels are missing" in line
+
+
+def test_results_may_not_lie_on_a_class(tiny_zoo, labelled, tmp_path, capsys):
+    (labelled / "labels.csv").unlink()
+    (labelled / "cat").mkdir()
+    (labelled / "0.png").rename(labelled / "cat" / "0.png")
+    assert run(labelled, labelled / "cat", "--model", "tiny", *SMALL) == 2
+    assert "holds the photographs of a class" in capsys.readouterr().err
+    assert [p.name for p in (labelled / "cat").iterdir()] == ["0.png"]
