@@ -77,6 +77,8 @@ def _convolve(images: Array, kernel: Array, geometry: Geometry) -> Array:
     patch = math.prod(kernel.shape[:3])
     if _strides_over_shallow(kernel, geometry) and patch <= MAX_PATCH:
         return _convolve_patches(images, kernel, geometry)
+    if geometry.pads == ((0, 0), (0, 0)) and geometry.window != (1, 1):
+        return _convolve_one_wider(images, kernel, geometry)
     return _xla.convolve(images, kernel, geometry)
 
 
@@ -101,6 +103,14 @@ def _convolve_patches(images: Array, kernel: Array, geometry: Geometry) -> Array
         preferred_element_type=accumulator(images.dtype),
     )
     return result.astype(images.dtype)
+
+
+def _convolve_one_wider(images: Array, kernel: Array, geometry: Geometry) -> Array:
+    """A column of zeros, for which XLA takes a way that is several times faster."""
+    width = (geometry.size[1] + 1 - geometry.window[1]) // geometry.stride + 1
+    wider = geometry._replace(pads=((0, 0), (0, 1)), output=(geometry.output[0], width))
+    result = _xla.convolve(images, kernel, wider)
+    return result[..., : geometry.output[1], :]
 
 
 def _to_shallow_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
