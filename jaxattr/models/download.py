@@ -74,7 +74,12 @@ def _append(url: str, partial: pathlib.Path, size: int) -> None:
     if free < size - there:
         needed = f"{(size - there) / 1e6:.1f} MB to come, {free / 1e6:.1f} MB free"
         raise OSError(errno.ENOSPC, f"No space left on device, {needed}")
-    headers = {**utils.build_hf_headers(), "Accept-Encoding": "identity"}
+    headers = {
+        **utils.build_hf_headers(),
+        "Accept-Encoding": "identity",
+        # Nobody else shall speak on a connection that may just have broken.
+        "Connection": "close",
+    }
     if 0 < there < size:
         headers["Range"] = f"bytes={there}-"
     with get_session().stream("GET", url, headers=headers, timeout=TIMEOUT) as response:

@@ -57,7 +57,11 @@ class Server(http.server.ThreadingHTTPServer):
 
     def spans(self):
         """The ``Range`` of every download that was begun."""
-        return [span for command, _, span in self.requests if command == "GET"]
+        return [
+            span
+            for command, path, span in self.requests
+            if command == "GET" and path.endswith(LOCATION.file)
+        ]
 
     def handle_error(self, request, client_address):
         """Broken connections are meant."""
