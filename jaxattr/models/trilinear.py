@@ -203,7 +203,8 @@ def xla_convolve(
     windows = zip(pads, geometry.window, strict=True)
     if not all(0 <= p < w for pair, w in windows for p in pair):
         # Compiled for CPU, XLA's convolutions may read outside of their operands where
-        # they crop; a margin as wide as the window crops in the transpose.
+        # they crop (openxla/xla issue 48713); a margin as wide as the window crops in
+        # the transpose.
         images = lax.optimization_barrier(pad(images, pads))
         pads = ((0, 0), (0, 0))
     leading = images.shape[:-3]

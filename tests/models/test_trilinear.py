@@ -68,6 +68,7 @@ class Case:
 
 TILES, PATCHES = ("tiles", "tiles"), ("patches", "phases")
 PHASES, PLAIN = ("plain", "phases"), ("plain", "plain")
+WIDER = ("wider", "plain")
 CASES = {
     "depthwise": Case((7, 8), (3, 3, 2), 2, "tf_same"),
     "depthwise by thirds": Case((8, 7), (2, 3, 2), 3, ((0, 3), (4, 1))),
@@ -83,9 +84,9 @@ CASES = {
     "phases": Case((14, 15), (7, 7, 3, 5), 2, ways=PHASES),
     "phases, cut": Case((14, 15), (4, 7, 3, 5), 2, ((-3, 0), (2, -2)), PHASES),
     "plain": Case((6, 7), (3, 1, 5, 4), 2, "tf_same", PLAIN),
-    "plain, valid": Case((9, 8), (3, 2, 5, 4), padding="valid", ways=PLAIN),
-    "plain, valid and strided": Case((9, 8), (3, 3, 5, 4), 2, "valid", PLAIN),
-    "plain, valid and even": Case((9, 9), (3, 3, 5, 4), 2, "valid", PLAIN),
+    "wider": Case((9, 8), (3, 2, 5, 4), padding="valid", ways=WIDER),
+    "wider, strided": Case((9, 8), (3, 3, 5, 4), 2, "valid", WIDER),
+    "wider, strided and even": Case((9, 9), (3, 3, 5, 4), 2, "valid", WIDER),
     "plain, cut": Case((6, 9), (3, 1, 5, 4), 2, ((-2, 1), (1, -2)), PLAIN),
 }
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -105,7 +106,7 @@ def test_the_cases_take_their_ways(case, monkeypatch):
         (winograd, "to_images", "tiles"),
         (convolution, "_convolve_patches", "patches"),
         (convolution, "_to_shallow_images", "phases"),
-        (convolution, "_convolve_one_wider", "plain"),
+        (convolution, "_convolve_one_wider", "wider"),
     ):
         monkeypatch.setattr(module, function, lambda *_, way=way: way)
     plain = lambda *_: "plain"
