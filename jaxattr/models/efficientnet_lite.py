@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from flax import nnx
 
+from jaxattr.convolutions.padding import Padding
+from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
 from jaxattr.models.layers import Activation, Conv, Linear, relu6
 from jaxattr.models.model import Model, Package, Source
-from jaxattr.models.padding import Padding
-from jaxattr.models.pooling import global_mean
 from jaxattr.models.preprocessing import Preprocessing
 
 STAGES = (

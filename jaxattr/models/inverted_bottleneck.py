@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from flax import nnx
 
+from jaxattr.convolutions.padding import Padding
 from jaxattr.models.layers import BRANCH, Activation, Depthwise, Linear
-from jaxattr.models.padding import Padding
 from jaxattr.typing import Array
 
 

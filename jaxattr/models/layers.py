@@ -15,9 +15,9 @@ from flax import nnx
 from jax import lax
 
 from jaxattr._dtypes import accumulator
-from jaxattr.models.convolution import conv
-from jaxattr.models.depthwise import depthwise_conv
-from jaxattr.models.padding import Padding
+from jaxattr.convolutions.convolution import conv
+from jaxattr.convolutions.depthwise import depthwise_conv
+from jaxattr.convolutions.padding import Padding
 from jaxattr.typing import Array
 
 Activation = Callable[[Array], Array]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr.convolutions.padding import PADDINGS
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.checkpoint import read_checkpoint
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
@@ -19,7 +20,6 @@ from jaxattr.models.convert import convert, expected_shapes
 from jaxattr.models.finding import find
 from jaxattr.models.layers import Activation
 from jaxattr.models.model import Model, Source
-from jaxattr.models.padding import PADDINGS
 from jaxattr.typing import Array
 
 

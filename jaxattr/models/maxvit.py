@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr._checks import fail
+from jaxattr.convolutions.pooling import global_mean, mean_pool
 from jaxattr.models.attention import SelfAttention, relative_positions
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import (
@@ -37,7 +38,6 @@ from jaxattr.models.layers import (
     to_blocks,
 )
 from jaxattr.models.model import Model, imagenet_source, photo_preprocessings
-from jaxattr.models.pooling import global_mean, mean_pool
 from jaxattr.typing import Array
 
 LAYER_NORM_EPSILON = 1e-5

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from flax import nnx
 
+from jaxattr.convolutions.padding import Padding
 from jaxattr.models.convert import Rule
-from jaxattr.models.padding import Padding
 from jaxattr.models.preprocessing import Preprocessing
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxattr.convolutions.pooling import global_mean, max_pool
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.layers import Activation, Conv, Linear
 from jaxattr.models.model import Model, imagenet_source
-from jaxattr.models.pooling import global_mean, max_pool
 from jaxattr.typing import Array
 
 WIDTHS = (64, 64, 128, 128, 192, 192, 256, 256)

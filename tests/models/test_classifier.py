@@ -13,11 +13,11 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxattr import models
+from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models import classifier as classifiers
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.layers import Conv, Depthwise, Linear, relu6
 from jaxattr.models.model import Model, Source
-from jaxattr.models.pooling import global_mean
 from jaxattr.models.preprocessing import Preprocessing
 
 

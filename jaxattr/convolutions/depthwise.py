@@ -18,8 +18,8 @@ from jax import lax
 
 from jaxattr._checks import fail
 from jaxattr._dtypes import accumulator
-from jaxattr.models.padding import Padding, pad
-from jaxattr.models.trilinear import (
+from jaxattr.convolutions.padding import Padding, pad
+from jaxattr.convolutions.trilinear import (
     Geometry,
     Trilinear,
     define,

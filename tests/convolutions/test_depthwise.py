@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from jaxattr.models import depthwise
-from jaxattr.models.padding import explicit_padding
-from jaxattr.models.trilinear import Geometry
+from jaxattr.convolutions import depthwise
+from jaxattr.convolutions.padding import explicit_padding
+from jaxattr.convolutions.trilinear import Geometry
 
 
 def reference(images, kernel, stride, padding):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxattr.models.pooling import adaptive_mean, global_mean, max_pool, mean_pool
+from jaxattr.convolutions.pooling import adaptive_mean, global_mean, max_pool, mean_pool
 
 CASES = [
     # window, stride, padding, ceil_mode, pad on each side

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from jaxattr._checks import fail
 from jaxattr._dtypes import accumulator
-from jaxattr.models import winograd
-from jaxattr.models.padding import Padding
-from jaxattr.models.trilinear import (
+from jaxattr.convolutions import winograd
+from jaxattr.convolutions.padding import Padding
+from jaxattr.convolutions.trilinear import (
     Geometry,
     Trilinear,
     define,

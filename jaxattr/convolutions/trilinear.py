@@ -26,7 +26,7 @@ from jax.interpreters import ad, batching, mlir, xla
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxattr._checks import fail
-from jaxattr.models.padding import Padding, Pairs, explicit_padding, pad
+from jaxattr.convolutions.padding import Padding, Pairs, explicit_padding, pad
 from jaxattr.typing import Array
 
 

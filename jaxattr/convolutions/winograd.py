@@ -25,8 +25,8 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import lax
 
-from jaxattr.models.padding import Pairs, pad
-from jaxattr.models.trilinear import Geometry
+from jaxattr.convolutions.padding import Pairs, pad
+from jaxattr.convolutions.trilinear import Geometry
 from jaxattr.typing import Array
 
 Grid = list[list[Array]]

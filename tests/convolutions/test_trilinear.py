@@ -17,11 +17,11 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxattr.models import convolution, winograd
-from jaxattr.models.convolution import conv
-from jaxattr.models.depthwise import depthwise_conv
-from jaxattr.models.padding import explicit_padding, pad
-from jaxattr.models.trilinear import of_shapes
+from jaxattr.convolutions import convolution, winograd
+from jaxattr.convolutions.convolution import conv
+from jaxattr.convolutions.depthwise import depthwise_conv
+from jaxattr.convolutions.padding import explicit_padding, pad
+from jaxattr.convolutions.trilinear import of_shapes
 
 
 @dataclasses.dataclass(frozen=True)

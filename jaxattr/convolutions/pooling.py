@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from jaxattr._dtypes import accumulator
-from jaxattr.models.padding import Padding, explicit_padding
+from jaxattr.convolutions.padding import Padding, explicit_padding
 from jaxattr.typing import Array
 
 
