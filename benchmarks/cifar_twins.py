@@ -14,7 +14,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from benchmarks.convolution import conv
-from jaxattr.models.checkpoint import read_checkpoint
+from jaxattr.checkpoints.reading import read_checkpoint
 
 ARCHITECTURES = ("smallgap", "wresnet")
 TRAININGS = ("normal", "adv", "trades")

@@ -15,7 +15,7 @@ from jax.tree_util import Partial
 
 from benchmarks import assets
 from benchmarks.convolution import conv
-from jaxattr.models.checkpoint import read_checkpoint
+from jaxattr.checkpoints.reading import read_checkpoint
 
 TRAININGS = {"normal": "cln", "adv": "adv"}
 

@@ -32,6 +32,7 @@ LAYERS = (
     {"paths"},
     {"attacks"},
     {"attributions", "metrics", "training"},
+    {"convolutions", "checkpoints"},
     {"models"},
     {
         "boundary_plots",
@@ -45,7 +46,11 @@ LAYERS = (
     {"cli"},
 )
 # The models stand apart: nothing of the mathematics, and the mathematics without them.
-ONLY_FROM = {"models": BASE | {"models"}}
+ONLY_FROM = {
+    "convolutions": BASE | {"convolutions"},
+    "checkpoints": BASE | {"checkpoints"},
+    "models": BASE | {"convolutions", "checkpoints", "models"},
+}
 BESIDE = {
     "boundary_plots": {"typing", "_checks", "plots", "boundary_plots"},
     "plots": {"typing", "_checks", "plots"},
@@ -117,6 +122,8 @@ def test_libraries_stay_where_they_belong(path):
     allowed = set(CORE_LIBRARIES)
     if own == "models":
         allowed |= {"flax", "PIL"} | WEIGHTS
+    if own == "checkpoints":
+        allowed |= WEIGHTS
     if own == "corruptions":
         allowed |= {"PIL"}  # JPEG
     if own in ("evaluation", "plots", "spectral_plots", "corruptions"):

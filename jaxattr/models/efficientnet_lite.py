@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from flax import nnx
 
+from jaxattr.checkpoints.locations import Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
 from jaxattr.models.layers import Activation, Conv, Linear, relu6
-from jaxattr.models.model import Model, Package, Source
+from jaxattr.models.model import Model, Source
 from jaxattr.models.preprocessing import Preprocessing
 
 STAGES = (

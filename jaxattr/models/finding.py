@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from jaxattr._checks import check_choice
-from jaxattr.models import hub
+from jaxattr.checkpoints import hub
+from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.models.catalog import MODELS
-from jaxattr.models.model import Hub, Package, Source
+from jaxattr.models.model import Source
 
 PASS_A_FILE = "pass its path (on the command line --weights PATH)"
 

@@ -14,12 +14,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean, max_pool, mean_pool
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.layers import Activation, Conv, Linear
-from jaxattr.models.model import HALF, Hub, Model, Source, photo_preprocessings
+from jaxattr.models.model import HALF, Model, Source, photo_preprocessings
 from jaxattr.models.preprocessing import Preprocessing
 from jaxattr.typing import Array
 

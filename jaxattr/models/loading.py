@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.convolutions.padding import PADDINGS
 from jaxattr.models.catalog import MODELS
-from jaxattr.models.checkpoint import read_checkpoint
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
 from jaxattr.models.convert import convert, expected_shapes
 from jaxattr.models.finding import find

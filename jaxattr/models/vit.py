@@ -16,6 +16,7 @@ from flax import nnx
 
 from jaxattr._checks import fail
 from jaxattr._dtypes import accumulator
+from jaxattr.checkpoints.locations import Hub
 from jaxattr.models.attention import SelfAttention
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import ArrayRule, LayerNormRule, LayerRule, Rule
@@ -28,7 +29,7 @@ from jaxattr.models.layers import (
     gelu,
     parameter,
 )
-from jaxattr.models.model import HALF, Hub, Model, imagenet_source, photo_preprocessings
+from jaxattr.models.model import HALF, Model, imagenet_source, photo_preprocessings
 from jaxattr.typing import Array
 
 

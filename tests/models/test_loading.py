@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxattr import cli, models
+from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Config, skeleton
 from jaxattr.models.convert import ArrayRule, expected_shapes
@@ -165,7 +166,7 @@ def test_other_numbers_of_classes(tmp_path):
     message = "misshapen: _fc.weight, expected [10, 1280] or [10, 1280, 1, 1], got "
     assert message + "[1000, 1280]" in str(error.value)
 
-    tensors = models.checkpoint.read_checkpoint(path)
+    tensors = read_checkpoint(path)
     tensors["_fc.weight"] = tensors["_fc.weight"][:10]
     tensors["_fc.bias"] = tensors["_fc.bias"][:10]
     np.savez(tmp_path / "ten.npz", **tensors)

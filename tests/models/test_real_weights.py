@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from jaxattr import models
+from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.models import chain
-from jaxattr.models.checkpoint import read_checkpoint
 from jaxattr.models.convert import convert
 from jaxattr.models.vit import Shape, ViT, timm_rules
 

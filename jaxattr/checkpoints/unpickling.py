@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr.models.checkpoint_error import CheckpointError, is_size
+from jaxattr.checkpoints.errors import CheckpointError, is_size
 
 STORAGES = {
     "FloatStorage": "float32",

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from jaxattr.models.checkpoint_error import CheckpointError
-from jaxattr.models.safetensors_file import read_safetensors
-from jaxattr.models.torch_file import read_torch
+from jaxattr.checkpoints.errors import CheckpointError
+from jaxattr.checkpoints.safetensors_file import read_safetensors
+from jaxattr.checkpoints.torch_file import read_torch
 
 MAX_INFLATION = 1 << 30
 """The most bytes that a compressed ``.npz`` may grow to, unless 100 times its size is

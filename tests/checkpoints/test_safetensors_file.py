@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from jaxattr.models.checkpoint import read_checkpoint
+from jaxattr.checkpoints.reading import read_checkpoint
 
 
 def safetensors(header, body=b"", length=None) -> bytes:
@@ -104,6 +104,6 @@ def test_npz(tmp_path):
 def test_npz_bomb(tmp_path, monkeypatch):
     path = tmp_path / "w.npz"
     np.savez_compressed(path, a=np.zeros(1 << 22, np.int8))
-    monkeypatch.setattr("jaxattr.models.checkpoint.MAX_INFLATION", 1 << 20)
+    monkeypatch.setattr("jaxattr.checkpoints.reading.MAX_INFLATION", 1 << 20)
     with pytest.raises(ValueError, match="would inflate to 4194"):
         read_checkpoint(path)

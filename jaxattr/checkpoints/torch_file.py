@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxattr.models.checkpoint_error import CheckpointError, check_shape, is_size
-from jaxattr.models.unpickling import Storage, Tensor, load_pickle
+from jaxattr.checkpoints.errors import CheckpointError, check_shape, is_size
+from jaxattr.checkpoints.unpickling import Storage, Tensor, load_pickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from jaxattr.models.download import ChecksumError, download
-from jaxattr.models.model import Hub
+from jaxattr.checkpoints.download import ChecksumError, download
+from jaxattr.checkpoints.locations import Hub
 
 SHA256 = re.compile("[0-9a-f]{64}")
 

@@ -18,11 +18,13 @@ import pytest
 
 import jaxattr as ja
 from jaxattr import cli
-from jaxattr.models import hub, vit
+from jaxattr.checkpoints import hub
+from jaxattr.checkpoints.locations import Hub
+from jaxattr.models import vit
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Config, skeleton
 from jaxattr.models.convert import expected_shapes
-from jaxattr.models.model import Hub, Model, imagenet_source
+from jaxattr.models.model import Model, imagenet_source
 
 utils = pytest.importorskip("huggingface_hub.utils")
 constants = pytest.importorskip("huggingface_hub.constants")
@@ -295,8 +297,9 @@ def test_on_the_command_line(server, tmp_path):
     code = (
         "import sys\n"
         "from jaxattr import cli\n"
+        "from jaxattr.checkpoints import locations\n"
         "from jaxattr.models import catalog, model\n"
-        f"hub = model.Hub({LOCATION.repository!r}, 1.0, 0.3)\n"
+        f"hub = locations.Hub({LOCATION.repository!r}, 1.0, 0.3)\n"
         "source = model.imagenet_source(list, hub)\n"
         "catalog.MODELS['tiny'] = model.Model(None, {'a': source})\n"
         "sys.exit(cli.main(['models', 'fetch', 'tiny', '--revision', 'v2']))\n"

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from jaxattr.models.checkpoint import read_checkpoint
+from jaxattr.checkpoints.reading import read_checkpoint
 
 LAYOUTS = ("legacy", "zip")
 

@@ -8,12 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr.models.checkpoint_error import (
-    CheckpointError,
-    check_shape,
-    is_size,
-    to_array,
-)
+from jaxattr.checkpoints.errors import CheckpointError, check_shape, is_size, to_array
 
 MAX_HEADER = 100_000_000
 """Bytes; the limit of the format's own reader."""
