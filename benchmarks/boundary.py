@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 import jaxattr as ja
 from benchmarks import assets, report, timing
-from jaxattr import attacks
+from jaxattr import attacks, boundaries
 from jaxattr.gradients import gradient
 
 SEED = 0
@@ -136,7 +136,7 @@ def memory_table(model, images, keys):
     """Temporary memory of the compiled program, as the compiler reports it."""
     rows = []
     for radii, steps in (((1.0,), 5), (tuple(range(1, 21)), 100)):
-        member = attacks.pgd_l2(radii=radii, num_steps=steps)
+        member = boundaries.pgd_l2(radii=radii, num_steps=steps)
         run = functools.partial(search, (member,))
         program, _ = timing.compile_time(run, model, images, keys)
         size = program.memory_analysis().temp_size_in_bytes
@@ -148,7 +148,7 @@ def memory_table(model, images, keys):
 def cost_table():
     """The stated cost of every member with its default budget."""
     rows = []
-    for name in attacks.boundary_names():
+    for name in boundaries.boundary_names():
         member = getattr(attacks, name)()
         rows.append((name, member.forwards, member.backwards, 20))
     header = ["member", "forward, at most", "backward, at most", "bisections"]

@@ -8,8 +8,8 @@ batch_size=None, **options) -> (N, H, W, C)`` that runs eagerly and under ``jit`
 an image has the same map in any batch.
 """
 
-from jaxattr import attacks, corruptions, scores, training
-from jaxattr.attacks import BoundaryPoint, attack_explanation, nearest_boundary
+from jaxattr import attacks, boundaries, corruptions, scores, training
+from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
     SpectralImportance,
     agi,
@@ -32,6 +32,7 @@ from jaxattr.attributions import (
     spectral_score,
 )
 from jaxattr.bands import band_images, band_masks
+from jaxattr.boundaries import BoundaryPoint, nearest_boundary
 from jaxattr.metrics import (
     Alignment,
     Localization,
@@ -93,6 +94,7 @@ __all__ = [
     "band_masks",
     "banzhaf_values",
     "big",
+    "boundaries",
     "bsg",
     "bsm",
     "chance_corrected",

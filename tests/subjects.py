@@ -104,7 +104,7 @@ def toy() -> Subject:
         params=toys.init_smooth(jax.random.key(0)),
         model=lambda params: functools.partial(toys.smooth_logits, params),
         images=toys.images,
-        overrides=SMALL | boundary(ja.attacks.pgd_l2(radii=(4.0,), num_steps=2)),
+        overrides=SMALL | boundary(ja.boundaries.pgd_l2(radii=(4.0,), num_steps=2)),
         tolerance=2e-6,
         half_tolerance=0.02,
     )
@@ -129,7 +129,7 @@ def of_zoo(name: str, half_tolerance: float) -> Subject:
         model=lambda params: dataclasses.replace(classifier, params=params),
         images=images,
         # Its boundary is farther away.
-        overrides=SMALL | boundary(ja.attacks.pgd_l2(radii=(16.0,), num_steps=4)),
+        overrides=SMALL | boundary(ja.boundaries.pgd_l2(radii=(16.0,), num_steps=4)),
         tolerance=1e-9,
         half_tolerance=half_tolerance,
         step=1e-6,  # the maxima of a pooling must stay where they are

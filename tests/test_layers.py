@@ -31,6 +31,7 @@ LAYERS = (
     {"steps", "gradients"},
     {"paths"},
     {"attacks"},
+    {"boundaries"},
     {"attributions", "metrics", "training"},
     {"convolutions", "checkpoints"},
     {"models"},

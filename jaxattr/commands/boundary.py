@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from jaxattr import attacks
+from jaxattr import boundaries
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
 from jaxattr.evaluation.boundary import QUICK, draw_boundaries
@@ -44,7 +44,7 @@ def add_parser(commands: Any) -> None:
         action="append",
         metavar="NAME",
         help="several with commas between them, or given several times: "
-        f"{', '.join(attacks.boundary_names())}, or all, which takes several times as "
+        f"{', '.join(boundaries.boundary_names())}, or all, which takes several times as "
         f"long (default: {', '.join(QUICK)})",
     )
     add(
@@ -85,7 +85,7 @@ def members_named(texts: Iterable[str]) -> tuple[str, ...]:
     """The members of a search, each once, of texts that name several with commas."""
     names = (name.strip() for text in texts for name in text.split(","))
     members = tuple(dict.fromkeys(names))
-    known = attacks.boundary_names()
+    known = boundaries.boundary_names()
     for name in members:
         check_choice("--search", name, (*known, "all"))
     return known if "all" in members else members

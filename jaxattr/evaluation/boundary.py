@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxattr
-from jaxattr import attacks, attributions, boundary_plots
-from jaxattr.attacks.boundary import BoundaryPoint
-from jaxattr.attacks.ensemble import as_members
+from jaxattr import attributions, boundaries, boundary_plots
+from jaxattr.boundaries.ensemble import as_members
+from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.evaluation import figures, programs
 from jaxattr.evaluation.files import atomic_write, make_folder, unique_stems
 from jaxattr.evaluation.photographs import read_photograph
@@ -145,13 +145,13 @@ def _boundary_and_maps(
     images: Array,
     key: Array,
     *,
-    members: tuple[attacks.Member, ...],
+    members: tuple[boundaries.Member, ...],
     batch_size: int,
     steps: int,
 ) -> tuple[BoundaryPoint, Array, Array, Array]:
     """The point, the class predicted, BSM and BIG."""
     labels = jnp.argmax(classifier(images), axis=-1)
-    boundary = attacks.nearest_boundary(
+    boundary = boundaries.nearest_boundary(
         classifier, images, labels, key=key, search=members, batch_size=batch_size
     )
     given = (classifier, images, labels)

@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from jaxattr import attacks, attributions
-from jaxattr.attacks.boundary import BoundaryPoint
+from jaxattr import attributions, boundaries
+from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.evaluation import programs
 from jaxattr.evaluation.options import defaults
 from jaxattr.evaluation.registry import Method
@@ -20,7 +20,7 @@ _EXPLAINERS = (attributions.bsm, attributions.big, attributions.bsg)
 _OPTIONS = tuple(
     name
     for name, parameter in inspect.signature(
-        attacks.nearest_boundary
+        boundaries.nearest_boundary
     ).parameters.items()
     if parameter.kind is parameter.KEYWORD_ONLY and name not in ("key", "batch_size")
 )
@@ -94,6 +94,6 @@ def _found(
     search: tuple[tuple[str, Any], ...],
     batch_size: int,
 ) -> BoundaryPoint:
-    return attacks.nearest_boundary(
+    return boundaries.nearest_boundary(
         classifier, images, labels, key=key, batch_size=batch_size, **dict(search)
     )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import jaxattr as ja
-from jaxattr import attacks, boundary_plots, cli
+from jaxattr import boundaries, boundary_plots, cli
 from jaxattr.commands import boundary as boundary_command
 
 
@@ -136,7 +136,7 @@ def test_evaluate_scores_the_methods_at_the_boundary(tiny_zoo, labelled, tmp_pat
 def test_several_members_with_commas_and_all():
     parsed = lambda *texts: boundary_command.members_named(texts)
     assert parsed("ddn,fab", "ddn") == ("ddn", "fab")
-    assert parsed("fab, all") == attacks.boundary_names()
+    assert parsed("fab, all") == boundaries.boundary_names()
     with pytest.raises(ValueError, match="--search: unknown 'ddm'; did you mean ddn"):
         parsed("fab,ddm")
 

@@ -9,10 +9,10 @@ import pytest
 import toys
 
 import jaxattr as ja
-from jaxattr import _random, attacks
-from jaxattr.attacks import apgd as apgd_module
-from jaxattr.attacks.apgd import checkpoints, difference_of_logits_ratio
-from jaxattr.attacks.search import Best, Search, over_radii, random_direction
+from jaxattr import _random, boundaries
+from jaxattr.boundaries import apgd as apgd_module
+from jaxattr.boundaries.apgd import checkpoints, difference_of_logits_ratio
+from jaxattr.boundaries.search import Best, Search, over_radii, random_direction
 
 KEY = jax.random.key(23)
 PARAMS = toys.init_smooth(jax.random.key(2), 4, 5, 1)
@@ -20,20 +20,20 @@ LOW, HIGH = 0.05, 0.95
 RADII = (0.05, 0.4, 1.5)
 STEPS = 12
 MEMBERS = {
-    "pgd_l2": attacks.pgd_l2(radii=RADII, num_steps=STEPS),
-    "pgd_linf": attacks.pgd_linf(radii=(0.01, 0.1, 0.4), num_steps=STEPS),
-    "pgd_released": attacks.pgd_released(radii=RADII, num_steps=STEPS),
-    "apgd_ce": attacks.apgd_ce(radii=RADII, num_steps=STEPS),
-    "apgd_dlr": attacks.apgd_dlr(radii=RADII, num_steps=STEPS),
-    "apgd_linf": attacks.apgd_ce(radii=(0.01, 0.3), num_steps=STEPS, norm="linf"),
-    "carlini_wagner": attacks.carlini_wagner(
+    "pgd_l2": boundaries.pgd_l2(radii=RADII, num_steps=STEPS),
+    "pgd_linf": boundaries.pgd_linf(radii=(0.01, 0.1, 0.4), num_steps=STEPS),
+    "pgd_released": boundaries.pgd_released(radii=RADII, num_steps=STEPS),
+    "apgd_ce": boundaries.apgd_ce(radii=RADII, num_steps=STEPS),
+    "apgd_dlr": boundaries.apgd_dlr(radii=RADII, num_steps=STEPS),
+    "apgd_linf": boundaries.apgd_ce(radii=(0.01, 0.3), num_steps=STEPS, norm="linf"),
+    "carlini_wagner": boundaries.carlini_wagner(
         num_searches=4, num_steps=STEPS, step_size=0.05
     ),
-    "ddn": attacks.ddn(num_steps=STEPS, initial_radius=0.5),
-    "deepfool": attacks.deepfool(num_steps=4),
-    "deepfool_l1": attacks.deepfool(num_steps=4, norm="l1"),
-    "deepfool_linf": attacks.deepfool(num_steps=4, norm="linf", num_candidates=2),
-    "fab": attacks.fab(num_steps=STEPS),
+    "ddn": boundaries.ddn(num_steps=STEPS, initial_radius=0.5),
+    "deepfool": boundaries.deepfool(num_steps=4),
+    "deepfool_l1": boundaries.deepfool(num_steps=4, norm="l1"),
+    "deepfool_linf": boundaries.deepfool(num_steps=4, norm="linf", num_candidates=2),
+    "fab": boundaries.fab(num_steps=STEPS),
 }
 # The same code as another, in another norm or with another score.
 SLOW = ("apgd_dlr", "apgd_linf", "deepfool_l1", "deepfool_linf", "pgd_linf")
@@ -303,7 +303,7 @@ def test_the_path_of_apgd_halves_and_goes_back_as_published():
             return model(x)
 
         search = Search(recording, images, labels, keys, (LOW, HIGH), "l2")
-        member = attacks.apgd_ce(radii=(0.8,), num_steps=40)
+        member = boundaries.apgd_ce(radii=(0.8,), num_steps=40)
         jax.block_until_ready(jax.jit(lambda: member.find(search))())
         jax.effects_barrier()
         seen = np.stack(seen)
@@ -391,12 +391,12 @@ def test_difference_of_logits_ratio():
 
 def test_misuse():
     for build, message in [
-        (lambda: attacks.ddn(gamma=2.0), "gamma: expected a number between 0 and 1"),
-        (lambda: attacks.ddn(num_steps=0), "num_steps: expected an integer"),
-        (lambda: attacks.deepfool(norm="l3"), "norm: unknown 'l3'"),
-        (lambda: attacks.apgd_ce(norm="l1"), "norm: unknown 'l1'"),
-        (lambda: attacks.carlini_wagner(num_searches=0), "num_searches: expected"),
-        (lambda: attacks.fab(backward=-1), "backward: expected a number between"),
+        (lambda: boundaries.ddn(gamma=2.0), "gamma: expected a number between 0 and 1"),
+        (lambda: boundaries.ddn(num_steps=0), "num_steps: expected an integer"),
+        (lambda: boundaries.deepfool(norm="l3"), "norm: unknown 'l3'"),
+        (lambda: boundaries.apgd_ce(norm="l1"), "norm: unknown 'l1'"),
+        (lambda: boundaries.carlini_wagner(num_searches=0), "num_searches: expected"),
+        (lambda: boundaries.fab(backward=-1), "backward: expected a number between"),
     ]:
         with pytest.raises(ValueError, match=message):
             build()

@@ -9,7 +9,7 @@ import pytest
 import toys
 
 import jaxattr as ja
-from jaxattr.attacks import implicit
+from jaxattr.boundaries import implicit
 
 PARAMS = toys.init_smooth(jax.random.key(2))
 MODES = ("ray", "nearest")
@@ -276,7 +276,7 @@ def test_a_singular_point_is_finite(gradient):
             images,
             jnp.zeros(1, int),
             key=jax.random.key(0),
-            search=ja.attacks.pgd_l2(radii=(0.5,), num_steps=4),
+            search=ja.boundaries.pgd_l2(radii=(0.5,), num_steps=4),
             gradient=gradient,
         )
         return jnp.sum(found.distances)

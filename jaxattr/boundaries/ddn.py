@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.attacks.search import Best, Member, Search, closest_on, judge
+from jaxattr.boundaries.search import Best, Member, Search, closest_on, judge
 from jaxattr.paths import Path, PathInfo, PathState
 from jaxattr.steps import unit
 from jaxattr.typing import Array

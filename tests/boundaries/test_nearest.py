@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import jaxattr as ja
-from jaxattr import attacks
+from jaxattr import attacks, boundaries
 
 KEY = jax.random.key(17)
 PARAMS = toys.init_smooth(jax.random.key(2))
@@ -41,7 +41,7 @@ model = functools.partial(toys.smooth_logits, PARAMS)
 
 
 def small(*names):
-    names = names or attacks.boundary_names()
+    names = names or boundaries.boundary_names()
     return tuple(getattr(attacks, name)(**SMALL[name]) for name in names)
 
 
@@ -63,11 +63,11 @@ def found_on_toys(*names, images=None, key=KEY, **options):
 
 
 def test_names():
-    assert attacks.boundary_names() == (
+    assert boundaries.boundary_names() == (
         *("deepfool", "ddn", "fab", "pgd_l2", "pgd_linf"),
         *("apgd_ce", "apgd_dlr", "carlini_wagner"),
     )
-    for name in attacks.boundary_names():
+    for name in boundaries.boundary_names():
         assert getattr(attacks, name)().name == name
 
 
@@ -124,7 +124,7 @@ def test_three_linear_classes_the_nearest_of_two_in_every_norm(norm):
         behind.append(min(ways, key=ways.get))
         expected.append(ways[behind[-1]])
     w, b = (jnp.asarray(v, jnp.float32) for v in (weights, bias))
-    search = attacks.deepfool(num_steps=1, norm=norm)
+    search = boundaries.deepfool(num_steps=1, norm=norm)
     found = jax.jit(
         lambda x: ja.nearest_boundary(
             lambda x: (x.reshape(len(x), 9) - 0.5) @ w + b[None],
@@ -257,7 +257,7 @@ def test_the_end_of_the_last_interval_lies_on_either_side():
 @pytest.mark.parametrize("names", [SOME, pytest.param((), marks=pytest.mark.slow)])
 def test_an_ensemble_is_never_farther_than_any_of_its_members(names):
     """Nor than what a member found by itself, before any bisection."""
-    names = names or attacks.boundary_names()
+    names = names or boundaries.boundary_names()
     together = found_on_toys(*names)
     alone = [found_on_toys(name) for name in names]
     # Programs that differ round differently: equal to a few last digits.
@@ -373,7 +373,9 @@ def test_points_stay_within_bounds():
 def test_a_step_attack_is_a_member():
     images, labels = toys.images(), jnp.zeros(3, int)
     run = functools.partial(ja.nearest_boundary, model, images, labels, norm="linf")
-    search = [attacks.at_radii(attacks.mi_fgsm(), radii=(0.05, 0.2, 0.5), num_steps=4)]
+    search = [
+        boundaries.at_radii(attacks.mi_fgsm(), radii=(0.05, 0.2, 0.5), num_steps=4)
+    ]
     found = run(search=search)
     assert found.found.all()
     own = jnp.argmax(model(images), -1)
@@ -422,12 +424,12 @@ def counting_model(counts, num_classes=12):
 
 
 STATED = {
-    **{name: small(name)[0] for name in attacks.boundary_names()},
-    "pgd_released": attacks.pgd_released(radii=(0.1, 0.5), num_steps=4),
-    "mi_fgsm": attacks.at_radii(
+    **{name: small(name)[0] for name in boundaries.boundary_names()},
+    "pgd_released": boundaries.pgd_released(radii=(0.1, 0.5), num_steps=4),
+    "mi_fgsm": boundaries.at_radii(
         attacks.mi_fgsm(), radii=(0.1, 0.5), num_steps=3, gradients_per_step=1
     ),
-    "vmi_fgsm": attacks.at_radii(
+    "vmi_fgsm": boundaries.at_radii(
         attacks.vmi_fgsm(num_samples=4), radii=(0.1,), num_steps=2, gradients_per_step=5
     ),
 }
@@ -455,14 +457,14 @@ def test_the_stated_cost_is_what_a_search_in_vain_takes(name):
 
 
 def test_a_step_attack_of_unknown_cost():
-    member = attacks.at_radii(attacks.mi_fgsm())
+    member = boundaries.at_radii(attacks.mi_fgsm())
     assert (member.forwards, member.backwards) == (None, None)
     with pytest.raises(ValueError, match="gradients_per_step: expected an integer"):
-        attacks.at_radii(attacks.mi_fgsm(), gradients_per_step=0)
+        boundaries.at_radii(attacks.mi_fgsm(), gradients_per_step=0)
 
 
 def test_the_default_ensemble_costs_what_is_written():
-    members = [getattr(attacks, name)() for name in attacks.boundary_names()]
+    members = [getattr(attacks, name)() for name in boundaries.boundary_names()]
     forwards = sum(m.forwards for m in members) + 20 * len(members) + 3
     backwards = sum(m.backwards for m in members) + 1
     words = " ".join(ja.nearest_boundary.__doc__.split())
@@ -477,7 +479,7 @@ def test_radii_that_are_left_cost_nothing_when_all_are_done():
         x,
         jnp.zeros(1, int),
         key=KEY,
-        search=attacks.pgd_l2(radii=(2.0, 4.0, 8.0), num_steps=5),
+        search=boundaries.pgd_l2(radii=(2.0, 4.0, 8.0), num_steps=5),
         num_bisections=0,
     )
     found = jax.block_until_ready(jax.jit(run)(toys.images(1)))
@@ -493,7 +495,9 @@ def test_deepfool_costs_nothing_once_all_are_across():
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
     def run(logits_fn, num_steps):
-        search = attacks.deepfool(num_steps=num_steps, num_candidates=2, overshoot=0.0)
+        search = boundaries.deepfool(
+            num_steps=num_steps, num_candidates=2, overshoot=0.0
+        )
         return ja.nearest_boundary(
             logits_fn,
             toys.images(),

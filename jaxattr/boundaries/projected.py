@@ -9,7 +9,7 @@ from typing import Any
 from jaxattr import _random, scores
 from jaxattr._checks import check_integer
 from jaxattr.attacks.attack import Attack, Problem, attack_path, steps_of
-from jaxattr.attacks.search import (
+from jaxattr.boundaries.search import (
     Best,
     Judged,
     Member,

@@ -11,7 +11,7 @@ import numpy as np
 from jaxattr import scores
 from jaxattr._checks import check_choice, check_integer
 from jaxattr._dtypes import widen
-from jaxattr.attacks.search import (
+from jaxattr.boundaries.search import (
     Best,
     Member,
     Search,

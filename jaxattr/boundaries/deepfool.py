@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxattr import projections
 from jaxattr._checks import check_choice, check_integer, check_number
 from jaxattr._dtypes import widen
-from jaxattr.attacks.search import (
+from jaxattr.boundaries.search import (
     NORMS,
     Best,
     Judged,

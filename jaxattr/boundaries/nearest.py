@@ -18,10 +18,10 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr.attacks import implicit
-from jaxattr.attacks.ensemble import as_members
-from jaxattr.attacks.projected import pgd_released
-from jaxattr.attacks.search import (
+from jaxattr.boundaries import implicit
+from jaxattr.boundaries.ensemble import as_members
+from jaxattr.boundaries.projected import pgd_released
+from jaxattr.boundaries.search import (
     NORMS,
     Best,
     Member,
@@ -90,8 +90,8 @@ def nearest_boundary(
       labels: integers ``(N,)``; looked at only where ``leave="label"``.
       key: one typed key, or ``(N,)``, one an image. Needed where a member draws, as in
         the default search.
-      search: a list of members (``ja.attacks.ddn(num_steps=40)``, or the names of
-        ``ja.attacks.boundary_names()``), or of step attacks, which are tried over L∞
+      search: a list of members (``ja.boundaries.ddn(num_steps=40)``, or the names of
+        ``ja.boundaries.boundary_names()``), or of step attacks, which are tried over L∞
         radii; one alone will do. By default, or by ``"all"``, one of each name: at most
         1,041 forward and 941 backward passes. PGD, APGD and step attacks are done at
         the first radius that serves, DeepFool where an image is across; DDN, FAB and
@@ -117,7 +117,7 @@ def nearest_boundary(
         pixels.
       mode: ``bisected``; or ``released``, the search of the code published with
         boundary attributions, in place of ``search`` and without bisection: see
-        ``ja.attacks.pgd_released``. Its published numbers are in network units.
+        ``ja.boundaries.pgd_released``. Its published numbers are in network units.
 
     Returns:
       A ``BoundaryPoint``. A search that fails is told by ``found``: then the point is

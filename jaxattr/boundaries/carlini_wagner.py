@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.attacks.search import (
+from jaxattr.boundaries.search import (
     Best,
     Judged,
     Member,

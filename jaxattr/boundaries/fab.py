@@ -9,7 +9,14 @@ import jax.numpy as jnp
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.attacks.search import Best, Member, Search, closest_on, judge, where_images
+from jaxattr.boundaries.search import (
+    Best,
+    Member,
+    Search,
+    closest_on,
+    judge,
+    where_images,
+)
 from jaxattr.paths import Path, PathInfo, PathState
 from jaxattr.typing import Array
 

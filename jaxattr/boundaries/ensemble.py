@@ -7,14 +7,14 @@ from typing import Any
 
 from jaxattr._checks import check_choice, fail
 from jaxattr.attacks import adversarial
-from jaxattr.attacks.apgd import apgd_ce, apgd_dlr
 from jaxattr.attacks.attack import Attack
-from jaxattr.attacks.carlini_wagner import carlini_wagner
-from jaxattr.attacks.ddn import ddn
-from jaxattr.attacks.deepfool import deepfool
-from jaxattr.attacks.fab import fab
-from jaxattr.attacks.projected import at_radii, pgd_l2, pgd_linf
-from jaxattr.attacks.search import Member
+from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
+from jaxattr.boundaries.carlini_wagner import carlini_wagner
+from jaxattr.boundaries.ddn import ddn
+from jaxattr.boundaries.deepfool import deepfool
+from jaxattr.boundaries.fab import fab
+from jaxattr.boundaries.projected import at_radii, pgd_l2, pgd_linf
+from jaxattr.boundaries.search import Member
 
 _MEMBERS: dict[str, Callable[..., Member]] = {
     "deepfool": deepfool,

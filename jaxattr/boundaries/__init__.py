@@ -1,0 +1,28 @@
+"""The nearest decision boundary: members of a search, bisection, its derivative."""
+
+from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
+from jaxattr.boundaries.carlini_wagner import carlini_wagner
+from jaxattr.boundaries.ddn import ddn
+from jaxattr.boundaries.deepfool import deepfool
+from jaxattr.boundaries.ensemble import boundary_names
+from jaxattr.boundaries.fab import fab
+from jaxattr.boundaries.nearest import BoundaryPoint, nearest_boundary
+from jaxattr.boundaries.projected import at_radii, pgd_l2, pgd_linf, pgd_released
+from jaxattr.boundaries.search import Member
+
+__all__ = [
+    "BoundaryPoint",
+    "Member",
+    "apgd_ce",
+    "apgd_dlr",
+    "at_radii",
+    "boundary_names",
+    "carlini_wagner",
+    "ddn",
+    "deepfool",
+    "fab",
+    "nearest_boundary",
+    "pgd_l2",
+    "pgd_linf",
+    "pgd_released",
+]
