@@ -19,7 +19,8 @@ import jax.numpy as jnp
 
 import jaxattr as ja
 from benchmarks import report, timing
-from jaxattr import _random, perturbations, spectral, steps
+from jaxattr import _random, perturbations, steps
+from jaxattr.frequencies import transforms
 from jaxattr.gradients import gradient
 
 SEED = 0
@@ -249,10 +250,10 @@ def parts_table(model, images, labels, keys, rounds):
         "two draws": lambda x, k: (
             _random.normal(k, shape, x.dtype) + _random.uniform(k, shape, x.dtype)
         ),
-        "inverse transform": lambda x, k: spectral.idct2(x),
+        "inverse transform": lambda x, k: transforms.idct2(x),
         "diversity, both ways": diverse,
         "smoothing (once a step)": lambda x, k: smoothing.update(x, ())[0],
-        "transform (once a step)": lambda x, k: spectral.dct2(x),
+        "transform (once a step)": lambda x, k: transforms.dct2(x),
     }
     compiled = [jax.jit(part) for part in parts.values()]
     medians, _ = timing.in_turn(

@@ -17,7 +17,7 @@ import numpy as np
 
 import jaxattr as ja
 from benchmarks import report, timing
-from jaxattr.sampling import ESTIMATORS
+from jaxattr.games.sampled_shapley import ESTIMATORS
 
 SEED = 0
 

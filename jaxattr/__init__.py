@@ -9,6 +9,7 @@ an image has the same map in any batch.
 """
 
 from jaxattr import attacks, boundaries, corruptions, scores, training
+from jaxattr._rankings import pixel_magnitudes
 from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
     SpectralImportance,
@@ -31,8 +32,16 @@ from jaxattr.attributions import (
     spectral_importance,
     spectral_score,
 )
-from jaxattr.bands import band_images, band_masks
 from jaxattr.boundaries import BoundaryPoint, nearest_boundary
+from jaxattr.frequencies import band_images, band_masks, spectral_snr
+from jaxattr.games import (
+    banzhaf_values,
+    coalitions,
+    shapley_interactions,
+    shapley_matrix,
+    shapley_sampled,
+    shapley_values,
+)
 from jaxattr.metrics import (
     Alignment,
     Localization,
@@ -64,16 +73,6 @@ from jaxattr.metrics import (
     spearman,
     top_k_intersection,
 )
-from jaxattr.rankings import pixel_magnitudes
-from jaxattr.sampling import shapley_sampled
-from jaxattr.shapley import (
-    banzhaf_values,
-    coalitions,
-    shapley_interactions,
-    shapley_matrix,
-    shapley_values,
-)
-from jaxattr.spectral import spectral_snr
 
 __version__ = "0.1.0"
 

@@ -16,8 +16,8 @@ import optax
 
 from jaxattr import _random
 from jaxattr._loops import sum_over
+from jaxattr._quadrature import Rule
 from jaxattr.gradients import gradient
-from jaxattr.quadrature import Rule
 from jaxattr.typing import Array, GradientFn, Projection, ScoreFn
 
 

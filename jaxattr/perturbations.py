@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import _random, spectral
+from jaxattr import _random
+from jaxattr.frequencies import transforms
 from jaxattr.typing import Array, Perturbation
 
 
@@ -67,13 +68,13 @@ def spectral_copies(stddev: Any, rho: Any) -> Perturbation:
 
     def prepare(images: Array) -> Callable[[Array], Array]:
         shape, dtype = images.shape[-3:], images.dtype
-        coefficients = spectral.dct2(images)
+        coefficients = transforms.dct2(images)
 
         def draw(keys: Array) -> Array:
             noise_keys, gain_keys = _random.split(keys, 2)
             noise = stddev * _random.normal(noise_keys, shape, dtype)
             gain = _random.uniform(gain_keys, shape, dtype, 1 - rho, 1 + rho)
-            return spectral.idct2((_per_draw(coefficients, keys) + noise) * gain)
+            return transforms.idct2((_per_draw(coefficients, keys) + noise) * gain)
 
         return draw
 
@@ -85,11 +86,11 @@ def spectral_gain(rho: Any) -> Perturbation:
 
     def prepare(images: Array) -> Callable[[Array], Array]:
         shape, dtype = images.shape[-3:], images.dtype
-        coefficients = spectral.dct2(images)
+        coefficients = transforms.dct2(images)
 
         def draw(keys: Array) -> Array:
             gain = _random.uniform(keys, shape, dtype, 1 - rho, 1 + rho)
-            return spectral.idct2(_per_draw(coefficients, keys) * gain)
+            return transforms.idct2(_per_draw(coefficients, keys) * gain)
 
         return draw
 
@@ -141,7 +142,7 @@ def input_diversity(probability: Any, rate: float) -> Perturbation:
 
         def draw(keys: Array) -> Array:
             rows, columns = _random.per_key(matrices)(keys)
-            return spectral.apply_matrices(rows, columns, _per_draw(images, keys))
+            return transforms.apply_matrices(rows, columns, _per_draw(images, keys))
 
         return draw
 

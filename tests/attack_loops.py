@@ -15,8 +15,9 @@ import scipy.ndimage
 import toys
 
 import jaxattr as ja
-from jaxattr import _random, frequency, perturbations, steps
+from jaxattr import _random, perturbations, steps
 from jaxattr.attacks.block_transforms import _OPERATIONS as OPERATIONS
+from jaxattr.frequencies import weighted_copies
 
 H, W = 8, 7
 PARAMS = toys.init_smooth(jax.random.key(2), H, W)
@@ -358,7 +359,7 @@ def _in_bands(p, *, alpha=0.1, energy=0.9, diversity_probability=0.5):
     """FAMPE: low frequencies weighed by alpha, high ones by one minus alpha."""
     u, v = np.fft.fftfreq(H, 1 / H), np.fft.rfftfreq(W, 1 / W)
     radius = np.hypot(u[:, None], v[None, :])[None]
-    cutoff = np.asarray(frequency.energy_cutoff(jnp.asarray(p.images), energy))
+    cutoff = np.asarray(weighted_copies.energy_cutoff(jnp.asarray(p.images), energy))
     low = radius <= cutoff[:, None, None]
     weights = 2 * np.where(low, alpha, 1 - alpha)[..., None]
     # Parseval: HW in all, half of it in each part, twice that where ±u are averaged.

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxattr import projections, windows
+from jaxattr import _windows, projections
 from jaxattr._checks import (
     check_bounds,
     check_choice,
@@ -22,9 +22,9 @@ from jaxattr._checks import (
 )
 from jaxattr._dtypes import widen
 from jaxattr._random import per_key
+from jaxattr._rankings import pixel_magnitudes, top_k_mask
 from jaxattr.attacks.adversarial import AttackResult
 from jaxattr.paths import adversarial_path, fold_path
-from jaxattr.rankings import pixel_magnitudes, top_k_mask
 from jaxattr.steps import normalize_l1, sign_step
 from jaxattr.typing import Array, LogitsFn
 
@@ -225,7 +225,7 @@ def _objective(
 ) -> Callable[[Array], Array]:
     """What the steps ascend, maps to ``(N,)``."""
     if kind == "top_k":
-        pressed = windows.dilate(_top(original, k), window)
+        pressed = _windows.dilate(_top(original, k), window)
         return lambda maps: -jnp.sum(jnp.where(pressed, maps, 0), axis=(1, 2))
     if kind == "mass_center":
         # Rounded down, as released: at the centre itself the gradient would be zero,

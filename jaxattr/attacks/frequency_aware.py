@@ -8,10 +8,10 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from jaxattr import frequency
 from jaxattr._checks import check_choice, check_integer, check_number
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.attacks.momentum import momentum
+from jaxattr.frequencies import weighted_copies
 from jaxattr.gradients import averaged_gradient
 from jaxattr.perturbations import input_diversity
 from jaxattr.steps import smooth
@@ -50,9 +50,9 @@ def fampe(
     sigma = check_number("sigma", sigma, 0.0)
     rho = check_number("rho", rho, 0.0)
     check_choice("alpha_on", alpha_on, ("low", "high"))
-    check_choice("norm", norm, frequency.NORMS)
-    check_choice("perturb", perturb, frequency.PERTURBED)
-    check_choice("transform", transform, frequency.TRANSFORMS)
+    check_choice("norm", norm, weighted_copies.NORMS)
+    check_choice("perturb", perturb, weighted_copies.PERTURBED)
+    check_choice("transform", transform, weighted_copies.TRANSFORMS)
     gamma = check_number("gamma", gamma, 0.0)
     if isinstance(cutoff, str):
         check_choice("cutoff", cutoff, ("image", "step"))
@@ -62,10 +62,10 @@ def fampe(
     def weights(images: Array) -> Array:
         radius = cutoff
         if isinstance(cutoff, str):
-            radius = frequency.energy_cutoff(
+            radius = weighted_copies.energy_cutoff(
                 images, energy, norm=norm, include_dc=include_dc
             )
-        return frequency.band_weights(
+        return weighted_copies.band_weights(
             jnp.broadcast_to(jnp.asarray(radius), images.shape[:1]),
             images.shape[1:3],
             alpha,
@@ -77,7 +77,7 @@ def fampe(
 
     def copies(clean: Array) -> Perturbation:
         once = None if cutoff == "step" else weights(clean)
-        return frequency.weighted_copies(
+        return weighted_copies.weighted_copies(
             weights if once is None else lambda _: once,
             sigma,
             rho,

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from jaxattr import _random, perturbations, quadrature, scores
+from jaxattr import _quadrature, _random, perturbations, scores
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.attacks.momentum import momentum
 from jaxattr.gradients import averaged, averaged_gradient, gradient
@@ -73,7 +73,7 @@ def mig(num_points: int = 20, decay: float = 1.0) -> Attack:
     Momentum Integrated Gradients. ICCV 2023. The paper leaves the function to integrate
     open; the logit is what the explanation code integrates.
     """
-    rule = quadrature.rule("right", num_points)
+    rule = _quadrature.rule("right", num_points)
 
     def against(problem: Problem) -> GradientFn:
         logit = scores.stacked_rows(scores.logit, problem.logits_fn, problem.labels)

@@ -9,8 +9,11 @@ from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
 from jaxattr.attributions.mfaba import mfaba
-from jaxattr.attributions.spectral import SpectralImportance, spectral_importance
-from jaxattr.attributions.spectral_summary import spectral_distribution, spectral_score
+from jaxattr.attributions.spectral_importance import (
+    SpectralImportance,
+    spectral_importance,
+)
+from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 
 __all__ = [
     "SpectralImportance",

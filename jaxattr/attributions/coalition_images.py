@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr import _random
-from jaxattr.bands import band_images, split_spectrum
-from jaxattr.spectral import after
+from jaxattr.frequencies.bands import band_images, split_spectrum
+from jaxattr.frequencies.transforms import after
 from jaxattr.typing import Array
 
 ABSENT = ("zero", "random", "gaussian")

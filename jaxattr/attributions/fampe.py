@@ -66,7 +66,7 @@ def fampe(
       cutoff: ``image``, once on the clean image; ``step``, anew at every point of the
         path; or a number, the same radius for all, in cycles an image. That is how a
         cutoff of the data set is given: the mean or the median of
-        ``jaxattr.frequency.energy_cutoff(images, energy)`` over its images.
+        ``jaxattr.frequencies.energy_cutoff(images, energy)`` over its images.
       perturb: ``both``, ``noise`` or ``gain``: what is weighted.
       transform: ``fft`` or ``dct``.
       epsilon: as ``attexplore``, and so all that follow.

@@ -16,9 +16,9 @@ from jaxattr._checks import (
     check_number,
 )
 from jaxattr._loops import by_image_batches
+from jaxattr._rankings import kth_smallest
 from jaxattr.gradients import gradient
 from jaxattr.paths import Path, PathInfo, PathState, integrate_path
-from jaxattr.rankings import kth_smallest
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 

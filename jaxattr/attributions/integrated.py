@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxattr import _random, quadrature, scores
+from jaxattr import _quadrature, _random, scores
 from jaxattr._checks import (
     check_float_array,
     check_inputs,
@@ -71,7 +71,7 @@ def integrated_gradients(
     del key
     images, labels = check_inputs(images, labels)
     baseline = check_like_images("baseline", baseline, images)
-    nodes = quadrature.rule(rule, num_steps)
+    nodes = _quadrature.rule(rule, num_steps)
 
     def explain(
         steps_per_call: int, images: Array, labels: Array, baseline: Array

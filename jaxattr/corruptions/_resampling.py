@@ -7,7 +7,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr.spectral import apply_matrices
+from jaxattr.frequencies.transforms import apply_matrices
 from jaxattr.typing import Array
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxattr import _random
 from jaxattr.corruptions._resampling import shift, smooth, zoom_matrix
-from jaxattr.spectral import apply_matrices
+from jaxattr.frequencies.transforms import apply_matrices
 from jaxattr.typing import Array
 
 

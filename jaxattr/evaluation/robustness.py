@@ -12,12 +12,12 @@ import numpy as np
 
 from jaxattr import metrics
 from jaxattr._checks import check_images, fail
+from jaxattr._rankings import pixel_magnitudes
 from jaxattr.attacks import attack_explanation
 from jaxattr.evaluation.options import to_json
 from jaxattr.evaluation.progress import Progress
 from jaxattr.evaluation.registry import Method
 from jaxattr.evaluation.runs import Parts, chunks, digest, gather
-from jaxattr.rankings import pixel_magnitudes
 from jaxattr.typing import Array
 
 ATTACKS = ("random_sign", "mass_center", "top_k", "lens")

@@ -10,16 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import attacks, corruptions, metrics, shapley
+from jaxattr import attacks, corruptions, metrics
 from jaxattr._checks import check_inputs, check_integer, fail
-from jaxattr.attributions.spectral import (
+from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
     importance_of_values,
     spectral_importance,
 )
-from jaxattr.bands import band_masks
 from jaxattr.evaluation.progress import Progress
 from jaxattr.evaluation.runs import Chunk, Parts, chunks, digest, gather
+from jaxattr.frequencies.bands import band_masks
+from jaxattr.games import shapley
 from jaxattr.typing import Array, LogitsFn
 
 

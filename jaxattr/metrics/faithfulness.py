@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import rankings, scores
+from jaxattr import _rankings, scores
 from jaxattr._checks import (
     check_choice,
     check_float_array,
@@ -217,13 +217,13 @@ def entry_ranks(attributions: Array, order: str) -> Array:
     """
     n, h, w, c = attributions.shape
     if order == "joint":
-        ranks = rankings.descending_ranks(attributions.reshape(n, -1))
+        ranks = _rankings.descending_ranks(attributions.reshape(n, -1))
         return ranks.reshape(n, h, w, c)
     if order == "channel_sum":
         attributions = jnp.sum(attributions, axis=-1, keepdims=True)
     channels = jnp.moveaxis(attributions, -1, 1).reshape(n, -1, h * w)
     # One channel: its rank. Several: the pixel is due with its first channel.
-    ranks = jnp.min(rankings.descending_ranks(channels), axis=1)
+    ranks = jnp.min(_rankings.descending_ranks(channels), axis=1)
     return ranks.reshape(n, h, w, 1)
 
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice, fail
+from jaxattr._rankings import pixel_magnitudes
 from jaxattr.metrics.agreement import spearman
-from jaxattr.rankings import pixel_magnitudes
 from jaxattr.typing import Array
 
 

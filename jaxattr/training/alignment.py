@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr._checks import check_inputs, check_integer, check_key
+from jaxattr._rankings import top_k_mask
 from jaxattr.gradients import gradient, gradient_at_points
-from jaxattr.rankings import top_k_mask
 from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
 from jaxattr.typing import Array, LogitsFn, ScoreFn
 

@@ -7,7 +7,7 @@ import pytest
 import toys
 
 import jaxattr as ja
-from jaxattr import quadrature
+from jaxattr import _quadrature
 
 KEY = jax.random.key(0)
 ZERO = jnp.array([0])
@@ -22,7 +22,7 @@ def scalar(function):
     return lambda x: function(x[:, 0, 0, 0], x[:, 0, 0, 1])[:, None]
 
 
-@pytest.mark.parametrize("rule", quadrature.RULES)
+@pytest.mark.parametrize("rule", _quadrature.RULES)
 def test_linear_is_exact_with_any_rule_and_baseline(rule):
     logits_fn, weights = toys.linear()
     images, labels = toys.images(), toys.labels()

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import _random
-from jaxattr.spectral import after, dct2, idct2
+from jaxattr.frequencies.transforms import after, dct2, idct2
 from jaxattr.typing import Array, Perturbation
 
 NORMS = ("l2", "linf")

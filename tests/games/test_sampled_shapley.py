@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxattr as ja
-from jaxattr.sampling import ESTIMATORS
+from jaxattr.games.sampled_shapley import ESTIMATORS
 
 NAMES = sorted(ESTIMATORS)
 PLAYERS, SAMPLES, SEEDS = 7, 302, 200

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _random, sampling, scores, shapley
+from jaxattr import _random, scores
 from jaxattr._checks import (
     check_batch_size,
     check_choice,
@@ -18,8 +18,9 @@ from jaxattr._checks import (
 )
 from jaxattr._loops import by_image_batches, stack_over
 from jaxattr.attributions import coalition_images
-from jaxattr.attributions.spectral_summary import spectral_distribution, spectral_score
-from jaxattr.bands import CONVENTIONS, band_masks
+from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
+from jaxattr.frequencies.bands import CONVENTIONS, band_masks
+from jaxattr.games import sampled_shapley, shapley
 from jaxattr.typing import Array, LogitsFn, Score
 
 
@@ -118,7 +119,7 @@ def spectral_importance(
     num_bands = check_integer("num_bands", num_bands)
     check_choice("convention", convention, CONVENTIONS)
     check_choice("absent", absent, coalition_images.ABSENT)
-    check_choice("estimator", estimator, {"exact", *sampling.ESTIMATORS})
+    check_choice("estimator", estimator, {"exact", *sampled_shapley.ESTIMATORS})
     height, width = images.shape[1:3]
     masks = band_masks(height, width, num_bands, norm=norm, convention=convention)
     fill_keys = plan_keys = None
@@ -205,7 +206,7 @@ def _plans(
         raise fail("num_bands", f"two or more for estimator {estimator!r}", num_bands)
     if num_samples is None:
         raise fail("num_samples", f"a number for estimator {estimator!r}", None)
-    chosen = sampling.check_estimator(estimator, num_bands, num_samples)
+    chosen = sampled_shapley.check_estimator(estimator, num_bands, num_samples)
     plan = jax.vmap(lambda key: chosen.plan(key, num_bands, num_samples))
     return plan(keys), chosen.estimate
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import toys
 
-from jaxattr import frequency
+from jaxattr.frequencies import weighted_copies
 
 
 def cutoff(images, energy, norm):
@@ -22,33 +22,37 @@ def cutoff(images, energy, norm):
     return None
 
 
-@pytest.mark.parametrize("norm", frequency.NORMS)
+@pytest.mark.parametrize("norm", weighted_copies.NORMS)
 @pytest.mark.parametrize("energy", [0.3, 0.8, 0.99])
 def test_energy_cutoff_against_a_loop(norm, energy):
     images = np.cumsum(toys.images(3, 12, 9), axis=1, dtype=np.float32)
     expected = [cutoff(x.astype(float), energy, norm) for x in images]
-    actual = frequency.energy_cutoff(jnp.asarray(images), energy, norm=norm)
+    actual = weighted_copies.energy_cutoff(jnp.asarray(images), energy, norm=norm)
     np.testing.assert_array_equal(actual, expected)
 
 
 def test_energy_cutoff_grows_with_the_share_and_ignores_scale_and_mean():
     images = jnp.cumsum(toys.images(3, 16, 16), axis=2)
-    cutoffs = [frequency.energy_cutoff(images, e) for e in (0.2, 0.5, 0.9, 0.99, 1.0)]
+    cutoffs = [
+        weighted_copies.energy_cutoff(images, e) for e in (0.2, 0.5, 0.9, 0.99, 1.0)
+    ]
     assert (np.diff(cutoffs, axis=0) >= 0).all()
     for changed in (3 * images, images + 0.5):
-        np.testing.assert_array_equal(frequency.energy_cutoff(changed, 0.9), cutoffs[2])
+        np.testing.assert_array_equal(
+            weighted_copies.energy_cutoff(changed, 0.9), cutoffs[2]
+        )
 
 
 @pytest.mark.parametrize("size", [7, 28, 224])
 def test_a_constant_image_has_the_smallest_cutoff(size):
     images = jnp.full((1, size, size, 3), 0.3)
-    assert frequency.energy_cutoff(images, 0.9)[0] == 1
+    assert weighted_copies.energy_cutoff(images, 0.9)[0] == 1
 
 
 @pytest.mark.parametrize(("transform", "columns"), [("fft", 5), ("dct", 9)])
 def test_weights_are_complementary_and_one_half_is_all_pass(transform, columns):
     radii = jnp.array([1, 3])
-    weigh = lambda alpha, **more: frequency.band_weights(
+    weigh = lambda alpha, **more: weighted_copies.band_weights(
         radii, (8, 9), alpha, transform=transform, **more
     )
     assert weigh(0.1).shape == (2, 8, columns, 1)
@@ -62,8 +66,8 @@ def test_weights_are_complementary_and_one_half_is_all_pass(transform, columns):
 def test_noise_stays_in_its_band(alpha):
     """All of it above the cutoff for 0, and none of it for 1."""
     images = jnp.full((2, 16, 16, 3), 0.5)
-    weights = frequency.band_weights(jnp.array([4, 4]), (16, 16), alpha)
-    copies = frequency.weighted_copies(lambda _: weights, 0.1, 0.0)(images)
+    weights = weighted_copies.band_weights(jnp.array([4, 4]), (16, 16), alpha)
+    copies = weighted_copies.weighted_copies(lambda _: weights, 0.1, 0.0)(images)
     noise = np.asarray(copies(jax.random.split(jax.random.key(0), 2)) - images)
     power = np.abs(np.fft.fft2(noise, axes=(1, 2))) ** 2
     u = np.abs(np.fft.fftfreq(16, 1 / 16))
@@ -76,10 +80,12 @@ def test_noise_stays_in_its_band(alpha):
 def test_noise_is_white(transform, size):
     """Drawn as a transform it is what pixels of one variance have, all of them alike."""
     images = jnp.full((1, *size, 2), 0.5)
-    weigh = lambda x: frequency.band_weights(
+    weigh = lambda x: weighted_copies.band_weights(
         jnp.array([3]), size, 0.5, transform=transform
     )
-    copies = frequency.weighted_copies(weigh, 0.1, 0.0, transform=transform)(images)
+    copies = weighted_copies.weighted_copies(weigh, 0.1, 0.0, transform=transform)(
+        images
+    )
     keys = jax.random.split(jax.random.key(0), (4000, 1))
     noise = np.asarray(copies(keys) - images[None]).reshape(4000, -1)
     covariance = noise.T @ noise / len(noise) / 0.1**2
