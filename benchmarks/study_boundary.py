@@ -295,7 +295,7 @@ def alignment_tables(results):
 def draw(localized, results, name):
     from matplotlib.figure import Figure
 
-    from jaxattr import boundary_plots
+    from jaxattr import plots
 
     rows = [part for part in (localized, results) if part]
     figure = Figure(figsize=(13, 3.6 * len(rows)), layout="constrained")
@@ -313,7 +313,7 @@ def draw(localized, results, name):
                 for m in measures
             }
             title = "Concentration" if "concentration" in measures else "In the boxes"
-            _groups(boundary_plots, values, ax, title=title)
+            _groups(plots, values, ax, title=title)
     for ax, measure in (
         ((axes[-1, 0], "l2"), (axes[-1, 1], "cosine")) if results else ()
     ):
@@ -322,7 +322,7 @@ def draw(localized, results, name):
             kept = found["correct"] & found["found"]
             values[name] = {p: spread(found[f"{p}: {measure}"][kept]) for p in PAIRS}
         title = f"Attribution and boundary twin: {ALIGNMENTS[measure]}"
-        _groups(boundary_plots, values, ax, title=title, log=measure == "l2")
+        _groups(plots, values, ax, title=title, log=measure == "l2")
     report.RESULTS.mkdir(exist_ok=True)
     figure.savefig(report.RESULTS / f"{name}.png", dpi=130)
 

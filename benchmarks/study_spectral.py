@@ -134,23 +134,21 @@ def differences(spread, pairs):
 def figures(name, spectra, reference):
     from matplotlib.figure import Figure
 
-    from jaxattr import spectral_plots
+    from jaxattr import plots
 
     figure = Figure(figsize=(10, 7), layout="constrained")
     axes = figure.subplots(2, 2)
-    spectral_plots.band_importance(
+    plots.band_importance(
         {s.name: (s.importance.values, s.importance.standard_error) for s in spectra},
         axes[0, 0],
     )
-    spectral_plots.importance_spread(
+    plots.importance_spread(
         spectra[0].importance.per_image, axes[0, 1], title=spectra[0].name
     )
-    spectral_plots.interaction_map(
-        spectra[0].interactions, axes[1, 0], title=spectra[0].name
-    )
+    plots.interaction_map(spectra[0].interactions, axes[1, 0], title=spectra[0].name)
     if len(spectra) > 1:
         middle = point(spectra, reference)
-        spectral_plots.score_against(
+        plots.score_against(
             list(middle),
             [m["signed"] for m in middle.values()],
             [m["mCE"] for m in middle.values()],

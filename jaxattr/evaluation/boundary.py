@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxattr
-from jaxattr import attributions, boundaries, boundary_plots
+from jaxattr import attributions, boundaries, plots
 from jaxattr.boundaries.ensemble import as_members
 from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.evaluation import figures, programs
@@ -206,7 +206,7 @@ def _row(
 
 def _draw(path: pathlib.Path, fields: dict[str, Any]) -> None:
     with figures.one_figure(path, (9.5, 2.5)) as figure:
-        boundary_plots.boundary_row(
+        plots.boundary_row(
             fields["image"],
             fields["point"],
             {"BSM": fields["bsm"], "BIG": fields["big"]},

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxattr import robustness_plots
+from jaxattr import plots
 from jaxattr.evaluation import figures
 from jaxattr.evaluation.robustness import MethodRobustness, Settings
 from jaxattr.evaluation.table import write_csv
@@ -96,9 +96,9 @@ def write_report(
             title: {null: of_score[name] for null, of_score in r.chance.items()}
             for name, title in titles.items()
         }
-        size = robustness_plots.panels_size(len(titles))
+        size = plots.panels_size(len(titles))
         with figures.one_figure(folder / f"{r.method}.png", size) as figure:
-            robustness_plots.agreement_panels(
+            plots.agreement_panels(
                 settings.epsilons,
                 values,
                 chance=chance,

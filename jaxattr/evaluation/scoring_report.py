@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxattr import faithfulness_plots, plots
+from jaxattr import plots
 from jaxattr.evaluation import figures, registry
 from jaxattr.evaluation.evaluation_table import Evaluation
 from jaxattr.evaluation.files import file_name
@@ -78,7 +78,7 @@ def _draw_bars(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
         axes = figure.subplots(1, len(evaluation.metrics), sharey=True, squeeze=False)
         for i, (metric, ax) in enumerate(zip(evaluation.metrics, axes[0])):
             of = mine[i * num_methods : (i + 1) * num_methods]
-            faithfulness_plots.score_bars(
+            plots.score_bars(
                 [_name(row["method"]) for row in of],
                 np.array([row["mean"] for row in of]),
                 np.array([[row["low"], row["high"]] for row in of]),

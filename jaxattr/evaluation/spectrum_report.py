@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import attributions, spectral_plots
+from jaxattr import attributions, plots
 from jaxattr.evaluation import figures
 from jaxattr.evaluation.files import atomic_write
 from jaxattr.evaluation.spectrum import ModelSpectrum
@@ -71,16 +71,16 @@ def write_report(
         s.name: (s.importance.values, s.importance.standard_error) for s in spectra
     }
     with figures.one_panel(folder / "importance.png", (5.6, 3.6)) as ax:
-        spectral_plots.band_importance(lines, ax)
+        plots.band_importance(lines, ax)
     for s in spectra:
         with figures.one_panel(folder / f"{s.name}.spread.png", (5.6, 3.6)) as ax:
-            spectral_plots.importance_spread(s.importance.per_image, ax, title=s.name)
+            plots.importance_spread(s.importance.per_image, ax, title=s.name)
         with figures.one_panel(folder / f"{s.name}.interactions.png", (4.4, 3.6)) as ax:
-            spectral_plots.interaction_map(s.interactions, ax, title=s.name)
+            plots.interaction_map(s.interactions, ax, title=s.name)
     if mce is not None:
         _, rows = score_table(spectra, mce)
         with figures.one_panel(folder / "mce.png", (4.8, 3.6)) as ax:
-            spectral_plots.score_against(
+            plots.score_against(
                 [s.name for s in spectra],
                 [r[4] for r in rows],
                 [r[-1] for r in rows],

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import jaxattr as ja
-from jaxattr import boundaries, boundary_plots, cli
+from jaxattr import boundaries, cli, plots
 from jaxattr.commands import boundary as boundary_command
 
 
@@ -182,7 +182,7 @@ def test_boundary_row_amplifies_the_difference_around_grey():
     image = rng.uniform(0.2, 0.8, (6, 5, 3))
     point = image + rng.choice([-0.01, 0.005], image.shape)
     axes = Figure().subplots(1, 4)
-    drawn = boundary_plots.boundary_row(
+    drawn = plots.boundary_row(
         image,
         point,
         {"BSM": rng.normal(size=(6, 5, 3))},
@@ -201,7 +201,7 @@ def test_boundary_row_amplifies_the_difference_around_grey():
 
 def test_boundary_row_where_none_was_found():
     image = np.random.default_rng(0).uniform(0.2, 0.8, (6, 5, 3))
-    axes = boundary_plots.boundary_row(
+    axes = plots.boundary_row(
         image, image, {}, Figure().subplots(1, 3), distance=np.inf
     )
     assert [ax.get_title() for ax in axes] == ["Photograph", "None found", "Difference"]
@@ -212,9 +212,9 @@ def test_boundary_row_where_none_was_found():
 def test_boundary_row_misuse():
     image = np.zeros((4, 4, 3))
     with pytest.raises(ValueError, match="point: expected"):
-        boundary_plots.boundary_row(image, image[:2], {})
+        plots.boundary_row(image, image[:2], {})
     with pytest.raises(ValueError, match="axes: expected 3 axes"):
-        boundary_plots.boundary_row(image, image, {}, Figure().subplots(1, 2))
+        plots.boundary_row(image, image, {}, Figure().subplots(1, 2))
 
 
 def test_score_groups_draws_a_point_and_an_interval_for_each():
@@ -224,7 +224,7 @@ def test_score_groups_draws_a_point_and_an_interval_for_each():
         model: {method: (v - 0.1, v + 0.1) for method, v in values.items()}
         for model, values in means.items()
     }
-    assert boundary_plots.score_groups(means, intervals, ax) is ax
+    assert plots.score_groups(means, intervals, ax) is ax
     heights = [
         list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2
     ]

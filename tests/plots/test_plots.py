@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from jaxattr import faithfulness_plots, plots
+from jaxattr import plots
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_mean_curves_have_a_band(ax):
 def test_score_bars_have_their_numbers_and_intervals(ax):
     names, means = ["A", "B"], [0.5, -0.25]
     intervals = [[0.4, 0.7], [-0.3, -0.2]]
-    assert faithfulness_plots.score_bars(names, means, intervals, ax) is ax
+    assert plots.score_bars(names, means, intervals, ax) is ax
     assert [bar.get_width() for bar in ax.patches] == means
     assert [text.get_text() for text in ax.texts] == ["0.500", "-0.250"]
     assert [label.get_text() for label in ax.get_yticklabels()] == names
@@ -151,11 +151,11 @@ def test_score_bars_have_their_numbers_and_intervals(ax):
     whiskers = [c.get_segments() for c in ax.collections if hasattr(c, "get_segments")]
     ends = [sorted(segment[:, 0]) for segment in whiskers[0]]
     np.testing.assert_allclose(ends, intervals)
-    faithfulness_plots.score_bars(names, [0.0, 0.0], None, ax)
+    plots.score_bars(names, [0.0, 0.0], None, ax)
     for wrong in ({"means": [1.0]}, {"intervals": [[0.0, 1.0]]}):
         given = {"means": means, "intervals": intervals} | wrong
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            faithfulness_plots.score_bars(names, ax=ax, **given)
+            plots.score_bars(names, ax=ax, **given)
 
 
 def test_lines_of_many_curves_differ(ax):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr.plots import _GREY, _LINES, _axes, _colormap
+from jaxattr.plots._style import GREY, LINES, axes_or_new, colormap, frame
 
 
 def band_importance(
@@ -33,7 +33,7 @@ def band_importance(
     Raises:
       ValueError: values and errors of different lengths.
     """
-    ax = _axes(ax, figsize=(5.2, 3.4))
+    ax = axes_or_new(ax, figsize=(5.2, 3.4))
     num_bands = 1
     for i, (name, (heights, errors)) in enumerate(values.items()):
         heights, errors = np.asarray(heights, float), np.asarray(errors, float)
@@ -46,8 +46,8 @@ def band_importance(
             np.arange(len(heights)) + shift,
             heights,
             yerr=np.where(np.isfinite(errors), 1.96 * errors, 0),
-            color=_LINES[i % len(_LINES)],
-            linestyle=("-", "--", ":")[i // len(_LINES) % 3],
+            color=LINES[i % len(LINES)],
+            linestyle=("-", "--", ":")[i // len(LINES) % 3],
             marker="o",
             markersize=3.5,
             linewidth=1.5,
@@ -82,7 +82,7 @@ def importance_spread(
     per_image = np.asarray(per_image, float)
     if per_image.ndim != 2 or not per_image.size:
         raise fail("per_image", "an array (N, M)", per_image)
-    ax = _axes(ax, figsize=(5.2, 3.4))
+    ax = axes_or_new(ax, figsize=(5.2, 3.4))
     num_images, num_bands = per_image.shape
     # The same places each time, so that the same data give the same figure.
     places = np.random.default_rng(0).uniform(-0.18, 0.18, per_image.shape)
@@ -90,7 +90,7 @@ def importance_spread(
         np.arange(num_bands) + places,
         per_image,
         s=5,
-        color=_LINES[0],
+        color=LINES[0],
         alpha=min(0.7, 0.15 + 10 / num_images),
         linewidths=0,
     )
@@ -100,10 +100,10 @@ def importance_spread(
         widths=0.5,
         whis=(5, 95),
         showfliers=False,
-        medianprops={"color": _LINES[1], "linewidth": 1.6},
-        boxprops={"color": _GREY},
-        whiskerprops={"color": _GREY},
-        capprops={"color": _GREY},
+        medianprops={"color": LINES[1], "linewidth": 1.6},
+        boxprops={"color": GREY},
+        whiskerprops={"color": GREY},
+        capprops={"color": GREY},
     )
     ax.axhline(0, color="#999999", linewidth=0.8, zorder=0)
     _frame(ax, num_bands, "Shapley value of an image (nats)", title)
@@ -132,20 +132,20 @@ def interaction_map(
     interactions = np.asarray(interactions, float)
     if interactions.ndim != 2 or len(set(interactions.shape)) != 1:
         raise fail("interactions", "an array (M, M)", interactions)
-    ax = _axes(ax, figsize=(4.2, 3.6))
+    ax = axes_or_new(ax, figsize=(4.2, 3.6))
     limit = np.abs(interactions).max() or 1.0
     shown = np.ma.masked_array(interactions, np.eye(len(interactions), dtype=bool))
     ax.set_facecolor("#dddddd")
-    image = ax.imshow(shown, cmap=_colormap(), vmin=-limit, vmax=limit, origin="lower")
+    image = ax.imshow(shown, cmap=colormap(), vmin=-limit, vmax=limit, origin="lower")
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.85)
-    bar.set_label("interaction (nats)", fontsize=9, color=_GREY)
-    bar.ax.tick_params(labelsize=8, labelcolor=_GREY)
+    bar.set_label("interaction (nats)", fontsize=9, color=GREY)
+    bar.ax.tick_params(labelsize=8, labelcolor=GREY)
     ticks = np.arange(len(interactions))
     ax.set_xticks(ticks)
     ax.set_yticks(ticks)
-    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
-    ax.set_xlabel("band, low to high", fontsize=9, color=_GREY)
-    ax.set_ylabel("band", fontsize=9, color=_GREY)
+    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=GREY)
+    ax.set_xlabel("band, low to high", fontsize=9, color=GREY)
+    ax.set_ylabel("band", fontsize=9, color=GREY)
     if title is not None:
         ax.set_title(title, fontsize=10)
     return ax
@@ -179,32 +179,24 @@ def score_against(
     scores, errors = np.asarray(scores, float), np.asarray(errors, float)
     if scores.shape != (len(names),) or errors.shape != scores.shape:
         raise fail("errors", f"{len(names)} numbers", errors)
-    ax = _axes(ax, figsize=(4.6, 3.4))
+    ax = axes_or_new(ax, figsize=(4.6, 3.4))
     # A legend: names beside the points would write on one another.
     for i, name in enumerate(names):
-        color = _LINES[i % len(_LINES)]
+        color = LINES[i % len(LINES)]
         ax.scatter(scores[i], errors[i], s=32, color=color, label=name)
     ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
     ax.margins(0.15, 0.15)
-    _axes_style(ax)
-    ax.set_xlabel(xlabel, fontsize=9, color=_GREY)
-    ax.set_ylabel(ylabel, fontsize=9, color=_GREY)
+    frame(ax)
+    ax.set_xlabel(xlabel, fontsize=9, color=GREY)
+    ax.set_ylabel(ylabel, fontsize=9, color=GREY)
     return ax
 
 
 def _frame(ax: Any, num_bands: int, ylabel: str, title: str | None) -> None:
     ax.set_xticks(np.arange(num_bands), [str(i) for i in range(num_bands)])
     ax.set_xlim(-0.6, num_bands - 0.4)
-    ax.set_xlabel("frequency band, low to high", fontsize=9, color=_GREY)
-    ax.set_ylabel(ylabel, fontsize=9, color=_GREY)
-    _axes_style(ax)
+    ax.set_xlabel("frequency band, low to high", fontsize=9, color=GREY)
+    ax.set_ylabel(ylabel, fontsize=9, color=GREY)
+    frame(ax)
     if title is not None:
         ax.set_title(title, fontsize=10)
-
-
-def _axes_style(ax: Any) -> None:
-    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
-    ax.grid(color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#bbbbbb")

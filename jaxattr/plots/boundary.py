@@ -8,14 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr.plots import (
-    _GREY,
-    _LINES,
-    _axes,
-    _bare,
-    _pyplot,
-    attribution_map,
-)
+from jaxattr.plots._style import LINES, axes_or_new, bare, frame, pyplot
+from jaxattr.plots.maps import attribution_map
 
 
 def boundary_row(
@@ -52,7 +46,7 @@ def boundary_row(
         raise fail("point", f"an array {image.shape}, as the image (H, W, 3)", point)
     count = 3 + len(maps)
     if axes is None:
-        figure = _pyplot().figure(figsize=(1.9 * count, 2.3), layout="constrained")
+        figure = pyplot().figure(figsize=(1.9 * count, 2.3), layout="constrained")
         axes = figure.subplots(1, count)
     if len(axes) != count:
         raise fail("axes", f"{count} axes", f"{len(axes)} axes")
@@ -69,7 +63,7 @@ def boundary_row(
     notes = (captions[0], behind, f"× {_rounded(factor)}" if is_moved else "none")
     for ax, pixels, title, note in zip(axes, shown, titles, notes):
         ax.imshow(np.clip(pixels, 0, 1), interpolation="antialiased")
-        _bare(ax)
+        bare(ax)
         ax.set_title(title, fontsize=10, pad=5)
         ax.set_xlabel(note, fontsize=8, labelpad=3)
     for ax, (title, values) in zip(axes[3:], maps.items()):
@@ -107,7 +101,7 @@ def score_groups(
     Returns:
       The ``Axes``.
     """
-    ax = _axes(ax, figsize=(5, 3.2))
+    ax = axes_or_new(ax, figsize=(5, 3.2))
     methods = list(next(iter(means.values())))
     for i, (model, values) in enumerate(means.items()):
         place = np.arange(len(methods)) + 0.7 * ((i + 0.5) / len(means) - 0.5)
@@ -117,20 +111,16 @@ def score_groups(
             place,
             middle,
             yerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
-            fmt="os^D"[i // len(_LINES) % 4],
+            fmt="os^D"[i // len(LINES) % 4],
             markersize=3.5,
             linewidth=1.2,
-            color=_LINES[i % len(_LINES)],
+            color=LINES[i % len(LINES)],
             label=model,
         )
     ax.set_xticks(range(len(methods)), methods, fontsize=8, rotation=30, ha="right")
     if log:
         ax.set_yscale("log")
-    ax.tick_params(which="both", labelsize=8, color="#bbbbbb", labelcolor=_GREY)
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    frame(ax, grid="y")
     if title is not None:
         ax.set_title(title, fontsize=10)
     if len(means) > 1:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr.plots import _GREY, _LINES, _axes, _pyplot, mean_and_band
+from jaxattr.plots._style import GREY, LINES, axes_or_new, frame, pyplot
+from jaxattr.plots.curves import mean_and_band
 
 
 def agreement_curve(
@@ -40,7 +41,7 @@ def agreement_curve(
     Raises:
       ValueError: scores of another shape.
     """
-    ax = _axes(ax, figsize=(4, 3.2))
+    ax = axes_or_new(ax, figsize=(4, 3.2))
     budget = 255 * np.asarray(epsilons, float)
     place = np.arange(len(budget) + 1)
     for i, (name, values) in enumerate(scores.items()):
@@ -49,7 +50,7 @@ def agreement_curve(
             raise fail(f"scores[{name!r}]", f"an array ({len(budget)}, N)", values)
         values = np.concatenate([np.ones_like(values[:1]), values])
         mean, low, high = mean_and_band(values.T)
-        color = _LINES[i % len(_LINES)]
+        color = LINES[i % len(LINES)]
         ax.fill_between(place, low, high, color=color, alpha=0.15, linewidth=0)
         ax.plot(place, mean, color=color, marker="o", markersize=4, label=name)
     for level, dots in zip((chance or {}).items(), (":", "--", "-.")):
@@ -58,13 +59,9 @@ def agreement_curve(
         ax.axhline(value, color="#888888", linestyle=dots, linewidth=1.2, label=label)
     # Budgets double: evenly spaced, they are read more easily than to scale.
     ax.set_xticks(place, ["0", *(f"{value:g}" for value in budget)])
-    ax.set_xlabel("ε (1/255)", fontsize=9, color=_GREY)
+    ax.set_xlabel("ε (1/255)", fontsize=9, color=GREY)
     ax.set_ylim(-0.02, 1.02)
-    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
-    ax.grid(color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    frame(ax)
     if title is not None:
         ax.set_title(title, fontsize=10)
     if legend and scores:
@@ -94,7 +91,7 @@ def agreement_panels(
     """
     if figure is None:
         size = panels_size(len(scores))
-        figure = _pyplot().figure(figsize=size, layout="constrained")
+        figure = pyplot().figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for i, (ax, (name, of_attack)) in enumerate(zip(axes, scores.items())):
         agreement_curve(

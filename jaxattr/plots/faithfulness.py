@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr.plots import _GREY, _LINES, _axes
+from jaxattr.plots._style import GREY, LINES, axes_or_new, frame
 
 
 def score_bars(
@@ -44,9 +44,9 @@ def score_bars(
         ends = np.asarray(intervals, float)
         if ends.shape != (len(names), 2):
             raise fail("intervals", f"an array ({len(names)}, 2)", ends)
-    ax = _axes(ax, figsize=(4.6, 0.8 + 0.28 * len(names)))
+    ax = axes_or_new(ax, figsize=(4.6, 0.8 + 0.28 * len(names)))
     places = np.arange(len(names))
-    ax.barh(places, means, height=0.68, color=_LINES[0], alpha=0.8)
+    ax.barh(places, means, height=0.68, color=LINES[0], alpha=0.8)
     if intervals is not None:
         around = np.abs(ends.T - means)
         ax.errorbar(
@@ -66,7 +66,7 @@ def score_bars(
             textcoords="offset points",
             va="center",
             fontsize=7.5,
-            color=_GREY,
+            color=GREY,
         )
     ax.set_yticks(places, list(names))
     ax.set_ylim(len(names) - 0.4, -0.6)
@@ -75,13 +75,9 @@ def score_bars(
     ax.set_xlim(
         low - 0.02 * (high - low) * (low < 0), high + 0.22 * (high - low) + 1e-9
     )
-    ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=_GREY)
-    ax.grid(axis="x", color="#e6e6e6", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+    frame(ax, grid="x")
     if title is not None:
         ax.set_title(title, fontsize=9.5)
     if xlabel is not None:
-        ax.set_xlabel(xlabel, fontsize=9, color=_GREY)
+        ax.set_xlabel(xlabel, fontsize=9, color=GREY)
     return ax

@@ -1,0 +1,36 @@
+"""Figures: arrays and an optional ``Axes`` in, the ``Axes`` out.
+
+No global style is touched. Without ``ax`` a new figure is made with ``pyplot``. Colours,
+frames and the clipping of maps are the same for all of them, in ``_style``.
+"""
+
+from jaxattr.plots.boundary import boundary_row, score_groups
+from jaxattr.plots.curves import curves, mean_and_band
+from jaxattr.plots.faithfulness import score_bars
+from jaxattr.plots.maps import attribution_map, color_limit, explanation_grid, grid_size
+from jaxattr.plots.robustness import agreement_curve, agreement_panels, panels_size
+from jaxattr.plots.spectral import (
+    band_importance,
+    importance_spread,
+    interaction_map,
+    score_against,
+)
+
+__all__ = [
+    "agreement_curve",
+    "agreement_panels",
+    "attribution_map",
+    "band_importance",
+    "boundary_row",
+    "color_limit",
+    "curves",
+    "explanation_grid",
+    "grid_size",
+    "importance_spread",
+    "interaction_map",
+    "mean_and_band",
+    "panels_size",
+    "score_against",
+    "score_bars",
+    "score_groups",
+]

@@ -1,0 +1,73 @@
+"""Figures of insertion and deletion curves: arrays and an ``Axes`` in, the ``Axes`` out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxattr._checks import fail
+from jaxattr.plots._style import GREY, LINES, axes_or_new, frame
+
+
+def curves(
+    values: Mapping[str, Any],
+    ax: Any = None,
+    *,
+    title: str | None = None,
+    ylabel: str | None = "probability of the class",
+) -> Any:
+    """Draws insertion or deletion curves, the area under each in the legend.
+
+    Args:
+      values: name of a method to its curve ``(T + 1,)``, or to curves ``(N, T + 1)``,
+        whose mean is drawn, with a band where that mean may lie (95 %).
+      ax: where to draw; by default a new figure.
+      title: what stands above.
+      ylabel: what stands at the left, None for nothing.
+
+    Returns:
+      The ``Axes``.
+
+    Raises:
+      ValueError: curves of another rank or of fewer than two points.
+    """
+    ax = axes_or_new(ax, figsize=(4.2, 3.2))
+    for i, (name, curve) in enumerate(values.items()):
+        curve = np.asarray(curve, float)
+        if curve.ndim not in (1, 2) or curve.shape[-1] < 2:
+            raise fail(f"values[{name!r}]", "a curve (T + 1,) or (N, T + 1)", curve)
+        share, color = np.linspace(0, 1, curve.shape[-1]), LINES[i % len(LINES)]
+        if curve.ndim == 2:
+            curve, *band = mean_and_band(curve)
+            ax.fill_between(share, *band, color=color, alpha=0.12, linewidth=0)
+        area = np.sum(curve[1:] + curve[:-1]) / 2 / (curve.size - 1)
+        ax.plot(
+            share,
+            curve,
+            color=color,
+            linestyle=("-", "--", ":", "-.")[i // len(LINES) % 4],
+            linewidth=1.6,
+            label=f"{area:.3f}  {name}",
+        )
+    ax.set_xlim(0, 1)
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25%", "50%", "75%", "100%"])
+    frame(ax)
+    if ylabel is not None:
+        ax.set_ylabel(ylabel, fontsize=9, color=GREY)
+    if title is not None:
+        ax.set_title(title, fontsize=10)
+    if values:
+        legend = ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+        legend.set_title("area under the curve", prop={"size": 8})
+        legend.get_title().set_color(GREY)
+    return ax
+
+
+def mean_and_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean of scores in [0, 1] over the first axis, and 95 % of where it may lie."""
+    mean = values.mean(axis=0)
+    error = 1.96 * values.std(axis=0) / max(1, len(values) - 1) ** 0.5
+    return mean, np.clip(mean - error, 0, 1), np.clip(mean + error, 0, 1)
