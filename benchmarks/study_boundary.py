@@ -23,10 +23,10 @@ import numpy as np
 
 import jaxattr as ja
 from benchmarks import assets, cifar_twins, mnist_twins, report
-from jaxattr.evaluation.bootstrap import bootstrap_means, interval
-from jaxattr.evaluation.photographs import read_photograph
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.runs import Parts, chunks, digest, gather
+from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
+from jaxattr.evaluation.runs.parts import Parts, chunks, digest, gather
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.photographs.reading import read_photograph
 
 SEED = 0
 MEASURES = {

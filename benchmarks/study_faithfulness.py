@@ -25,11 +25,11 @@ from benchmarks import assets, report
 from jaxattr import _random
 from jaxattr._checks import check_key
 from jaxattr.evaluation import Curve, evaluate
-from jaxattr.evaluation.bootstrap import bootstrap_means, interval
-from jaxattr.evaluation.files import file_name
-from jaxattr.evaluation.photographs import list_photographs, read_photograph
-from jaxattr.evaluation.progress import Progress
+from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
+from jaxattr.evaluation.runs.files import file_name
+from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.photographs.reading import list_photographs, read_photograph
 from jaxattr.steps import convolve_separable, gaussian_kernel
 
 SEED = 0

@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks import assets, cifar_twins, report
 from jaxattr import spectral_score
 from jaxattr.attributions import spectral_distribution
-from jaxattr.evaluation.photographs import read_photograph
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.runs import Parts
-from jaxattr.evaluation.spectrum import Settings, measure, num_parts
+from jaxattr.evaluation.runs.parts import Parts
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.spectrum.spectrum import Settings, measure, num_parts
+from jaxattr.photographs.reading import read_photograph
 
 SEED = 0
 RESAMPLES = 2000

@@ -10,6 +10,7 @@ an image has the same map in any batch.
 
 from jaxattr import attacks, boundaries, corruptions, scores, training
 from jaxattr._rankings import pixel_magnitudes
+from jaxattr._version import __version__
 from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
     SpectralImportance,
@@ -74,14 +75,13 @@ from jaxattr.metrics import (
     top_k_intersection,
 )
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Alignment",
     "BoundaryPoint",
     "Localization",
     "RandomizationCheck",
     "SpectralImportance",
+    "__version__",
     "agi",
     "alignment",
     "area_under_curve",

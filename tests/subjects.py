@@ -18,7 +18,7 @@ import small_zoo
 import toys
 
 import jaxattr as ja
-from jaxattr.evaluation import registry
+from jaxattr.evaluation.methods import registry
 from jaxattr.typing import Array, LogitsFn
 
 METHODS = registry.methods()

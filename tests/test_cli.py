@@ -11,8 +11,9 @@ from PIL import Image
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.commands import demo as demo_command
-from jaxattr.evaluation import demo, files
-from jaxattr.evaluation.explanations import load_explanation
+from jaxattr.evaluation.explain import demo
+from jaxattr.evaluation.explain.explanations import load_explanation
+from jaxattr.evaluation.runs import files
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_random_weights_come_from_the_seed(tiny, photograph, tmp_path):
     assert explain(photograph, *arguments, out=tmp_path / "out") == 0
     ((_, weights, options),) = tiny
     assert weights == "random"
-    assert options == {"key": ja.evaluation.explain.jax.random.key(3)}
+    assert options == {"key": jax.random.key(3)}
     saved = load_explanation(tmp_path / "out" / "cat.integrated_gradients.npz")
     assert saved.weights == "random"
 

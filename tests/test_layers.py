@@ -29,10 +29,8 @@ LAYERS = (
     {"attributions", "metrics", "training"},
     {"convolutions", "checkpoints"},
     {"models"},
-    {
-        "evaluation",
-        "plots",
-    },
+    {"photographs", "plots"},
+    {"evaluation"},
     {"commands"},
     {"cli"},
 )
@@ -43,6 +41,7 @@ ONLY_FROM = {
     "models": BASE | {"convolutions", "checkpoints", "models"},
 }
 BESIDE = {
+    "photographs": {"typing", "_checks", "photographs"},
     "plots": {"typing", "_checks", "plots"},
 }
 CORE_LIBRARIES = {"jax", "numpy", "optax"}
@@ -113,7 +112,7 @@ def test_libraries_stay_where_they_belong(path):
         allowed |= WEIGHTS
     if own == "corruptions":
         allowed |= {"PIL"}  # JPEG
-    if own in ("evaluation", "plots", "corruptions"):
+    if own in ("evaluation", "photographs", "plots", "corruptions"):
         allowed |= LAZY
     assert others <= allowed
     assert not other_imports(path, at_import_time=True) & (LAZY | WEIGHTS)

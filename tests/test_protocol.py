@@ -16,7 +16,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from subjects import KEY, METHODS, SUBJECTS, compiled, draw, explain, options
 
-from jaxattr.evaluation import registry
+from jaxattr.evaluation.methods import registry
 
 # Where minutes count, big stands for those that search as it does, and attexplore for
 # fampe, which differs by one slot.

@@ -10,9 +10,9 @@ from typing import Any
 from jaxattr import boundaries
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation.boundary import QUICK, draw_boundaries
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.table import format_table
+from jaxattr.evaluation.boundary.boundary import QUICK, draw_boundaries
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.tables import format_table
 
 _EXAMPLES = """\
 examples:

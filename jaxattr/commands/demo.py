@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from jaxattr.evaluation.demo import run_demo
-from jaxattr.evaluation.table import format_table
+from jaxattr.evaluation.explain.demo import run_demo
+from jaxattr.evaluation.runs.tables import format_table
 
 
 def add_parser(commands: Any) -> None:

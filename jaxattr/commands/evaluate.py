@@ -9,10 +9,12 @@ from typing import Any
 import jax
 
 from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
-from jaxattr.evaluation import evaluate, protocols, registry
-from jaxattr.evaluation.options import parse_options
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.table import format_table
+from jaxattr.evaluation import evaluate
+from jaxattr.evaluation.evaluate import protocols
+from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.methods.options import parse_options
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.metrics.faithfulness import ORDERS
 
 _EXAMPLES = """\

@@ -7,13 +7,13 @@ import sys
 from typing import Any
 
 from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation import registry
-from jaxattr.evaluation.boundary import QUICK
-from jaxattr.evaluation.boundary_points import explains_at_boundary
-from jaxattr.evaluation.explain import explain_photographs
-from jaxattr.evaluation.options import parse_options
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.table import format_table
+from jaxattr.evaluation.boundary.boundary import QUICK
+from jaxattr.evaluation.boundary.points import explains_at_boundary
+from jaxattr.evaluation.explain.explain import explain_photographs
+from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.methods.options import parse_options
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.tables import format_table
 
 _EXAMPLES = """\
 examples:

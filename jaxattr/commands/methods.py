@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from jaxattr.evaluation import registry
-from jaxattr.evaluation.options import defaults, to_json
+from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.methods.options import defaults, to_json
 
 
 def add_parser(commands: Any) -> None:

@@ -10,13 +10,14 @@ import numpy as np
 
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation import registry, robustness
-from jaxattr.evaluation.files import make_folder
-from jaxattr.evaluation.options import parse_options
-from jaxattr.evaluation.photographs import list_photographs, read_photograph
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.runs import Parts
-from jaxattr.evaluation.table import format_table
+from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.methods.options import parse_options
+from jaxattr.evaluation.robustness import robustness
+from jaxattr.evaluation.runs.files import make_folder
+from jaxattr.evaluation.runs.parts import Parts
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.tables import format_table
+from jaxattr.photographs.reading import list_photographs, read_photograph
 
 _EXAMPLES = """\
 examples:
@@ -87,7 +88,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the table."""
-    from jaxattr.evaluation import robustness_report
+    from jaxattr.evaluation.robustness import report
 
     names = dict.fromkeys(arguments.method or ["saliency"])
     chosen = {name: registry.method(name) for name in names}
@@ -155,8 +156,8 @@ def run(arguments: argparse.Namespace) -> int:
             parts=Parts(folder / "parts"),
             progress=progress,
         )
-    robustness_report.write_report(folder, results, file_names, settings)
-    print(format_table(*robustness_report.short_summary(results, settings)))
+    report.write_report(folder, results, file_names, settings)
+    print(format_table(*report.short_summary(results, settings)))
     print("\nin brackets: what unrelated maps reach (the highest of three nulls)")
     print(f"tables and figures: {folder}")
     for reason in broken:

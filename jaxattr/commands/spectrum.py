@@ -11,13 +11,13 @@ import numpy as np
 
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
-from jaxattr.evaluation import spectrum
-from jaxattr.evaluation.files import make_folder
-from jaxattr.evaluation.labelled import labelled_photographs, resolve_labels
-from jaxattr.evaluation.photographs import read_photograph
-from jaxattr.evaluation.progress import Progress
-from jaxattr.evaluation.runs import Parts
-from jaxattr.evaluation.table import format_table
+from jaxattr.evaluation.runs.files import make_folder
+from jaxattr.evaluation.runs.parts import Parts
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.tables import format_table
+from jaxattr.evaluation.spectrum import spectrum
+from jaxattr.photographs.reading import read_photograph
+from jaxattr.photographs.sets import labelled_photographs, resolve_labels
 
 _EXAMPLES = """\
 examples:
@@ -74,7 +74,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the two tables."""
-    from jaxattr.evaluation import spectrum_report
+    from jaxattr.evaluation.spectrum import report
 
     settings = spectrum.Settings(
         num_bands=arguments.bands,
@@ -114,12 +114,12 @@ def run(arguments: argparse.Namespace) -> int:
     mce = None
     if arguments.mce is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
-    spectrum_report.write_report(folder, spectra, mce)
-    bands = spectrum_report.band_table(spectra)
-    print(format_table(*spectrum_report.as_text(*bands)))
+    report.write_report(folder, spectra, mce)
+    bands = report.band_table(spectra)
+    print(format_table(*report.as_text(*bands)))
     print()
-    scores = spectrum_report.score_table(spectra, mce)
-    print(format_table(*spectrum_report.as_text(*scores)))
+    scores = report.score_table(spectra, mce)
+    print(format_table(*report.as_text(*scores)))
     print(f"\ntables and figures: {folder}")
     low = [s.name for s in spectra if len(s.correct) < 2]
     if low:

@@ -1,0 +1,1 @@
+"""Photographs to their nearest boundary points."""

@@ -1,0 +1,1 @@
+"""Methods and models scored over a set of images."""

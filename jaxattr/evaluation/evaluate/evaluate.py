@@ -1,0 +1,205 @@
+"""Many methods on many models over a set of images, killed and resumed at will."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+import jaxattr
+from jaxattr._checks import check_batch_size, check_choice, check_integer, fail
+from jaxattr.evaluation.evaluate import report
+from jaxattr.evaluation.evaluate.protocols import (
+    CLASSES,
+    as_metrics,
+    following_predictions,
+)
+from jaxattr.evaluation.evaluate.scored_parts import (
+    Job,
+    key_data,
+    measure,
+    method_record,
+    protocols_record,
+)
+from jaxattr.evaluation.evaluate.table import Evaluation, MethodScores
+from jaxattr.evaluation.methods.requests import as_methods, prepare, read_references
+from jaxattr.evaluation.runs import figures, image_sets, programs
+from jaxattr.evaluation.runs.files import make_folder
+from jaxattr.evaluation.runs.models import as_argument, as_models, identity
+from jaxattr.evaluation.runs.parts import Parts, claim
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.typing import Array
+
+
+def evaluate(
+    models: Any,
+    methods: Any,
+    metrics: Any = ("insertion", "deletion"),
+    images: Any = None,
+    labels: Any = None,
+    *,
+    key: Array,
+    folder: str | os.PathLike[str] | None = None,
+    mesh: Mesh | None = None,
+    out: str | os.PathLike[str] | None = None,
+    references: Any = None,
+    max_images: int | None = None,
+    batch_size: int = 8,
+    images_per_part: int | None = None,
+    explained: str = "given",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Scores attribution methods on models over a set of images.
+
+    With ``out`` every finished batch of images is kept as soon as it is done. Killed at
+    any moment and called again with the same arguments it goes on where it was and gives
+    the same table as if it had not been. A method is compiled once for each model and
+    size of images; a last batch that is not full is filled up, and what filled it left
+    out.
+
+    Args:
+      models: name to model, or models with a ``name``, or names of ``jaxattr.models``.
+        A model is a callable, best one that is a pytree; see ``LogitsFn``.
+      methods: names of methods, or explainers ``(logits_fn, images, labels, *, key,
+        batch_size, **options)`` of your own; with options, or under other labels, as a
+        mapping: ``{"IG": ("integrated_gradients", {"num_steps": 20})}``. A function is
+        known by its name and by what it encloses; one of changed code under the name it
+        had needs another ``out``.
+      metrics: ``insertion``, ``deletion``, ``infidelity``; ``protocols.Curve`` for
+        another order, substrate or number of steps; functions of your own by name,
+        ``(logits_fn, images, attributions, labels, *, key, batch_size) -> (N,)``.
+      images: float ``(N, H, W, C)`` in [0, 1], or by name of a model where sizes differ;
+        or a folder of photographs: one folder a class, or a table of labels in it.
+      labels: integers ``(N,)``, or by name of a model; for a folder the path of the
+        table, where it is not in the folder.
+      key: a typed key. Image i has the map that it has in a batch of all of them.
+      folder: the folder, by name, instead of ``images``.
+      mesh: spreads every batch over all devices of the mesh, models on each of them.
+      out: a folder for ``images.csv``, ``summary.csv``, the figures and what is needed
+        to go on; made if need be.
+      references: ``(R, H, W, C)``, or a folder of photographs, for methods that need
+        them.
+      max_images: only the first so many photographs of a folder.
+      batch_size: the most model rows in one call.
+      images_per_part: images between one save and the next, explained as one batch; by
+        default ``batch_size``, at most 16. With a mesh rounded up to its devices.
+      explained: which class of an image: the one ``given`` or, the labels left aside,
+        the one ``predicted``, which curves then follow too.
+      progress: whom to tell, an item an image, method and model.
+
+    Returns:
+      An ``Evaluation``: scores as arrays, ``table()`` and ``summary()``, and which
+      photographs could not be read.
+
+    Raises:
+      ValueError: unknown names or bad options, before work starts; no image that can be
+        read; ``out`` holds results of other options (the difference is named).
+      OSError: ``out`` cannot be written.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jaxattr as ja
+      >>> logits_fn = lambda x: 5 * jnp.mean(x, axis=(1, 2))
+      >>> images = jax.random.uniform(jax.random.key(0), (3, 4, 4, 3))
+      >>> found = ja.evaluation.evaluate(
+      ...     {"mean": logits_fn}, ["saliency", "input_x_gradient"], ["insertion"],
+      ...     images, jnp.array([0, 1, 2]), key=jax.random.key(1),
+      ... )
+      >>> [row[:3] for row in found.summary()[1]]
+      [['mean', 'saliency', 'insertion'], ['mean', 'input_x_gradient', 'insertion']]
+    """
+    if isinstance(images, str | os.PathLike):
+        images, folder = None, images
+    if (images is None) == (folder is None):
+        raise ValueError("images: expected either images and labels, or a folder")
+    models, asked = as_models(models), as_methods(methods)
+    metrics = as_metrics(metrics)
+    if check_choice("explained", explained, CLASSES) == "predicted":
+        metrics = as_metrics(following_predictions(metrics))
+    rows = check_batch_size(batch_size)
+    if out is not None:
+        figures.need_matplotlib()
+    if progress:
+        progress.doing("reading the photographs" if folder else "reading the images")
+    if folder is not None:
+        for name, model in models.items():
+            if not hasattr(model, "preprocess"):
+                what = "a model with preprocess, which a folder of photographs needs"
+                raise fail(f"models[{name!r}]", what, model)
+        given = image_sets.from_folder(
+            folder, models, table=labels, max_images=max_images, out=out
+        )
+    else:
+        given = image_sets.from_arrays(images, labels, models)
+    size = min(images_per_part or min(rows, 16), len(given.names))
+    if mesh is not None:
+        size = -(-check_integer("images_per_part", size) // mesh.size) * mesh.size
+    size = check_integer("images_per_part", size)
+    job = Job(metrics, key, rows, size, mesh, given, explained)
+    prepared = {}
+    for name, model in models.items():
+        shape = given.pixels[name](np.arange(1)).shape
+        classes = programs.num_classes(as_argument(model), shape)
+        outside = [y for y in given.labels[name] if not 0 <= y < classes]
+        if outside:
+            raise fail("labels", f"classes of {name}, 0 to {classes - 1}", outside[0])
+        prepared[name] = prepare(
+            asked,
+            shape,
+            classes,
+            lambda: _references(references, model),
+            split=programs.is_split(as_argument(model)),
+        )
+    parts = None
+    if out is not None:
+        out = make_folder(out)
+        claim(out, _record(job, models, prepared))
+        parts = Parts(out / "parts")
+    if progress:
+        progress.total = len(models) * len(asked) * len(given.names)
+    done: list[MethodScores] = []
+    for name, model in models.items():
+        for results in measure(job, name, model, prepared[name], parts, progress):
+            evaluation = Evaluation(
+                given.names, metrics, (*done, *results), given.broken
+            )
+            if out is not None:
+                report.write_images(out, evaluation)
+        done += results
+    if out is not None:
+        report.write_report(out, evaluation)
+    return evaluation
+
+
+def _references(given: Any, model: Any) -> Array | None:
+    if given is None:
+        return None
+    if isinstance(given, str | os.PathLike):
+        return read_references(given, model)
+    return jnp.asarray(given)
+
+
+def _about(model: Any) -> dict[str, Any]:
+    """What tells a model from others; of one of the zoo also how it sees photographs."""
+    preprocessing = getattr(getattr(model, "config", None), "preprocessing", None)
+    return {"preprocessing": preprocessing, "weights": identity(model)}
+
+
+def _record(job: Job, models: Mapping[str, Any], prepared: Any) -> dict[str, Any]:
+    """All that decides the results, for ``settings.json``."""
+    first = next(iter(prepared.values()))
+    # References are the same photographs for every model, in its own size.
+    return {
+        "jaxattr": jaxattr.__version__,
+        "models": {name: _about(model) for name, model in models.items()},
+        "methods": {label: method_record(*pair) for label, pair in first.items()},
+        "explained": job.explained,
+        "metrics": protocols_record(job.metrics),
+        "key": key_data(job.key),
+        "photographs": job.given.record,
+        "batch_size": job.batch_size,
+        "images_per_part": job.size,
+    }

@@ -1,0 +1,98 @@
+"""The tables and figures of ``jaxattr evaluate``."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from jaxattr import plots
+from jaxattr.evaluation.evaluate.protocols import Curve
+from jaxattr.evaluation.evaluate.table import Evaluation
+from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs.files import file_name
+from jaxattr.evaluation.runs.tables import count_rows, write_csv
+
+
+def write_images(folder: pathlib.Path, evaluation: Evaluation) -> None:
+    """Writes ``images.csv`` of an evaluation that is not done.
+
+    One that goes on from where it was leaves the table there until it has more rows.
+    """
+    header, rows = evaluation.table()
+    if len(rows) > count_rows(folder / "images.csv"):
+        write_csv(folder / "images.csv", header, rows)
+
+
+def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
+    """Writes ``images.csv``, ``summary.csv`` and the figures of each model.
+
+    ``MODEL.curves.png`` has the mean curves with bands, ``MODEL.bars.png`` a bar a
+    method with its interval.
+    """
+    write_csv(folder / "images.csv", *evaluation.table())
+    write_csv(folder / "summary.csv", *evaluation.summary())
+    for model in dict.fromkeys(r.model for r in evaluation.results):
+        stem = folder / file_name(model)
+        _draw_bars(stem.with_name(stem.name + ".bars.png"), evaluation, model)
+        if any(isinstance(metric, Curve) for metric in evaluation.metrics):
+            _draw_curves(stem.with_name(stem.name + ".curves.png"), evaluation, model)
+
+
+def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
+    drawn = [i for i, m in enumerate(evaluation.metrics) if isinstance(m, Curve)]
+    results = [r for r in evaluation.results if r.model == model]
+    # Beside the panel, where the names of many methods do not hide the curves.
+    beside = len(results) > 6
+    columns = min(2, len(drawn))
+    lines = -(-len(drawn) // columns)
+    height = max(3.4, 0.9 + 0.19 * beside * len(results))
+    size = (4.6 + 2.6 * beside) * columns, 0.3 + height * lines
+    with figures.one_figure(path, size) as figure:
+        figure.suptitle(model, fontsize=11)
+        axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for ax in axes[len(drawn) :]:
+            ax.set_visible(False)
+        for i, ax in zip(drawn, axes):
+            metric = evaluation.metrics[i]
+            plots.curves(
+                {_name(r.method): r.measured[i]["curve"] for r in results},
+                ax,
+                title=_title(metric),
+            )
+            verb = "shown" if metric.name == "insertion" else "removed"
+            ax.set_xlabel(f"pixels {verb}", fontsize=9, color="#555555")
+            if beside:
+                ax.get_legend().set_loc("upper left")
+                ax.get_legend().set_bbox_to_anchor((1.01, 1.0))
+
+
+def _draw_bars(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
+    header, rows = evaluation.summary()
+    mine = [dict(zip(header, row)) for row in rows if row[0] == model]
+    num_methods = len(mine) // len(evaluation.metrics)
+    size = 1.6 + 3.2 * len(evaluation.metrics), 1.2 + 0.26 * num_methods
+    with figures.one_figure(path, size) as figure:
+        figure.suptitle(model, fontsize=11)
+        axes = figure.subplots(1, len(evaluation.metrics), sharey=True, squeeze=False)
+        for i, (metric, ax) in enumerate(zip(evaluation.metrics, axes[0])):
+            of = mine[i * num_methods : (i + 1) * num_methods]
+            plots.score_bars(
+                [_name(row["method"]) for row in of],
+                np.array([row["mean"] for row in of]),
+                np.array([[row["low"], row["high"]] for row in of]),
+                ax,
+                title=_title(metric),
+            )
+
+
+def _title(metric: Any) -> str:
+    how = metric.order if isinstance(metric, Curve) else metric.protocol
+    return f"{metric.name}\n{how}" if how else metric.name
+
+
+def _name(label: str) -> str:
+    """A title for registered names; labels of callers stay as they are."""
+    return figures.method_title(label) if label in registry.methods() else label

@@ -1,0 +1,1 @@
+"""Photographs and methods to maps, scores and figures."""

@@ -1,0 +1,109 @@
+"""Methods as callers ask for them: names, options, functions of their own."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxattr._checks import fail
+from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.methods.registry import Method
+from jaxattr.evaluation.runs import programs
+from jaxattr.photographs.reading import list_photographs, read_photograph
+from jaxattr.typing import Array
+
+
+def as_methods(asked: Any) -> dict[str, tuple[Method, dict[str, Any]]]:
+    """Methods and their options under the labels that tables give them.
+
+    Args:
+      asked: names of methods, or explainers, in any sequence; or a mapping from labels
+        to options (the label being a name), to a name or an explainer, or to a pair of
+        either and options.
+
+    Raises:
+      ValueError: an unknown name, what is no explainer, or a label given twice.
+
+    Example:
+      >>> found = as_methods({"saliency": {}, "weak": ("fampe", {"alpha": 0.1})})
+      >>> [(label, method.name, options) for label, (method, options) in found.items()]
+      [('saliency', 'saliency', {}), ('weak', 'fampe', {'alpha': 0.1})]
+    """
+    if isinstance(asked, str | Method) or callable(asked):
+        asked = [asked]
+    if isinstance(asked, Mapping):
+        return {str(label): _one(label, given) for label, given in asked.items()}
+    found: dict[str, tuple[Method, dict[str, Any]]] = {}
+    for given in asked:
+        method, options = _one(given, {} if isinstance(given, str) else given)
+        if method.name in found:
+            raise ValueError(f"methods: {method.name} is asked for twice")
+        found[method.name] = method, options
+    if not found:
+        raise fail("methods", "at least one", asked)
+    return found
+
+
+def prepare(
+    methods: Mapping[str, tuple[Method, Mapping[str, Any]]],
+    shape: tuple[int, ...],
+    classes: int,
+    references: Callable[[], Array | None],
+    *,
+    split: bool = True,
+) -> dict[str, tuple[Method, dict[str, Any]]]:
+    """Methods with all options that they are given, seen to be good ones.
+
+    Args:
+      methods: of ``as_methods``.
+      shape: of the images, ``(N, H, W, C)``.
+      classes: K.
+      references: gives ``(R, H, W, C)``, or None where there are none; asked only if a
+        method needs them.
+      split: whether the model has two halves, ``features`` and ``head``.
+
+    Raises:
+      ValueError: an option that the method refuses, or references that are missing.
+    """
+    prepared = {}
+    references = functools.cache(references)
+    for label, (method, given) in methods.items():
+        options = dict(given)
+        if method.needs_references and "references" not in options:
+            images = references()
+            if images is None:
+                raise ValueError(
+                    f"{label}: needs references, a folder of photographs "
+                    "that stand for the data"
+                )
+            options["references"] = images
+        method_here = method._replace(name=label)
+        programs.check_options(method_here, options, shape, classes, split=split)
+        prepared[label] = method, options
+    return prepared
+
+
+def read_references(folder: str | os.PathLike[str], classifier: Any) -> Array:
+    """All photographs of a folder as the classifier sees them, ``(R, H, W, 3)``."""
+    seen = [classifier.preprocess(read_photograph(f)) for f in list_photographs(folder)]
+    return jnp.stack([jnp.asarray(image, jnp.float32) for image in seen])
+
+
+def _one(label: Any, given: Any) -> tuple[Method, dict[str, Any]]:
+    options: Mapping[str, Any] = {}
+    if isinstance(given, Mapping):
+        given, options = label, given
+    elif isinstance(given, tuple) and not isinstance(given, Method) and len(given) == 2:
+        given, options = given
+    if isinstance(given, str):
+        return registry.method(given), dict(options)
+    if isinstance(given, Method):
+        return given, dict(options)
+    if callable(given):
+        name = getattr(given, "__name__", None) or str(label)
+        return Method(name, given), dict(options)
+    raise fail(f"methods[{label!r}]", "a name, options or an explainer", given)

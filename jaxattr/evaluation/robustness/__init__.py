@@ -1,0 +1,1 @@
+"""How much of an explanation survives an attack on it."""

@@ -1,0 +1,107 @@
+"""The tables and figures of ``jaxattr robustness``."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxattr import plots
+from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
+from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs.tables import write_csv
+from jaxattr.metrics import chance_corrected
+
+
+def summary(
+    results: Sequence[MethodRobustness], settings: Settings
+) -> tuple[list[str], list[list[Any]]]:
+    """A row a method, attack and ε: mean scores, chance levels, chance-corrected."""
+    nulls = list(results[0].chance)
+    drawn = list(results[0].chance[nulls[0]])
+    header = ["method", "attack", "epsilon", "moved"]
+    for name in drawn:
+        header += [name, *(f"{name}_chance_{null}" for null in nulls)]
+        header += [f"{name}_above_{nulls[-1]}"]
+    others = ["lens_precision", "spearman", "kendall"]
+    rows = []
+    for result in results:
+        for (attack, epsilon), scores in result.scores.items():
+            row: list[Any] = [result.method, attack, f"{255 * epsilon:g}/255"]
+            row.append(float(np.mean(scores["success"])))
+            for name in drawn:
+                mean = float(np.mean(scores[name]))
+                levels = [result.chance[null][name] for null in nulls]
+                row += [mean, *levels, float(chance_corrected(mean, levels[-1]))]
+            rows.append(row + [float(np.mean(scores[name])) for name in others])
+    return header + others, rows
+
+
+def short_summary(
+    results: Sequence[MethodRobustness], settings: Settings
+) -> tuple[list[str], list[list[str]]]:
+    """What fits on a terminal: each score with its highest chance level in brackets."""
+    titles = panel_titles(settings.window)
+    rows = []
+    for result in results:
+        for (attack, epsilon), scores in result.scores.items():
+            row = [result.method, attack, f"{255 * epsilon:g}"]
+            for name in titles:
+                level = max(by_score[name] for by_score in result.chance.values())
+                row.append(f"{np.mean(scores[name]):.2f} ({level:.2f})")
+            row.append(f"{np.mean(scores['kendall']):.2f}")
+            rows.append([*row, f"{np.mean(scores['success']):.0%}"])
+    return ["method", "attack", "ε/255", *titles.values(), "kendall", "moved"], rows
+
+
+def panel_titles(window: int) -> dict[str, str]:
+    """The scores that are drawn, and their names for readers."""
+    return {
+        "top_k": "top-k",
+        "lens_recall": f"{window}-LENS",
+        "lens_recall_diverse": f"{window}-LENS-div",
+    }
+
+
+def write_report(
+    folder: pathlib.Path,
+    results: Sequence[MethodRobustness],
+    names: Sequence[str],
+    settings: Settings,
+) -> None:
+    """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
+    write_csv(folder / "summary.csv", *summary(results, settings))
+    fields = list(next(iter(results[0].scores.values())))
+    per_image = [
+        [r.method, attack, f"{255 * epsilon:g}/255", name]
+        + [float(scores[field][i]) for field in fields]
+        for r in results
+        for (attack, epsilon), scores in r.scores.items()
+        for i, name in enumerate(names)
+    ]
+    header = ["method", "attack", "epsilon", "file", *fields]
+    write_csv(folder / "images.csv", header, per_image)
+    titles = panel_titles(settings.window)
+    for r in results:
+        values = {
+            title: {
+                attack: np.stack([r.scores[attack, e][name] for e in settings.epsilons])
+                for attack in settings.attacks
+            }
+            for name, title in titles.items()
+        }
+        chance = {
+            title: {null: of_score[name] for null, of_score in r.chance.items()}
+            for name, title in titles.items()
+        }
+        size = plots.panels_size(len(titles))
+        with figures.one_figure(folder / f"{r.method}.png", size) as figure:
+            plots.agreement_panels(
+                settings.epsilons,
+                values,
+                chance=chance,
+                title=f"{figures.method_title(r.method)}, k = {settings.k}",
+                figure=figure,
+            )

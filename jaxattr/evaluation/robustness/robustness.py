@@ -1,0 +1,263 @@
+"""How far attacks of growing budget move the explanations of a set of images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxattr import metrics
+from jaxattr._checks import check_images, fail
+from jaxattr._rankings import pixel_magnitudes
+from jaxattr.attacks import attack_explanation
+from jaxattr.evaluation.methods.options import to_json
+from jaxattr.evaluation.methods.registry import Method
+from jaxattr.evaluation.runs.parts import Parts, chunks, digest, gather
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.typing import Array
+
+ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
+"""``lens`` is ``top_k`` that presses down the neighbourhood as well."""
+NULLS = ("random", "shift", "photographs")
+
+
+class SmoothRelu(NamedTuple):
+    """Softplus of sharpness β, ``log(1 + exp(βx)) / β``, for ReLU or for ReLU6."""
+
+    beta: float
+    cap: float = float("inf")
+    """6 for ReLU6."""
+
+    def __call__(self, x: Array) -> Array:
+        """Of any array, element by element."""
+        smooth = jax.nn.softplus(self.beta * x) / self.beta
+        if self.cap == float("inf"):
+            return smooth
+        return smooth - jax.nn.softplus(self.beta * (x - self.cap)) / self.beta
+
+
+class Settings(NamedTuple):
+    """What is attacked, and how it is scored."""
+
+    attacks: tuple[str, ...] = ("random_sign", "mass_center", "top_k")
+    epsilons: tuple[float, ...] = (1 / 255, 2 / 255, 4 / 255, 8 / 255)
+    """In pixel units."""
+    k: int = 1000
+    window: int = 3
+    num_steps: int = 20
+    chance_samples: int = 3
+    seed: int = 0
+    batch_size: int = 4
+    images_per_part: int = 4
+    """How many images are done between one save and the next."""
+
+
+class MethodRobustness(NamedTuple):
+    """What was measured of one method."""
+
+    method: str
+    maps: np.ndarray
+    """``(N, H, W)``: sizes of the unperturbed maps."""
+    scores: Mapping[tuple[str, float], Mapping[str, np.ndarray]]
+    """(attack, ε) to score to ``(N,)``; ``success`` among the scores."""
+    chance: Mapping[str, Mapping[str, float]]
+    """Null to score to the mean of what it reaches."""
+
+
+def measures(k: int, window: int) -> dict[str, Callable[[Array, Array], Array]]:
+    """The scores by name; the first three are drawn."""
+    options = {"k": k, "window": window}
+    return {
+        "top_k": functools.partial(metrics.top_k_intersection, k=k),
+        "lens_recall": functools.partial(metrics.lens_recall, **options),
+        "lens_recall_diverse": functools.partial(
+            metrics.lens_recall_diverse, **options
+        ),
+        "lens_precision": functools.partial(metrics.lens_precision, **options),
+        "spearman": metrics.spearman,
+        "kendall": metrics.kendall,
+    }
+
+
+def check_settings(settings: Settings, images: Array) -> None:
+    """Refuses what would fail later.
+
+    Raises:
+      ValueError: more pixels than fit in a map, or fit apart from each other.
+    """
+    maps = jax.ShapeDtypeStruct(images.shape[:3], jnp.float32)
+    for measure in measures(settings.k, settings.window).values():
+        jax.eval_shape(measure, maps, maps)
+
+
+def num_parts(num_methods: int, num_images: int, settings: Settings) -> int:
+    """How many parts ``measure`` has."""
+    each = 1 + len(settings.attacks) * len(settings.epsilons)
+    return num_methods * each * -(-num_images // settings.images_per_part)
+
+
+def measure(
+    classifier: Any,
+    twin: Any,
+    images: Any,
+    names: list[str],
+    methods: Mapping[str, tuple[Method, Mapping[str, Any]]],
+    settings: Settings,
+    *,
+    twin_name: str = "",
+    parts: Parts,
+    progress: Progress | None = None,
+) -> list[MethodRobustness]:
+    """Attacks the explanation of what is predicted for each image, part by part.
+
+    Args:
+      classifier: a callable pytree, what is explained.
+      twin: with curvature, what the steps follow; the classifier itself will do where
+        it has some.
+      images: float ``(N, H, W, C)`` in [0, 1].
+      names: of the images, for messages.
+      methods: name to method and options.
+      settings: what to do.
+      twin_name: what tells the twin from others of the same weights.
+      parts: where parts are kept: what is there is not done again.
+      progress: whom to tell, one item a part; see ``num_parts``.
+
+    Returns:
+      One ``MethodRobustness`` a method.
+
+    Raises:
+      ValueError: shapes that do not fit; a map that holds NaN, naming its image.
+    """
+    images = np.asarray(check_images(images))
+    check_settings(settings, images)
+    known = {"weights": digest(classifier), "twin": [twin_name, digest(twin)]}
+    key = jax.random.key(settings.seed)
+    results = []
+    for method_name, (method, options) in methods.items():
+        explain = _Explain(method, tuple(sorted(options.items())), settings.batch_size)
+        made: dict[tuple[str, float] | None, list[Any]] = {}
+        for chunk in chunks(len(images), settings.images_per_part, key):
+            some = images[chunk.index]
+            given = (classifier, twin, jnp.asarray(some), chunk.keys)
+            about = {
+                **known,
+                "method": method_name,
+                "options": to_json(options),
+                "images": digest(some),
+                "seed": settings.seed,
+            }
+            jobs: dict[tuple[str, float] | None, Any] = {
+                None: lambda: {"maps": _maps(explain, classifier, *given[2:])}
+            }
+            for attack in settings.attacks:
+                for epsilon in settings.epsilons:
+                    jobs[attack, epsilon] = functools.partial(
+                        _attacked, *given, epsilon, explain, attack, settings
+                    )
+            for job, compute in jobs.items():
+                what = "-".join(["maps"] if job is None else [job[0], f"{job[1]:.5g}"])
+                budget = [settings.k, settings.window, settings.num_steps]
+                done = chunk.make(
+                    parts,
+                    f"{method_name} {what}",
+                    {**about, "job": job, "budget": budget if job else None},
+                    compute,
+                    progress=progress,
+                )
+                made.setdefault(job, []).append(done)
+                if job is None:
+                    _refuse_nan(done["maps"], names[chunk.first :], method_name)
+        results.append(_gather(method_name, made, len(images), settings, key))
+    return results
+
+
+class _Explain(NamedTuple):
+    """A method with its options: hashable, a constant of compiled programs."""
+
+    method: Method
+    options: tuple[tuple[str, Any], ...]
+    batch_size: int
+
+    def __call__(self, model: Any, images: Array, labels: Array, keys: Array) -> Array:
+        rows = max(self.batch_size, images.shape[0])
+        return self.method.explain(
+            model, images, labels, key=keys, batch_size=rows, **dict(self.options)
+        )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _maps(explain: _Explain, classifier: Any, images: Array, keys: Array) -> Array:
+    labels = jnp.argmax(classifier(images), axis=-1)
+    return pixel_magnitudes(explain(classifier, images, labels, keys))
+
+
+@functools.partial(jax.jit, static_argnames=("explain", "attack", "settings"))
+def _attacked(
+    classifier: Any,
+    twin: Any,
+    images: Array,
+    keys: Array,
+    epsilon: Array,
+    explain: _Explain,
+    attack: str,
+    settings: Settings,
+) -> dict[str, Array]:
+    labels = jnp.argmax(classifier(images), axis=-1)
+    judge = lambda x: explain(classifier, x, labels, keys)
+    is_random = attack == "random_sign"
+    found = attack_explanation(
+        lambda x: explain(twin, x, labels, keys),
+        images,
+        key=keys,
+        kind="top_k" if attack == "lens" else attack,
+        k=settings.k,
+        epsilon=epsilon,
+        # Signs at full size are drawn anew each step; a gradient may go to and fro.
+        step_size=epsilon if is_random else 2.5 * epsilon / settings.num_steps,
+        num_steps=settings.num_steps,
+        logits_fn=classifier,
+        labels=labels,
+        score_explain_fn=judge,
+        window=settings.window if attack == "lens" else 0,
+    )
+    before, after = (pixel_magnitudes(judge(x)) for x in (images, found.images))
+    by_name = measures(settings.k, settings.window)
+    scores = {name: score(before, after) for name, score in by_name.items()}
+    return scores | {"success": found.success, "distance": found.distances}
+
+
+def _refuse_nan(maps: np.ndarray, names: list[str], method: str) -> None:
+    for values, name in zip(maps, names):
+        if np.isnan(values).any():
+            raise fail(name, f"a map of {method} without NaN", values)
+
+
+def _gather(
+    method: str, made: Any, num_images: int, settings: Settings, key: Array
+) -> MethodRobustness:
+    maps = gather(made.pop(None), "maps", num_images)
+    scores = {
+        job: {field: gather(done, field, num_images) for field in done[0]}
+        for job, done in made.items()
+    }
+    chance = {
+        null: {
+            name: float(_chance(maps, key, name, null, settings))
+            for name in tuple(measures(settings.k, settings.window))[:3]
+        }
+        for null in NULLS
+        if null != "photographs" or num_images > 1
+    }
+    return MethodRobustness(method, maps, scores, chance)
+
+
+@functools.partial(jax.jit, static_argnames=("name", "null", "settings"))
+def _chance(maps: Array, key: Array, name: str, null: str, settings: Settings) -> Array:
+    measure = measures(settings.k, settings.window)[name]
+    return metrics.lens_chance(
+        measure, maps, maps, key=key, null=null, num_samples=settings.chance_samples
+    ).mean()

@@ -1,0 +1,1 @@
+"""What all jobs share: parts that are kept, progress, files, tables, models."""

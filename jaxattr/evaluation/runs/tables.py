@@ -1,0 +1,65 @@
+"""Rows of values as aligned text, and as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from jaxattr.evaluation.runs.files import atomic_write
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their names: text to the left, numbers to the right.
+
+    >>> print(format_table(["method", "seconds"], [["bsm", "0.5"], ["saliency", "12"]]))
+    method    seconds
+    bsm           0.5
+    saliency       12
+    """
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    to_right = [all(map(_is_number, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, to_right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def write_csv(
+    path: str | os.PathLike[str], header: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Writes a table, whole or not at all; numbers with six digits.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def count_rows(path: str | os.PathLike[str]) -> int:
+    """How many rows a table of ``write_csv`` has; none where there is no such table."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return max(sum(1 for _ in csv.reader(file)) - 1, 0)
+    except (OSError, ValueError, csv.Error):
+        return 0
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.rstrip("%"))
+    except ValueError:
+        return False
+    return True

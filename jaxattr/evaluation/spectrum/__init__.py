@@ -1,0 +1,1 @@
+"""The frequency bands that models rely on, over labelled photographs."""

@@ -1,0 +1,88 @@
+"""The tables and figures of ``jaxattr spectrum``."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxattr import attributions, plots
+from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs.files import atomic_write
+from jaxattr.evaluation.runs.tables import write_csv
+from jaxattr.evaluation.spectrum.spectrum import ModelSpectrum
+
+
+def band_table(spectra: Sequence[ModelSpectrum]) -> tuple[list[str], list[list[Any]]]:
+    """A row a model and band: value, standard error, share of the distribution."""
+    header = ["model", "band", "value", "standard_error", "share"]
+    rows = [
+        [s.name, band, float(value), float(error), float(share)]
+        for s in spectra
+        for band, (value, error, share) in enumerate(
+            zip(
+                s.importance.values,
+                s.importance.standard_error,
+                s.importance.distribution,
+                strict=True,
+            )
+        )
+    ]
+    return header, rows
+
+
+def score_table(
+    spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
+) -> tuple[list[str], list[list[Any]]]:
+    """A row a model: scores, accuracy, and mCE where it was measured."""
+    header = ["model", "images", "accuracy", "score", "signed_score"]
+    rows: list[list[Any]] = []
+    for s in spectra:
+        share = jnp.asarray(s.importance.distribution)
+        signed = float(attributions.spectral_score(share, signed=True))
+        row = [s.name, len(s.correct), float(s.correct.mean())]
+        rows.append([*row, float(s.importance.score), signed])
+        if mce is not None:
+            assert s.errors is not None
+            rows[-1] += [float(s.errors.mean()), mce[s.name]]
+    return header + (["corruption_error", "mce"] if mce is not None else []), rows
+
+
+def as_text(header: list[str], rows: list[list[Any]]) -> tuple[list[str], Any]:
+    """A table for ``format_table``: four digits after the point."""
+    shown = [[f"{v:.4f}" if isinstance(v, float) else str(v) for v in r] for r in rows]
+    return header, shown
+
+
+def write_report(
+    folder: pathlib.Path, spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
+) -> None:
+    """Writes ``bands.csv``, ``scores.csv``, ``MODEL.npz`` and the figures."""
+    write_csv(folder / "bands.csv", *band_table(spectra))
+    write_csv(folder / "scores.csv", *score_table(spectra, mce))
+    for s in spectra:
+        arrays = {**s.importance._asdict(), "interactions": s.interactions}
+        with atomic_write(folder / f"{s.name}.npz") as file:
+            np.savez(file, **arrays, correct=s.correct)  # type: ignore[arg-type]
+    lines = {
+        s.name: (s.importance.values, s.importance.standard_error) for s in spectra
+    }
+    with figures.one_panel(folder / "importance.png", (5.6, 3.6)) as ax:
+        plots.band_importance(lines, ax)
+    for s in spectra:
+        with figures.one_panel(folder / f"{s.name}.spread.png", (5.6, 3.6)) as ax:
+            plots.importance_spread(s.importance.per_image, ax, title=s.name)
+        with figures.one_panel(folder / f"{s.name}.interactions.png", (4.4, 3.6)) as ax:
+            plots.interaction_map(s.interactions, ax, title=s.name)
+    if mce is not None:
+        _, rows = score_table(spectra, mce)
+        with figures.one_panel(folder / "mce.png", (4.8, 3.6)) as ax:
+            plots.score_against(
+                [s.name for s in spectra],
+                [r[4] for r in rows],
+                [r[-1] for r in rows],
+                ax,
+            )

@@ -1,0 +1,273 @@
+"""Which frequencies models live on, and how robust they are, over a set of images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxattr import attacks, corruptions, metrics
+from jaxattr._checks import check_inputs, check_integer, fail
+from jaxattr.attributions.spectral_importance import (
+    SpectralImportance,
+    importance_of_values,
+    spectral_importance,
+)
+from jaxattr.evaluation.runs.parts import Chunk, Parts, chunks, digest, gather
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.frequencies.bands import band_masks
+from jaxattr.games import shapley
+from jaxattr.typing import Array, LogitsFn
+
+
+class Settings(NamedTuple):
+    """What is measured, and how."""
+
+    num_bands: int = 8
+    norm: str = "linf"
+    corrupted: bool = False
+    """Errors under the 15 corruptions at 5 severities: 75 passes an image."""
+    preset: str = "imagenet"
+    """Which severities; see ``corruptions.corrupt``."""
+    attacked: tuple[str, ...] = ()
+    """Names of attacks, whose mean prediction error is measured."""
+    epsilon: float = 2 / 255
+    num_steps: int = 10
+    seed: int = 0
+    batch_size: int = 16
+    images_per_part: int = 4
+    """How many images are done between one save and the next."""
+
+
+class ModelSpectrum(NamedTuple):
+    """What was measured of one model."""
+
+    name: str
+    importance: SpectralImportance
+    interactions: np.ndarray
+    """``(M, M)``: Shapley interactions of the mean game."""
+    correct: np.ndarray
+    """``(N,)`` bool: right on the clean image."""
+    errors: np.ndarray | None
+    """``(15, 5, N)`` bool: wrong under each corruption and severity."""
+    changes: Mapping[str, np.ndarray]
+    """Attack to ``(N,)`` changes of the probability of the label."""
+
+
+def measure(
+    models: Mapping[str, LogitsFn],
+    images: Mapping[str, Array] | Array,
+    labels: Mapping[str, Array] | Array,
+    settings: Settings,
+    *,
+    parts: Parts,
+    progress: Progress | None = None,
+) -> list[ModelSpectrum]:
+    """Measures each model on the same photographs, part by part.
+
+    Args:
+      models: name to a callable pytree, images ``(N, H, W, C)`` to logits ``(N, K)``.
+      images: float ``(N, H, W, C)``, or by name of a model where sizes differ.
+      labels: integers ``(N,)``, or by name of a model.
+      settings: what to measure.
+      parts: where parts are kept: what is there is not done again.
+      progress: whom to tell, one item a part; see ``num_parts``.
+
+    Returns:
+      One ``ModelSpectrum`` a model, in their order.
+
+    Raises:
+      ValueError: shapes that do not fit, or more bands than the images allow.
+    """
+    check_settings(settings)
+    return [
+        _measure_one(
+            name,
+            model,
+            images[name] if isinstance(images, Mapping) else images,
+            labels[name] if isinstance(labels, Mapping) else labels,
+            settings,
+            parts,
+            progress,
+        )
+        for name, model in models.items()
+    ]
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuses what would fail later.
+
+    Raises:
+      ValueError: no band, too many to enumerate, or an unknown attack.
+      ImportError: corruptions are asked for, and their photographs are missing.
+    """
+    if check_integer("num_bands", settings.num_bands) > shapley.MAX_PLAYERS:
+        what = f"at most {shapley.MAX_PLAYERS}, each doubles the model passes"
+        raise fail("num_bands", what, settings.num_bands)
+    if settings.corrupted:
+        corruptions.frost_folder()
+
+
+def num_parts(num_models: int, num_images: int, settings: Settings) -> int:
+    """How many parts ``measure`` has."""
+    kinds = 1 + settings.corrupted + bool(settings.attacked)
+    return num_models * kinds * -(-num_images // settings.images_per_part)
+
+
+def mean_corruption_errors(
+    spectra: Sequence[ModelSpectrum], reference: str
+) -> dict[str, float]:
+    """mCE by model, against one of them, or against ``alexnet`` as published."""
+    by_name = {spectrum.name: spectrum.errors for spectrum in spectra}
+    against = metrics.ALEXNET_ERRORS if reference == "alexnet" else by_name[reference]
+    return {
+        name: float(metrics.mean_corruption_error(errors, against))
+        for name, errors in by_name.items()
+    }
+
+
+def _measure_one(
+    name: str,
+    model: LogitsFn,
+    images: Array,
+    labels: Array,
+    settings: Settings,
+    parts: Parts,
+    progress: Progress | None,
+) -> ModelSpectrum:
+    images, labels = check_inputs(images, labels)
+    height, width = images.shape[1:3]
+    band_masks(height, width, settings.num_bands, norm=settings.norm)
+    known = {"model": name, "weights": digest(model)}
+    key = jax.random.key(settings.seed)
+
+    def each(kind: str, **made_from: Any) -> Iterator[tuple[Any, ...]]:
+        """``(make, images, labels, keys)``, chunk by chunk."""
+        for chunk in chunks(len(images), settings.images_per_part, key):
+            some, their = images[chunk.index], labels[chunk.index]
+            made = {**known, **made_from, "kind": kind}
+            made["images"] = digest([np.asarray(some), np.asarray(their)])
+
+            def make(compute: Any, chunk: Chunk = chunk, made: Any = made) -> Any:
+                what = f"{name} {kind}"
+                return chunk.make(parts, what, made, compute, progress=progress)
+
+            yield make, some, their, chunk.keys
+
+    def together(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
+        return gather(made, field, len(images), axis=-1)
+
+    bands = {"num_bands": settings.num_bands, "norm": settings.norm}
+    rows = settings.batch_size
+    done = [
+        make(lambda: _table(model, some, their, rows=rows, **bands))
+        for make, some, their, _ in each("bands", **bands)
+    ]
+    values = together(done, "values")
+    importance = importance_of_values(jnp.asarray(values))
+    correct, errors, changes = together(done, "correct"), None, {}
+    if settings.corrupted:
+        done = [
+            make(lambda: _errors(model, some, their, keys, settings))
+            for make, some, their, keys in each(
+                "corruptions", preset=settings.preset, seed=settings.seed
+            )
+        ]
+        errors = together(done, "errors")
+    if settings.attacked:
+        budget = {"epsilon": settings.epsilon, "num_steps": settings.num_steps}
+        done = [
+            make(lambda: _changes(model, some, their, keys, settings))
+            for make, some, their, keys in each(
+                "attacks", attacked=settings.attacked, seed=settings.seed, **budget
+            )
+        ]
+        changes = {attack: together(done, attack) for attack in settings.attacked}
+    return ModelSpectrum(
+        name,
+        jax.tree.map(np.asarray, importance),
+        np.asarray(shapley.shapley_interactions(importance.coalition_values)),
+        correct,
+        errors,
+        changes,
+    )
+
+
+def _table(
+    model: Any, images: Array, labels: Array, **options: Any
+) -> dict[str, Array]:
+    values, correct = _values(model, images, labels, **options)
+    return {"values": values, "correct": correct}
+
+
+@functools.partial(jax.jit, static_argnames=("num_bands", "norm", "rows"))
+def _values(
+    model: Any, images: Array, labels: Array, *, num_bands: int, norm: str, rows: int
+) -> tuple[Array, Array]:
+    """``(2^M, n)`` coalition values of each image, and which images are right."""
+
+    def of_one(pair: tuple[Array, Array]) -> Array:
+        image, label = pair
+        return spectral_importance(
+            model,
+            image[None],
+            label[None],
+            num_bands=num_bands,
+            norm=norm,
+            batch_size=rows,
+        ).coalition_values
+
+    values = jax.lax.map(of_one, (images, labels)).T
+    return values, jnp.argmax(model(images), axis=-1) == labels
+
+
+@jax.jit
+def _logits(model: Any, images: Array) -> Array:
+    return model(images)
+
+
+def _errors(
+    model: Any, images: Array, labels: Array, keys: Array, settings: Settings
+) -> dict[str, Array]:
+    return {
+        "errors": metrics.corruption_errors(
+            functools.partial(_logits, model),
+            images,
+            labels,
+            key=keys,
+            preset=settings.preset,
+            batch_size=max(settings.batch_size, len(images)),
+        )
+    }
+
+
+@functools.partial(
+    jax.jit, static_argnames=("attack", "epsilon", "num_steps", "batch_size")
+)
+def _change(
+    model: Any, images: Array, labels: Array, keys: Array, *, attack: str, **budget: Any
+) -> Array:
+    found = attacks.run(attack, model, images, labels, key=keys, **budget)
+    return metrics.prediction_change(model, images, found.images, labels)
+
+
+def _changes(
+    model: Any, images: Array, labels: Array, keys: Array, settings: Settings
+) -> dict[str, Array]:
+    return {
+        attack: _change(
+            model,
+            images,
+            labels,
+            keys,
+            attack=attack,
+            epsilon=settings.epsilon,
+            num_steps=settings.num_steps,
+            batch_size=max(settings.batch_size, len(images)),
+        )
+        for attack in settings.attacked
+    }

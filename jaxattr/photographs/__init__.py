@@ -1,0 +1,1 @@
+"""Photographs in files: reading them, their labels, and labelled sets of them."""

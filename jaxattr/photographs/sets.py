@@ -1,0 +1,147 @@
+"""A folder of photographs and what is on them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxattr.photographs.labels import resolve_label
+from jaxattr.photographs.reading import list_photographs
+
+LABEL_FILES = ("labels.tsv", "labels.csv", "boxes.tsv")
+
+
+class Labelled(NamedTuple):
+    """A photograph and the class on it, as written."""
+
+    path: pathlib.Path
+    label: str
+
+
+def labelled_photographs(
+    folder: str | os.PathLike[str],
+    table: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+) -> list[Labelled]:
+    """The photographs of a folder with their labels, in the order of their names.
+
+    Args:
+      folder: photographs, or one folder of photographs a class, named as the class.
+      table: a file with the columns ``file`` and ``class`` (or ``label``), tabs or
+        commas between them; by default ``labels.tsv``, ``labels.csv`` or ``boxes.tsv``
+        in the folder. Photographs that it does not list are left out.
+      out: where results go. It may lie in the folder and is no class, nor are other
+        folders of results.
+
+    Raises:
+      ValueError: no photographs, no labels, a table without these columns or that
+        names a photograph twice or one that is not in the folder.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: expected a folder of photographs")
+    if table is None:
+        there = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
+        table = there[0] if there else None
+    if table is not None:
+        return _from_table(folder, pathlib.Path(table))
+    classes = sorted(
+        p
+        for p in folder.iterdir()
+        if p.is_dir() and p.name[0] != "." and not _holds_results(p, out)
+    )
+    if out is not None and pathlib.Path(out).resolve() in {
+        p.resolve() for p in classes
+    }:
+        raise ValueError(f"{out}: holds the photographs of a class, and no results")
+    if not classes:
+        list_photographs(folder)  # says so, where there are none either
+        raise ValueError(
+            f"{folder}: labels are missing: expected {' or '.join(LABEL_FILES)} with "
+            "the columns file and class, a folder a class, or --labels FILE"
+        )
+    return [Labelled(path, c.name) for c in classes for path in list_photographs(c)]
+
+
+def resolve_labels(
+    photographs: Sequence[Labelled], names: Sequence[str] | None, num_classes: int
+) -> list[int]:
+    """The class of each photograph for one model.
+
+    Raises:
+      ValueError: a class that the model does not have; the photograph is named.
+    """
+    found = []
+    for photograph in photographs:
+        try:
+            found.append(resolve_label(photograph.label, names, num_classes))
+        except ValueError as error:
+            raise ValueError(f"{photograph.path}: {error}") from None
+    return found
+
+
+def _holds_results(
+    folder: pathlib.Path, out: str | os.PathLike[str] | None = None
+) -> bool:
+    """Holds results or parts of them, or is to hold them and holds no photographs."""
+    if any((folder / made).exists() for made in ("settings.json", "parts")):
+        return True
+    if folder.name == "parts" and (folder.parent / "settings.json").exists():
+        return True
+    if out is None or not pathlib.Path(out).resolve().is_relative_to(folder.resolve()):
+        return False
+    try:
+        list_photographs(folder)
+    except ValueError:
+        return True
+    return False
+
+
+def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            head = file.readline()
+            file.seek(0)
+            rows = list(csv.DictReader(file, delimiter="\t" if "\t" in head else ","))
+    except FileNotFoundError:
+        raise ValueError(f"{table}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table}: cannot be read ({error})") from None
+    column = next((c for c in ("class", "label") if rows and c in rows[0]), None)
+    if column is None or "file" not in rows[0]:
+        raise ValueError(f"{table}: expected the columns file and class, and rows")
+    found: list[Labelled] = []
+    lines: dict[pathlib.Path, int] = {}
+    for number, row in enumerate(rows, 2):
+        if not row["file"] or not row[column]:
+            raise ValueError(f"{table}: line {number}: no file or no class")
+        try:
+            path = _inside(folder, row["file"])
+        except ValueError as error:
+            raise ValueError(f"{table}: line {number}: {error}") from None
+        first = lines.setdefault(path, number)
+        if first != number:
+            raise ValueError(
+                f"{table}: line {number}: {path} is there twice, first in line {first}"
+            )
+        found.append(Labelled(path, row[column]))
+    return sorted(found)
+
+
+def _inside(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """The file that a table names, from its folder or from the root, in the folder."""
+    path = pathlib.Path(name)
+    if path.is_absolute():
+        # The folder may have come by another way: of the file only the name is its own.
+        path = path.parent.resolve() / path.name
+        if not path.is_relative_to(folder.resolve()):
+            raise ValueError(f"{name}: expected a file in {folder}")
+        path = path.relative_to(folder.resolve())
+    path = folder / os.path.normpath(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    return path

@@ -1,0 +1,170 @@
+"""``jaxattr robustness`` on a tiny classifier: files, chance, resuming, bad input."""
+
+import numpy as np
+import pytest
+import tiny_classifier
+from PIL import Image
+from small_photographs import rows
+
+import jaxattr as ja
+from jaxattr import cli
+from jaxattr.evaluation.robustness import robustness
+from jaxattr.evaluation.runs.parts import Parts
+
+SMALL = (
+    "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
+    "--attack", "random_sign", "--attack", "lens", "--batch-size", "2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    asked = []
+
+    def load(name, weights=None, **options):
+        asked.append(options)
+        return tiny_classifier.tiny_classifier()
+
+    monkeypatch.setattr(ja.models, "load", load)
+    return asked
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "photographs"
+    path.mkdir()
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(path / f"{i}.png")
+    return path
+
+
+def run(*arguments, out):
+    return cli.main(["robustness", *map(str, arguments), "--out", str(out)])
+
+
+def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    assert run(folder, *SMALL, out=out) == 0
+    assert {p.name for p in out.iterdir()} == {
+        "parts", "images.csv", "summary.csv", "saliency.png",
+    }  # fmt: skip
+    captured = capsys.readouterr()
+    assert "1-LENS-div" in captured.out
+    assert "[10/10" in captured.err
+    # The twin has softplus in place of ReLU; the original none.
+    assert [o.get("activation") for o in tiny] == [
+        None,
+        robustness.SmoothRelu(10.0, 6.0),
+    ]
+
+    images = rows(out / "images.csv")
+    assert len(images) == 2 * 2 * 3
+    summary = rows(out / "summary.csv")
+    assert [r["epsilon"] for r in summary] == ["4/255", "16/255"] * 2
+    for row in summary:
+        of = [
+            r
+            for r in images
+            if (r["attack"], r["epsilon"]) == (row["attack"], row["epsilon"])
+        ]
+        for name in ("top_k", "lens_recall", "kendall"):
+            mean = np.mean([float(r[name]) for r in of])
+            assert float(row[name]) == pytest.approx(mean, abs=1e-5)
+        chance = float(row["lens_recall_chance_random"])
+        assert 0.15 < chance < 0.5
+        assert {"lens_recall_chance_shift", "top_k_chance_photographs"} <= set(row)
+
+    # Started again, nothing is computed: the program that attacks is not called.
+    def never(*args, **kwargs):
+        raise AssertionError("computed again")
+
+    before = (out / "images.csv").read_bytes()
+    monkeypatch.setattr(robustness, "_attacked", never)
+    monkeypatch.setattr(robustness, "_maps", never)
+    assert run(folder, *SMALL, out=out) == 0
+    assert (out / "images.csv").read_bytes() == before
+    # With another budget, what is missing is.
+    with pytest.raises(AssertionError, match="computed again"):
+        run(folder, *SMALL, "--epsilon", "4,8", out=out)
+
+
+def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
+    out, calls = tmp_path / "out", []
+    attacked = robustness._attacked
+
+    def counting(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return attacked(*args, **kwargs)
+
+    monkeypatch.setattr(robustness, "_attacked", counting)
+    assert run(folder, *SMALL, out=out) == 130
+    assert run(folder, *SMALL, out=out) == 0
+    # Eight parts that attack, the one that was interrupted counted twice.
+    assert len(calls) == 9
+    whole = tmp_path / "whole"
+    assert run(folder, *SMALL, out=whole) == 0
+    assert (whole / "images.csv").read_bytes() == (out / "images.csv").read_bytes()
+
+
+def test_warnings(tiny, folder, tmp_path, capsys):
+    run(folder, *SMALL, "--beta", "0", "--max-images", "1", out=tmp_path / "a")
+    assert "curvature of a ReLU network is zero" in capsys.readouterr().err
+    assert all("activation" not in options for options in tiny)
+
+
+def test_a_nan_map_is_refused_by_name(tmp_path):
+    images = np.full((2, 16, 16, 3), 0.5, np.float32)
+    images[1, 0, 0, 0] = np.nan
+    from jaxattr.evaluation.methods import registry
+
+    classifier = tiny_classifier.tiny_classifier()
+    settings = robustness.Settings(k=9, window=1, attacks=("random_sign",))
+    with pytest.raises(
+        ValueError, match="second: expected a map of saliency without NaN"
+    ):
+        robustness.measure(
+            classifier,
+            classifier,
+            images,
+            ["first", "second"],
+            {"saliency": (registry.method("saliency"), {})},
+            settings,
+            parts=Parts(tmp_path),
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--attack", "fgsm"), "--attack: unknown 'fgsm'"),
+        (("--epsilon", "1,x"), "--epsilon: expected numbers above 0"),
+        (("--epsilon", "0"), "--epsilon: expected numbers above 0"),
+        (("--k", "300"), "k: expected at most the 256 pixels of a map, got 300"),
+        (
+            ("--k", "30"),
+            "k: expected at most 16, all that fit 3 apart in maps of 16x16",
+        ),
+        (("--beta", "-1"), "--beta: expected a number from 0"),
+        (("--method", "saliencyy"), "method: unknown 'saliencyy'"),
+        (("--method", "expected_gradients"), "needs references"),
+    ],
+)
+def test_bad_input(tiny, folder, tmp_path, capsys, arguments, message):
+    assert run(folder, *arguments, out=tmp_path / "out") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_photographs(tiny, tmp_path, capsys):
+    assert run(tmp_path, out=tmp_path / "out") == 2
+    assert "no image file in this folder" in capsys.readouterr().err
+
+
+def test_smooth_relu_nears_relu():
+    x = np.linspace(-2, 8, 50, dtype=np.float32)
+    smooth = robustness.SmoothRelu(200.0, 6.0)(x)
+    np.testing.assert_allclose(smooth, np.clip(x, 0, 6), atol=0.01)
+    smooth = robustness.SmoothRelu(200.0)(x)
+    np.testing.assert_allclose(smooth, np.maximum(x, 0), atol=0.01)
