@@ -13,6 +13,12 @@ import jax
 
 Array = jax.Array
 
+Scalar = float | Array
+"""A number of Python (an int too), or an array of shape ``()``, traced or not."""
+
+Bounds = tuple[Scalar, Scalar]
+"""The least and the largest value of a pixel."""
+
 LogitsFn = Callable[[Array], Array]
 """Images ``(N, H, W, C)`` in [0, 1] to logits ``(N, K)``; the rows are independent.
 

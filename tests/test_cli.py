@@ -3,6 +3,7 @@
 import io
 import sys
 
+import jax
 import numpy as np
 import pytest
 import tiny_classifier
