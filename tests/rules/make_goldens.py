@@ -8,6 +8,7 @@ the keys mean.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import pathlib
 import sys
@@ -104,23 +105,162 @@ def tiny_smooth() -> Arrays:
 
 
 def tiny_vit() -> Arrays:
+    from rules import peer_nets
+
+    weights = peer_nets.vit_weights(peer_nets.TINY_VIT)
+    images, labels = tiny_images(), np.array([1, 3])
+    logits, maps = vit_maps(peer_nets.TINY_VIT, weights, images, labels)
+    return header(weights, images, labels, logits) | maps
+
+
+def small_vit() -> Arrays:
     import goldens
+    from rules import peer_nets
+
+    weights = peer_nets.vit_weights(peer_nets.SMALL_VIT)
+    images, labels = goldens.images(peer_nets.SMALL_VIT.image), np.array([1, 2])
+    logits, maps = vit_maps(peer_nets.SMALL_VIT, weights, images, labels)
+    return {
+        "checksum": goldens.checksum(weights),
+        "labels": labels,
+        "logits": logits,
+        **{
+            name: value
+            for name, value in maps.items()
+            if name.endswith(("/images", "/float32"))
+        },
+    }
+
+
+def vit_maps(
+    shape, weights: Arrays, images: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, Arrays]:
+    import torch
     import torch_peers
 
-    weights = goldens.checkpoint(
-        vit_shapes(image=8, patch=4, channels=8, hidden=12, depth=1, classes=5)
+    run = functools.partial(
+        torch_peers.vit_maps,
+        weights=weights,
+        images=images,
+        labels=labels,
+        patch=shape.patch,
+        num_heads=shape.num_heads,
     )
-    images, labels = tiny_images(), np.array([1, 3])
-    options = {"patch": 4, "num_heads": 2}
+    logits, explicit = run(torch_peers.ExplicitRules())
+    limit = run(torch_peers.ExplicitRules(1e-14))[1]
+    efficient = run(torch_peers.EfficientRules())[1]
+    narrow = run(torch_peers.EfficientRules(), dtype=torch.float32)[1]["images"]
+    with torch_peers.signed_stabiliser():
+        signed = run(torch_peers.ExplicitRules(1e-6))[1]
+    variants = {"limit": limit, "explicit": explicit, "signed": signed}
     result: Arrays = {}
-    for name, rules in {
-        "explicit": torch_peers.ExplicitRules(),
-        "limit": torch_peers.ExplicitRules(1e-14),
-        "efficient": torch_peers.EfficientRules(),
-    }.items():
-        logits, maps = torch_peers.vit_maps(rules, weights, images, labels, **options)
+    for name, maps in {**variants, "efficient": efficient}.items():
         result |= prefixed(f"lxt/{name}", maps)
-    return header(weights, images, labels, logits) | result
+    full = efficient["images"]
+    result["lxt/efficient/float32"] = np.abs(narrow - full).max() / np.abs(full).max()
+    return logits, result
+
+
+def lxt_operations() -> Arrays:
+    import torch_peers
+
+    rng = np.random.default_rng(3)
+    result: Arrays = {}
+    for name, (function, shapes) in torch_peers.OPERATIONS.items():
+        inputs = [rng.standard_normal(shape) for shape in shapes]
+        output, relevance, relevances = torch_peers.operation(function, inputs, rng)
+        result |= {f"{name}/output": output, f"{name}/relevance": relevance}
+        for i, value in enumerate(inputs):
+            result[f"{name}/inputs/{i}"] = value
+        for i, value in enumerate(relevances):
+            result[f"{name}/relevances/{i}"] = value
+    return result
+
+
+def vgg16() -> Arrays:
+    pools = ("features.4", "features.9", "features.16", "features.23", "features.30")
+    return zoo("vgg16", (*pools, "avgpool"), list)
+
+
+def resnet50() -> Arrays:
+    import torch_peers
+
+    layers = ("maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool")
+    return zoo("resnet50", layers, torch_peers.resnet_canonizers)
+
+
+def zoo(name: str, places: tuple[str, ...], canonizers: Callable[[], list]) -> Arrays:
+    """Zennit's relevances of normalised pixels, captum's of pixels."""
+    import goldens
+    import torch_nets
+    import torch_peers
+
+    case = goldens.Case(name, "torchvision")
+    network, checksum = models_script().drawn(case)
+    images, labels = goldens.images(case.size).astype(np.float64), np.array([1, 2])
+    source = goldens.config(case).weights
+    normalised, low, high = (
+        (values - np.asarray(source.mean)) / np.asarray(source.std)
+        for values in (images, np.zeros(3), np.ones(3))
+    )
+    result: Arrays = {
+        "checksum": checksum,
+        "labels": labels,
+        "logits": torch_peers.logits(network, normalised),
+        "places": np.array(places),
+    }
+    for composite in (*torch_peers.COMPOSITES, *torch_peers.GRADIENTS):
+        run = lambda: torch_peers.zennit_maps(
+            network,
+            torch_peers.named_composite(composite, canonizers(), low, high),
+            normalised,
+            labels,
+            places,
+            gradient=composite in torch_peers.GRADIENTS,
+        )
+        result |= summaries(f"zennit/{composite}", network, run, places)
+    network = torch_nets.unrolled(network)
+    network = torch_nets.Normalised(network, source.mean, source.std).eval()
+    arguments = (images, labels)
+    zero, bases = np.zeros_like(images), baselines(images)[:2]
+    other = np.broadcast_to(bases[0], images.shape)
+    for key, net, method, extra in (
+        ("guided_backprop", network, torch_peers.captum_guided_backprop, ()),
+        ("deconvnet", network, torch_peers.captum_deconvolution, ()),
+        ("deep_lift/zero", network, torch_peers.deep_lift, (zero,)),
+        ("deep_lift_apart/image", torch_nets.apart, torch_peers.deep_lift, (other,)),
+        (
+            "deep_lift_apart/shap",
+            torch_nets.apart,
+            torch_peers.deep_lift_shap,
+            (bases,),
+        ),
+    ):
+        net = net(network) if net is torch_nets.apart else net
+        run = lambda: {"images": method(net, *arguments, *extra)}
+        result |= summaries(f"captum/{key}", net, run)
+    return result
+
+
+def summaries(
+    prefix: str, network, run: Callable[[], Arrays], places: tuple[str, ...] = ()
+) -> Arrays:
+    """Of float64 maps, and how far float32 is from them, over the largest value."""
+    import goldens
+    import torch
+    from rules import peer_nets
+
+    maps, narrow = (
+        (network.to(dtype), run())[1] for dtype in (torch.float64, torch.float32)
+    )
+    network.to(torch.float64)
+    full = maps["images"]
+    error = np.abs(narrow["images"] - full).max() / np.abs(full).max()
+    print(f"{prefix}: float32 is {error:.1e} away", flush=True)
+    result = {**peer_nets.summary(full), "float32": error}
+    if places:
+        result["layers"] = np.stack([goldens.summary(maps[name]) for name in places])
+    return prefixed(prefix, result)
 
 
 def captum_maps(network, images: np.ndarray, labels: np.ndarray) -> Arrays:
@@ -159,8 +299,9 @@ def deep_lift_maps(
 
 def baselines(images: np.ndarray) -> np.ndarray:
     """Three, in [0, 1]."""
-    rng = np.random.default_rng(2)
-    return rounded(rng.random((3, *images.shape[1:])))
+    from rules import peer_nets
+
+    return peer_nets.baselines(images.shape[1:]).astype(np.float64)
 
 
 def tiny_images() -> np.ndarray:
@@ -190,32 +331,6 @@ def drawn_weights(**shapes: int | tuple[int, ...]) -> Arrays:
     return {name: value.astype(np.float32) for name, value in weights.items()}
 
 
-def vit_shapes(
-    *, image: int, patch: int, channels: int, hidden: int, depth: int, classes: int
-) -> dict[str, tuple[int, ...]]:
-    """Of a vision transformer's weights, as timm names and lays them out."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "cls_token": (1, 1, channels),
-        "pos_embed": (1, (image // patch) ** 2 + 1, channels),
-        "patch_embed.proj.weight": (channels, 3, patch, patch),
-        "norm.weight": (channels,),
-        "head.weight": (classes, channels),
-    }
-    for name in (f"blocks.{i}" for i in range(depth)):
-        shapes |= {
-            f"{name}.norm1.weight": (channels,),
-            f"{name}.attn.qkv.weight": (3 * channels, channels),
-            f"{name}.attn.proj.weight": (channels, channels),
-            f"{name}.norm2.weight": (channels,),
-            f"{name}.mlp.fc1.weight": (hidden, channels),
-            f"{name}.mlp.fc2.weight": (channels, hidden),
-        }
-    biases = {
-        n.replace(".weight", ".bias"): s[:1] for n, s in shapes.items() if "weight" in n
-    }
-    return shapes | biases
-
-
 def header(
     weights: Arrays, images: np.ndarray, labels: np.ndarray, logits: np.ndarray
 ) -> Arrays:
@@ -241,6 +356,10 @@ FILES: dict[str, Callable[[], Arrays]] = {
     "tiny_residual": tiny_residual,
     "tiny_smooth": tiny_smooth,
     "tiny_vit": tiny_vit,
+    "small_vit": small_vit,
+    "lxt_operations": lxt_operations,
+    "vgg16": vgg16,
+    "resnet50": resnet50,
 }
 
 

@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import goldens
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,15 +29,18 @@ class Golden(NamedTuple):
     """What is in a file."""
 
     weights: dict[str, np.ndarray]
-    """By name, in JAX's layouts, float32; in torch's for ``tiny_vit``."""
+    """By name, in JAX's layouts; in torch's for ``tiny_vit``."""
     arrays: dict[str, np.ndarray]
     """All else: ``images``, ``labels``, ``logits``, and relevances by name."""
 
 
 def load(name: str) -> Golden:
-    """The file of a name."""
+    """The file of a name, its numbers widened to float64."""
     with np.load(FOLDER / f"{name}.npz") as file:
-        arrays = dict(file)
+        arrays = {
+            key: value.astype(np.float64) if value.dtype == np.float32 else value
+            for key, value in file.items()
+        }
     prefix = "weights/"
     names = [key for key in arrays if key.startswith(prefix)]
     return Golden({n.removeprefix(prefix): arrays.pop(n) for n in names}, arrays)
@@ -71,11 +75,59 @@ def tiny_smooth(weights: Weights, x: Array) -> Array:
     return _dense(weights, "dense2", x)
 
 
-def vit(weights: Weights, x: Array, *, patch: int, num_heads: int) -> Array:
+class VitShape(NamedTuple):
+    """The sizes of a vision transformer."""
+
+    image: int
+    patch: int
+    channels: int
+    num_heads: int
+    hidden: int
+    depth: int
+    num_classes: int
+
+
+TINY_VIT = VitShape(8, 4, 8, 2, 12, 1, 5)
+SMALL_VIT = VitShape(32, 8, 48, 3, 96, 3, 10)
+
+
+def vit_weights(shape: VitShape) -> dict[str, np.ndarray]:
+    """Drawn from their names, as timm has them, in torch's layouts."""
+    channels, hidden = shape.channels, shape.hidden
+    shapes: dict[str, tuple[int, ...]] = {
+        "patch_embed.proj.weight": (channels, 3, shape.patch, shape.patch),
+        "norm.weight": (channels,),
+        "head.weight": (shape.num_classes, channels),
+    }
+    for name in (f"blocks.{i}" for i in range(shape.depth)):
+        shapes |= {
+            f"{name}.norm1.weight": (channels,),
+            f"{name}.attn.qkv.weight": (3 * channels, channels),
+            f"{name}.attn.proj.weight": (channels, channels),
+            f"{name}.norm2.weight": (channels,),
+            f"{name}.mlp.fc1.weight": (hidden, channels),
+            f"{name}.mlp.fc2.weight": (channels, hidden),
+        }
+    biases = {n.replace("weight", "bias"): s[:1] for n, s in shapes.items()}
+    embeddings = {
+        "cls_token": (1, 1, channels),
+        "pos_embed": (1, (shape.image // shape.patch) ** 2 + 1, channels),
+    }
+    return goldens.checkpoint(shapes | biases | embeddings)
+
+
+def baselines(shape: tuple[int, ...]) -> np.ndarray:
+    """Three images ``(3, H, W, C)`` in [0, 1], float32."""
+    rng = np.random.default_rng(2)
+    return rng.random((3, *shape)).astype(np.float32)
+
+
+def vit(weights: Weights, x: Array, shape: VitShape) -> Array:
     """A vision transformer with a class token, weights as timm names and lays them out.
 
-    Images ``(N, H, W, C)`` of any number of channels, logits ``(N, K)``.
+    Images ``(N, H, W, 3)`` to logits ``(N, K)``.
     """
+    patch, num_heads = shape.patch, shape.num_heads
     rows, height, width, channels = x.shape
     x = x.reshape(rows, height // patch, patch, width // patch, patch, channels)
     x = x.swapaxes(2, 3).reshape(rows, -1, patch * patch * channels)
@@ -84,8 +136,7 @@ def vit(weights: Weights, x: Array, *, patch: int, num_heads: int) -> Array:
     x = _shift(x @ _as(kernel, x), weights["patch_embed.proj.bias"])
     token = jnp.zeros_like(x[:, :1]) + _as(weights["cls_token"], x)
     x = jnp.concatenate([token, x], 1) + _as(weights["pos_embed"], x)
-    depth = sum(name.endswith("norm1.weight") for name in weights)
-    for name in (f"blocks.{i}" for i in range(depth)):
+    for name in (f"blocks.{i}" for i in range(shape.depth)):
         y = _layer_norm(weights, f"{name}.norm1", x)
         x = x + _attention(weights, f"{name}.attn", y, num_heads)
         y = _linear(
@@ -97,7 +148,12 @@ def vit(weights: Weights, x: Array, *, patch: int, num_heads: int) -> Array:
 
 def tiny_vit(weights: Weights, x: Array) -> Array:
     """One block of two heads: ``(N, 8, 8, 3) -> (N, 5)``."""
-    return vit(weights, x, patch=4, num_heads=2)
+    return vit(weights, x, TINY_VIT)
+
+
+def small_vit(weights: Weights, x: Array) -> Array:
+    """Three blocks of three heads: ``(N, 32, 32, 3) -> (N, 10)``."""
+    return vit(weights, x, SMALL_VIT)
 
 
 NETWORKS: dict[str, Network] = {
@@ -106,6 +162,28 @@ NETWORKS: dict[str, Network] = {
     "tiny_smooth": tiny_smooth,
     "tiny_vit": tiny_vit,
 }
+
+
+BLOCK = 4
+"""Pixels of a block's side in a summary."""
+SAMPLES = 512
+
+
+def summary(relevance: np.ndarray) -> dict[str, np.ndarray]:
+    """What is kept of a large map ``(N, H, W, C)``: enough to tell it from others.
+
+    The sums of blocks, ``(N, H / BLOCK, W / BLOCK, C)``, some values, ``(SAMPLES,)``,
+    and the largest absolute value.
+    """
+    values = np.asarray(relevance, np.float64)
+    n, height, width, channels = values.shape
+    blocks = values.reshape(n, height // BLOCK, BLOCK, width // BLOCK, BLOCK, channels)
+    positions = np.random.default_rng(values.size).integers(0, values.size, SAMPLES)
+    return {
+        "blocks": blocks.sum((2, 4)),
+        "samples": values.reshape(-1)[positions],
+        "largest": np.abs(values).max(),
+    }
 
 
 def folded(weights: Weights) -> dict[str, np.ndarray]:

@@ -87,6 +87,20 @@ def tiny_smooth(weights: Weights) -> nn.Module:
     )
 
 
+class Normalised(nn.Module):
+    """A network of pixels in [0, 1]."""
+
+    def __init__(self, network: nn.Module, mean, std):
+        super().__init__()
+        self.network = network
+        for name, values in {"mean": mean, "std": std}.items():
+            values = torch.tensor(values, dtype=torch.float64).reshape(-1, 1, 1)
+            self.register_buffer(name, values)
+
+    def forward(self, x):
+        return self.network((x - self.mean) / self.std)
+
+
 class Windows(nn.Module):
     """The windows of a max pooling side by side, so that none overlap; zeros around."""
 

@@ -6,13 +6,14 @@ logit of the label; the gradients of guided backpropagation and the like start a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import pathlib
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import captum.attr
 import numpy as np
@@ -23,9 +24,9 @@ import zennit.rules
 from lxt.explicit import functional as lxt_functional
 from lxt.explicit import rules as lxt_rules
 from torch import Tensor, nn
-from zennit.canonizers import SequentialMergeBatchNorm
+from zennit.canonizers import Canonizer, SequentialMergeBatchNorm
 from zennit.composites import LayerMapComposite, SpecialFirstLayerMapComposite
-from zennit.core import Composite, Hook
+from zennit.core import Composite, Hook, stabilize
 from zennit.layer import Sum
 from zennit.types import Activation, AvgPool, Linear
 
@@ -57,10 +58,17 @@ GRADIENTS = ("guided_backprop", "deconvnet")
 """Composites that are gradients: they start at one."""
 
 
+def resnet_canonizers() -> list[Canonizer]:
+    """Zennit's ``ResNetCanonizer`` for bottlenecks, but for ``ExactMerge``."""
+    from zennit.torchvision import ResNetBottleneckCanonizer
+
+    return [ExactMerge(), ResNetBottleneckCanonizer()]
+
+
 class ExactMerge(SequentialMergeBatchNorm):
     """Zennit's, but that what is left of a batch norm is the identity.
 
-    Theirs leaves ``x / √(1 + ε)``, which adds up to 3e-4 in a ResNet-50.
+    Theirs leaves ``x / √(1 + ε)``: up to 1e-4 of the largest relevance in a ResNet-50.
     """
 
     def register(self, linears, batch_norm):
@@ -78,7 +86,7 @@ def rule_composite(name: str) -> Composite:
     return LayerMapComposite([*_base(), (Linear, RULES[name]())])
 
 
-def box_composite(low: float | Tensor, high: float | Tensor) -> Composite:
+def box_composite(low: float, high: float) -> Composite:
     """Z-box in the first layer, epsilon in the others."""
     return SpecialFirstLayerMapComposite(
         [*_base(), (Linear, zennit.rules.Epsilon(EPSILON))],
@@ -88,12 +96,17 @@ def box_composite(low: float | Tensor, high: float | Tensor) -> Composite:
 
 def named_composite(
     name: str,
-    canonizers: Iterable = (),
-    low: float | Tensor = 0.0,
-    high: float | Tensor = 1.0,
+    canonizers: Iterable[Canonizer] = (),
+    low: float | np.ndarray = 0.0,
+    high: float | np.ndarray = 1.0,
 ) -> Composite:
-    """One of zennit's; the bounds are of what the network is given."""
-    options = {"low": low, "high": high} if name == "epsilon_gamma_box" else {}
+    """One of zennit's; the bounds ``(C,)`` are of what the network is given."""
+    options = {}
+    if name == "epsilon_gamma_box":
+        bounds = {"low": low, "high": high}
+        options = {
+            n: torch.as_tensor(b).reshape(1, -1, 1, 1) for n, b in bounds.items()
+        }
     composite = zennit.composites.COMPOSITES[name]
     return composite(canonizers=list(canonizers), **options)
 
@@ -109,7 +122,7 @@ def zennit_maps(
     """Relevances of the images and of the outputs of modules; no composite, gradients."""
     kept: dict[str, Tensor] = {}
     handles = [_keep(network, name, kept) for name in places]
-    kept["images"] = _nchw(images).requires_grad_()
+    kept["images"] = _nchw(images, network).requires_grad_()
     if composite is not None:
         composite.register(network)
     logits = network(kept["images"])
@@ -129,35 +142,35 @@ def zennit_maps(
 def logits(network: nn.Module, images: np.ndarray) -> np.ndarray:
     """As the network gives them."""
     with torch.no_grad():
-        return network(_nchw(images)).numpy()
+        return network(_nchw(images, network)).numpy()
 
 
 def deep_lift(
     network: nn.Module, images: np.ndarray, labels: np.ndarray, baselines: np.ndarray
 ) -> np.ndarray:
     """Captum's; the baselines are ``(N, H, W, C)``, one an image."""
-    return _captum(captum.attr.DeepLift(network), images, labels, _nchw(baselines))
+    return _captum(captum.attr.DeepLift, network, images, labels, baselines)
 
 
 def deep_lift_shap(
     network: nn.Module, images: np.ndarray, labels: np.ndarray, baselines: np.ndarray
 ) -> np.ndarray:
     """Captum's; every image with every baseline of ``(B, H, W, C)``."""
-    return _captum(captum.attr.DeepLiftShap(network), images, labels, _nchw(baselines))
+    return _captum(captum.attr.DeepLiftShap, network, images, labels, baselines)
 
 
 def captum_guided_backprop(
     network: nn.Module, images: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """Captum's ``GuidedBackprop``."""
-    return _captum(captum.attr.GuidedBackprop(network), images, labels)
+    return _captum(captum.attr.GuidedBackprop, network, images, labels)
 
 
 def captum_deconvolution(
     network: nn.Module, images: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
     """Captum's ``Deconvolution``."""
-    return _captum(captum.attr.Deconvolution(network), images, labels)
+    return _captum(captum.attr.Deconvolution, network, images, labels)
 
 
 class ExplicitRules:
@@ -189,6 +202,17 @@ class ExplicitRules:
         return logit.detach()
 
 
+@contextlib.contextmanager
+def signed_stabiliser() -> Iterator[None]:
+    """LXT adds epsilon with the sign of the denominator in here, as zennit does."""
+    stabilise = lxt_functional._stabilize
+    lxt_functional._stabilize = lambda z, epsilon, inplace=False: stabilize(z, epsilon)
+    try:
+        yield
+    finally:
+        lxt_functional._stabilize = stabilise
+
+
 class EfficientRules:
     """LXT's operations whose gradient times its variable is a relevance."""
 
@@ -215,18 +239,55 @@ class EfficientRules:
         return torch.ones_like(logit)
 
 
+OPERATIONS: dict[str, tuple[Callable, tuple[tuple[int, ...], ...]]] = {
+    "linear": (ExplicitRules().linear, ((3, 5), (4, 5), (4,))),
+    "matmul": (ExplicitRules().matmul, ((2, 3, 4), (2, 4, 5))),
+    "add": (ExplicitRules().add, ((3, 4), (3, 4))),
+    "multiply": (lxt_functional.mul2, ((3, 4), (3, 4))),
+    "softmax": (ExplicitRules().softmax, ((2, 3, 5),)),
+    "gelu": (ExplicitRules().gelu, ((3, 4),)),
+    "layer_norm": (lambda *xs: ExplicitRules().norm(*xs, 1e-6), ((3, 6), (6,), (6,))),
+    "rms_norm": (
+        lambda *xs: lxt_functional.rms_norm_identity(*xs, 1e-6),
+        ((3, 6), (6,)),
+    ),
+    "mean": (lambda x: lxt_functional.mean(x, 1, True), ((2, 4, 3),)),
+}
+"""LXT's rules one by one, and the shapes of what they are given."""
+
+
+def operation(
+    function: Callable, inputs: list[np.ndarray], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Its output, a drawn relevance of that, and the relevances of the variables.
+
+    What is a matrix or larger is a variable, all others are parameters; so are a linear
+    layer's weights.
+    """
+    tensors = [torch.from_numpy(x) for x in inputs]
+    weights = len(tensors) == 3
+    variables = tensors[:1] if weights else [x for x in tensors if x.ndim > 1]
+    for x in variables:
+        x.requires_grad_()
+    output = function(*tensors)
+    relevance = torch.from_numpy(rng.standard_normal(output.shape))
+    relevances = torch.autograd.grad(output, variables, relevance.clone())
+    arrays = [x.numpy() for x in relevances]
+    return output.detach().numpy(), relevance.numpy(), arrays
+
+
 def vit_maps(
     rules: ExplicitRules | EfficientRules,
     weights: Mapping[str, np.ndarray],
     images: np.ndarray,
     labels: np.ndarray,
-    *,
     patch: int,
     num_heads: int,
+    dtype: torch.dtype = torch.float64,
     epsilon: float = 1e-6,
 ) -> tuple[np.ndarray, Maps]:
     """Logits and relevances of ``peer_nets.vit``."""
-    tensors = {n: torch.from_numpy(w).double() for n, w in weights.items()}
+    tensors = {n: torch.from_numpy(w).to(dtype) for n, w in weights.items()}
     places: dict[str, Tensor] = {}
 
     def place(name: str, x: Tensor) -> Tensor:
@@ -242,7 +303,7 @@ def vit_maps(
         scale, shift = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
         return rules.norm(x, scale, shift, epsilon)
 
-    pixels = torch.from_numpy(images).double().requires_grad_()
+    pixels = torch.tensor(images, dtype=dtype).requires_grad_()
     n, height, width, channels = pixels.shape
     x = place("images", pixels).reshape(
         n, height // patch, patch, width // patch, patch, channels
@@ -282,17 +343,24 @@ def _keep(network: nn.Module, name: str, kept: dict[str, Tensor]):
     return module.register_forward_hook(lambda _, __, y: kept.__setitem__(name, y))
 
 
-def _captum(method, images: np.ndarray, labels: np.ndarray, *baselines: Tensor):
+def _captum(
+    method: Callable,
+    network: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *baselines: np.ndarray,
+) -> np.ndarray:
+    inputs, *others = (_nchw(values, network) for values in (images, *baselines))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = method.attribute(
-            _nchw(images), *baselines, target=torch.from_numpy(labels)
-        )
+        target = torch.from_numpy(labels)
+        result = method(network).attribute(inputs, *others, target=target)
     return _nhwc(result.detach())
 
 
-def _nchw(images: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).clone()
+def _nchw(images: np.ndarray, network: nn.Module) -> Tensor:
+    dtype = next(network.parameters()).dtype
+    return torch.tensor(images, dtype=dtype).permute(0, 3, 1, 2).contiguous()
 
 
 def _nhwc(maps: Tensor) -> np.ndarray:
