@@ -10,7 +10,7 @@ import jax
 
 from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
 from jaxattr.evaluation import evaluate
-from jaxattr.evaluation.evaluate import protocols
+from jaxattr.evaluation.evaluate import metrics as protocols
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress

@@ -13,19 +13,19 @@ from jax.sharding import Mesh
 import jaxattr
 from jaxattr._checks import check_batch_size, check_choice, check_integer, fail
 from jaxattr.evaluation.evaluate import report
-from jaxattr.evaluation.evaluate.protocols import (
-    CLASSES,
-    as_metrics,
-    following_predictions,
-)
-from jaxattr.evaluation.evaluate.scored_parts import (
+from jaxattr.evaluation.evaluate.measure import (
     Job,
     key_data,
     measure,
     method_record,
     protocols_record,
 )
-from jaxattr.evaluation.evaluate.table import Evaluation, MethodScores
+from jaxattr.evaluation.evaluate.metrics import (
+    CLASSES,
+    as_metrics,
+    following_predictions,
+)
+from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.methods.requests import as_methods, prepare, read_references
 from jaxattr.evaluation.runs import figures, image_sets, programs
 from jaxattr.evaluation.runs.files import make_folder

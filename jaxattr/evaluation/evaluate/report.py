@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.evaluate.protocols import Curve
-from jaxattr.evaluation.evaluate.table import Evaluation
+from jaxattr.evaluation.evaluate.metrics import Curve
+from jaxattr.evaluation.evaluate.results import Evaluation
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import file_name

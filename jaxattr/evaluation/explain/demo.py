@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxattr.evaluation.explain import figures
+from jaxattr.evaluation.explain import report as figures
 from jaxattr.evaluation.explain.explain import Report, explain_photographs
 from jaxattr.evaluation.explain.explanations import load_explanation
 from jaxattr.evaluation.runs.files import atomic_write, make_folder

@@ -15,7 +15,7 @@ import jaxattr
 from jaxattr import metrics
 from jaxattr._checks import check_integer
 from jaxattr.evaluation.boundary.points import find_points, without_search
-from jaxattr.evaluation.explain import figures
+from jaxattr.evaluation.explain import report as figures
 from jaxattr.evaluation.explain.explanations import Explanation, save_explanation
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import defaults

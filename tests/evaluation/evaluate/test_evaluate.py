@@ -21,7 +21,7 @@ import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation import Curve, evaluate
 from jaxattr.evaluation.evaluate import evaluate as job
-from jaxattr.evaluation.evaluate import scored_parts
+from jaxattr.evaluation.evaluate import measure
 from jaxattr.evaluation.methods import registry, requests
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs import files
@@ -157,18 +157,18 @@ import sys, time
 sys.path[:0] = {paths!r}
 import tiny_classifier
 import jaxattr as ja
-from jaxattr.evaluation.evaluate import scored_parts
+from jaxattr.evaluation.evaluate import measure
 
 ja.models.load
 ja.models.load = lambda name, weights=None, **o: tiny_classifier.tiny_classifier(4)
-scores, parts = scored_parts._scores, []
+scores, parts = measure._scores, []
 def slow(*arguments, **options):
     if len(parts) == 3:
         print("half way", flush=True)
         time.sleep(60)
     parts.append(1)
     return scores(*arguments, **options)
-scored_parts._scores = slow
+measure._scores = slow
 from jaxattr import cli
 cli.main({arguments!r})
 """
@@ -198,10 +198,8 @@ def test_killed_and_resumed_gives_the_same_tables(
     assert not (broken / "summary.csv").exists()
     assert len(rows(broken / "images.csv")) == 2 * 2 * 2
     assert cli.main([*arguments, str(whole)]) == 0
-    made, scores = [], scored_parts._scores
-    monkeypatch.setattr(
-        scored_parts, "_scores", lambda *a: (made.append(a), scores(*a))[1]
-    )
+    made, scores = [], measure._scores
+    monkeypatch.setattr(measure, "_scores", lambda *a: (made.append(a), scores(*a))[1])
     assert cli.main([*arguments, str(broken)]) == 0
     assert len(made) == 3, "what was there was not done again"
     assert (whole / "images.csv").read_bytes() == (broken / "images.csv").read_bytes()
@@ -224,13 +222,13 @@ def test_each_method_compiles_once_for_all_images_and_all_weights():
 
 
 def test_a_mesh_changes_nothing(monkeypatch):
-    devices, scores = [], scored_parts._scores
+    devices, scores = [], measure._scores
 
     def looking(job, model, method, options, batch):
         devices.append({len(x.sharding.device_set) for x in (*batch, model.weights)})
         return scores(job, model, method, options, batch)
 
-    monkeypatch.setattr(scored_parts, "_scores", looking)
+    monkeypatch.setattr(measure, "_scores", looking)
     images = jax.random.uniform(KEY, (5, 16, 16, 3))
     labels = jnp.arange(5) % 4
     model = tiny_classifier.tiny_classifier()
@@ -416,13 +414,13 @@ def test_the_table_does_not_shrink_on_the_way(
     for part in ("tiny2-saliency-00004-*.npz", "tiny-saliency-00000-*.npz"):
         (path,) = (out / "parts").glob(part)
         path.unlink()
-    seen, scores = [], scored_parts._scores
+    seen, scores = [], measure._scores
 
     def looking(*arguments):
         seen.append((out / "images.csv").read_bytes())
         return scores(*arguments)
 
-    monkeypatch.setattr(scored_parts, "_scores", looking)
+    monkeypatch.setattr(measure, "_scores", looking)
     assert run(labelled, out, *SMALL, *both) == 0
     assert seen == [whole] * 2
     assert (out / "images.csv").read_bytes() == whole

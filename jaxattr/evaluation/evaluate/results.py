@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.evaluation.evaluate.protocols import Curve, Metric
+from jaxattr.evaluation.evaluate.metrics import Curve, Metric
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
 
 

@@ -13,8 +13,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxattr._checks import fail
-from jaxattr.evaluation.evaluate.protocols import Curve, Metric
-from jaxattr.evaluation.evaluate.table import MethodScores
+from jaxattr.evaluation.evaluate.metrics import Curve, Metric
+from jaxattr.evaluation.evaluate.results import MethodScores
 from jaxattr.evaluation.methods.options import defaults
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.runs import programs
