@@ -58,7 +58,7 @@ def boundary_row(
     behind = captions[1]
     if distance is not None and is_found:
         behind = f"{behind}\n{distance:.3g} away".strip()
-    titles = ("Photograph", "At the boundary" if is_found else "None found")
+    titles = ("Photograph", "At the boundary" if is_found else "No boundary found")
     titles = (*titles, "Difference")
     notes = (captions[0], behind, f"× {_rounded(factor)}" if is_moved else "none")
     for ax, pixels, title, note in zip(axes, shown, titles, notes):

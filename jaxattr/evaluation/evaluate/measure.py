@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,28 +13,34 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxattr._checks import fail
-from jaxattr.evaluation.evaluate.metrics import Curve, Metric
+from jaxattr.evaluation.evaluate.metrics import AnyMetric, metrics_record
 from jaxattr.evaluation.evaluate.results import MethodScores
-from jaxattr.evaluation.methods.options import defaults
 from jaxattr.evaluation.methods.registry import Method
+from jaxattr.evaluation.methods.requests import Options, Requests, method_record
 from jaxattr.evaluation.runs import programs
+from jaxattr.evaluation.runs.digests import digest, key_data
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
-from jaxattr.evaluation.runs.parts import Parts, chunks, digest, gather, identify
+from jaxattr.evaluation.runs.parts import Chunk, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.typing import Array
+from jaxattr.typing import Array, LogitsFn
+
+T = TypeVar("T")
+
+Part = dict[str, np.ndarray]
+"""What is kept of some images."""
 
 _FAULTS = {
     "finite": "is not finite everywhere",
     "nonzero": "is zero everywhere",
 }
-"""What a photograph's map lacks, and how that is said."""
+"""A flag of a map that is not set, and what the warning says of it."""
 
 
 class Job(NamedTuple):
     """What the models of an evaluation have in common."""
 
-    metrics: tuple[Curve | Metric, ...]
+    metrics: tuple[AnyMetric, ...]
     key: Array
     batch_size: int
     size: int
@@ -44,7 +50,7 @@ class Job(NamedTuple):
     explained: str = "given"
     """Which class of an image: the one ``given``, or ``predicted`` by the model."""
 
-    def spread(self, tree: Any, *axes: Any) -> Any:
+    def spread(self, tree: T, *axes: tuple[str, ...] | None) -> T:
         """Arrays with their first axis over the mesh, or on each of its devices."""
         if self.mesh is None:
             return tree
@@ -53,83 +59,112 @@ class Job(NamedTuple):
         mesh = Mesh(self.mesh.devices, self.mesh.axis_names, axis_types=types)
         return jax.device_put(tree, NamedSharding(mesh, P(*axes)))
 
+    def record(self) -> dict[str, object]:
+        """All that decides every part but for its model and method, for JSON."""
+        return {
+            "key": key_data(self.key),
+            "batch_size": self.batch_size,
+            "explained": self.explained,
+        }
+
+
+class _Batch(NamedTuple):
+    """Images that are explained together."""
+
+    images: Array
+    labels: Array
+    keys: Array
+
 
 def measure(
     job: Job,
     name: str,
-    model: Any,
-    methods: Mapping[str, tuple[Method, dict[str, Any]]],
+    model: LogitsFn,
+    methods: Requests,
     parts: Parts | None,
     progress: Progress | None,
 ) -> Iterator[list[MethodScores]]:
     """One model: all methods on some images, then on the next.
 
-    Yields what there is so far every now and then, and at last all of it.
+    Args:
+      job: what the models have in common.
+      name: of the model.
+      model: images to logits.
+      methods: label to a method and its options.
+      parts: where parts are kept; None for nowhere.
+      progress: where it is reported; None for nowhere.
+
+    Yields:
+      What there is so far every now and then, and at last all of it.
     """
-    labels = job.given.labels[name]
-    known = {"model": name, "weights": identity(model), "key": key_data(job.key)}
-    known |= {"batch_size": job.batch_size, "explained": job.explained}
-    model = job.spread(as_argument(model))
+    known = {"model": name, "weights": identity(model), **job.record()}
+    argument = job.spread(as_argument(model))
     about = {
         label: {"method": label, **method_record(method, options)}
         for label, (method, options) in methods.items()
     }
-    made: dict[str, list[Any]] = {label: [] for label in methods}
-    said: list[Any] = []
-    later = 0.0
-    for chunk in chunks(len(labels), job.size, job.key):
-        pixels, their = job.given.pixels[name](chunk.index), labels[chunk.index]
-        chunk_known = {**known, "images": digest([pixels, their])}
+    made: dict[str, list[Part]] = {label: [] for label in methods}
+    predictions: list[Part] = []
+    num_images = len(job.given.labels[name])
+    next_table = 0.0
+    for chunk in chunks(num_images, job.size, job.key):
+        # The images, and which class of each is explained.
+        pixels = job.given.pixels[name](chunk.index)
+        labels = job.given.labels[name][chunk.index]
+        made_from = {**known, "images": digest([pixels, labels])}
         axes = job.mesh.axis_names if job.mesh else None
         images, keys = job.spread((jnp.asarray(pixels), chunk.keys), axes)
-        said.append(
+        predictions.append(
             chunk.make(
                 parts,
                 f"{name} predictions",
-                {**chunk_known, "kind": "predictions"},
-                lambda: _predictions(job, model, images, their),
+                {**made_from, "kind": "predictions"},
+                lambda: _predictions(job, argument, images, labels),
             )
         )
-        classes = job.spread(jnp.asarray(said[-1]["explained"], int), axes)
-        batch = (images, classes, keys)
+        classes = jnp.asarray(predictions[-1]["explained"], int)
+        batch = _Batch(images, job.spread(classes, axes), keys)
+
+        # The maps of each method, and their scores.
         for label, (method, options) in methods.items():
-            found = chunk.make(
+            part = chunk.make(
                 parts,
                 f"{name} {label}",
-                {
-                    **chunk_known,
-                    **about[label],
-                    "metrics": protocols_record(job.metrics),
-                },
-                lambda: _scores(job, model, method, options, batch),
+                {**made_from, **about[label], "metrics": metrics_record(job.metrics)},
+                lambda: _scores(job, argument, method, options, batch),
                 progress=progress,
                 items=chunk.count,
             )
-            made[label].append(found)
+            made[label].append(part)
             if progress:
-                for flag, fault in _FAULTS.items():
-                    where = np.flatnonzero(~found[flag][: chunk.count])
-                    names = [job.given.names[chunk.first + i] for i in where]
-                    if names:
-                        progress.say(
-                            f"jaxattr: warning: {', '.join(names)}: the map of {label} "
-                            f"on {name} {fault}"
-                        )
+                _warn(job, chunk, part, f"the map of {label} on {name}", progress)
+
+        # What there is so far.
         count = chunk.first + chunk.count
-        if count < len(labels) and time.monotonic() < later:
+        if count < num_images and time.monotonic() < next_table:
             continue
         begin = time.monotonic()
         yield [
-            _gathered(job, name, label, of, said, count) for label, of in made.items()
+            _gathered(job, name, label, made_of, predictions, count)
+            for label, made_of in made.items()
         ]
         # Of a large set the table is large: a tenth of the time at most goes into it.
-        later = time.monotonic() + 10 * (time.monotonic() - begin)
+        next_table = time.monotonic() + 10 * (time.monotonic() - begin)
+
+
+def _warn(job: Job, chunk: Chunk, part: Part, what: str, progress: Progress) -> None:
+    """Names the images whose maps say nothing."""
+    for flag, fault in _FAULTS.items():
+        where = np.flatnonzero(~part[flag][: chunk.count])
+        names = [job.given.names[chunk.first + i] for i in where]
+        if names:
+            progress.say(f"jaxattr: warning: {', '.join(names)}: {what} {fault}")
 
 
 def _predictions(
-    job: Job, model: Any, images: Array, labels: np.ndarray
-) -> dict[str, Any]:
-    """What the model says, the classes that are explained, and their probability."""
+    job: Job, model: LogitsFn, images: Array, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What the model predicts, the classes that are explained, and their probability."""
     probabilities = np.asarray(programs.probabilities(model, images))
     predicted = probabilities.argmax(axis=1)
     explained = predicted if job.explained == "predicted" else labels
@@ -141,37 +176,39 @@ def _predictions(
 
 
 def _scores(
-    job: Job, model: Any, method: Method, options: dict[str, Any], batch: Any
-) -> dict[str, Any]:
+    job: Job, model: LogitsFn, method: Method, options: Options, batch: _Batch
+) -> dict[str, Array | float]:
     """Maps of one method, and what each metric makes of them."""
     images, labels, keys = batch
     static, arrays = programs.split_options(options)
+    arrays = job.spread(arrays)
     maps, seconds = programs.timed(
         programs.attributions,
-        model,
-        images,
-        labels,
-        keys,
-        job.spread(arrays),
+        *(model, images, labels, keys, arrays),
         explain=method.explain,
         static=static,
         batch_size=job.batch_size,
     )
-    found: dict[str, Any] = {
+    found: dict[str, Array | float] = {
         "seconds": seconds,
         "finite": jnp.isfinite(maps).all(axis=(1, 2, 3)),
         "nonzero": (maps != 0).any(axis=(1, 2, 3)),
     }
     for i, metric in enumerate(job.metrics):
-        fields = programs.measured(
-            model,
-            images,
-            maps,
-            labels,
-            keys,
-            metric=metric,
-            batch_size=job.batch_size,
-        )
+        if metric.needs_explainer:
+            fields = programs.measured_with_explainer(
+                *(model, images, maps, labels, keys, arrays),
+                metric=metric,
+                explain=method.explain,
+                static=static,
+                batch_size=job.batch_size,
+            )
+        else:
+            fields = programs.measured(
+                *(model, images, maps, labels, keys),
+                metric=metric,
+                batch_size=job.batch_size,
+            )
         if fields["score"].shape != labels.shape:
             raise fail(
                 metric.name, f"a score an image, {labels.shape}", fields["score"]
@@ -181,9 +218,15 @@ def _scores(
 
 
 def _gathered(
-    job: Job, model: str, label: str, made: Any, said: Any, num_images: int
+    job: Job,
+    model: str,
+    label: str,
+    made: Sequence[Part],
+    predictions: Sequence[Part],
+    num_images: int,
 ) -> MethodScores:
-    measured: list[dict[str, np.ndarray]] = [{} for _ in job.metrics]
+    """One method on the images so far."""
+    measured: list[Part] = [{} for _ in job.metrics]
     for field in made[0]:
         place, dot, inner = field.partition(".")
         if dot:
@@ -192,31 +235,10 @@ def _gathered(
     return MethodScores(
         model,
         label,
-        gather(said, "explained", num_images),
-        gather(said, "predicted", num_images),
-        gather(said, "probability", num_images),
+        gather(predictions, "explained", num_images),
+        gather(predictions, "predicted", num_images),
+        gather(predictions, "probability", num_images),
         gather(made, "finite", num_images),
         len(made) * job.size / max(seconds, 1e-9),
         tuple(measured),
     )
-
-
-def key_data(key: Array) -> Any:
-    """A key as JSON takes it."""
-    return np.asarray(jax.random.key_data(key)).tolist()
-
-
-def method_record(method: Method, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a method is and all of its options, as JSON takes them."""
-    return {
-        "explainer": identify(method.explain),
-        "options": identify(defaults(method) | dict(options)),
-    }
-
-
-def protocols_record(metrics: tuple[Curve | Metric, ...]) -> dict[str, Any]:
-    """The metrics with their protocols, as JSON takes them."""
-    return {
-        f"{m.name} {m.protocol}".strip(): identify(getattr(m, "measure", None)) or {}
-        for m in metrics
-    }
