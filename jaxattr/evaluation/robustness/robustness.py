@@ -28,10 +28,6 @@ ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
 NULLS = ("random", "shift", "photographs")
 
 
-Attacked = tuple[str, float]
-"""An attack and its ε."""
-
-
 class SmoothRelu(NamedTuple):
     """Softplus of sharpness β, ``log(1 + exp(βx)) / β``, for ReLU or for ReLU6."""
 
@@ -61,6 +57,10 @@ class Settings(NamedTuple):
     batch_size: int = 4
     images_per_part: int = 4
     """How many images are done between one save and the next."""
+
+
+Attacked = tuple[str, float]
+"""An attack and its ε."""
 
 
 class MethodRobustness(NamedTuple):
