@@ -152,10 +152,21 @@ def evaluate(
         size = -(-check_integer("images_per_part", size) // mesh.size) * mesh.size
     size = check_integer("images_per_part", size)
     job = Job(scored, key, rows, size, mesh, given, explained)
-    prepared = {
-        name: _prepare(asked, name, model, given, references)
-        for name, model in named.items()
-    }
+
+    # The methods with all that each model needs, seen to be good ones.
+    prepared: dict[str, Requests] = {}
+    for name, model in named.items():
+        shape = given.pixels[name](np.arange(1)).shape
+        argument = as_argument(model)
+        classes = programs.num_classes(argument, shape)
+        outside = [y for y in given.labels[name] if not 0 <= y < classes]
+        if outside:
+            raise fail("labels", f"classes of {name}, 0 to {classes - 1}", outside[0])
+        prepared[name] = prepare(
+            *(asked, shape, classes),
+            lambda: as_references(references, model),
+            split=programs.is_split(argument),
+        )
 
     # The folder of results.
     parts = None
@@ -198,25 +209,6 @@ def _read_folder(
     readers = cast(Mapping[str, Model], models)
     return image_sets.from_folder(
         folder, readers, table=labels, max_images=max_images, out=out
-    )
-
-
-def _prepare(
-    asked: Requests, name: str, model: LogitsFn, given: ImageSet, references: References
-) -> Requests:
-    """The methods with all that one model needs, seen to be good ones."""
-    shape = given.pixels[name](np.arange(1)).shape
-    argument = as_argument(model)
-    classes = programs.num_classes(argument, shape)
-    outside = [y for y in given.labels[name] if not 0 <= y < classes]
-    if outside:
-        raise fail("labels", f"classes of {name}, 0 to {classes - 1}", outside[0])
-    return prepare(
-        asked,
-        shape,
-        classes,
-        lambda: as_references(references, model),
-        split=programs.is_split(argument),
     )
 
 

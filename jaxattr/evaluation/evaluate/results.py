@@ -88,14 +88,14 @@ class Evaluation(NamedTuple):
         header += ["difference_high", "images_per_second", "better"]
         rows: list[list[Cell]] = []
         for model in dict.fromkeys(r.model for r in self.results):
-            mine = [r for r in self.results if r.model == model]
-            methods = [r.method for r in mine]
+            of_model = [r for r in self.results if r.model == model]
+            methods = [r.method for r in of_model]
             first = methods[0] if reference is None else reference
             base = methods.index(check_choice("reference", first, methods))
             for i, metric in enumerate(self.metrics):
-                values = np.stack([r.measured[i]["score"] for r in mine])
+                values = np.stack([r.measured[i]["score"] for r in of_model])
                 middle, means = values.mean(axis=1), bootstrap_means(values)
-                for j, r in enumerate(mine):
+                for j, r in enumerate(of_model):
                     shown = r.measured[i].get("shown")
                     rows.append(
                         [
