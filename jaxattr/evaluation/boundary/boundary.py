@@ -22,7 +22,7 @@ from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryRepo
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.digests import digest, file_digest, identify, key_data
 from jaxattr.evaluation.runs.files import atomic_write
-from jaxattr.evaluation.runs.models import Model, label_name
+from jaxattr.evaluation.runs.models import Model, identity, label_name
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
@@ -123,7 +123,7 @@ class _Job(NamedTuple):
     def record(self) -> dict[str, object]:
         """All that decides every file, as JSON takes it."""
         return {
-            "model": [self.model.name, digest(self.model)],
+            "model": [self.model.name, identity(self.model)],
             "labels": digest(np.asarray(self.model.labels or ())),
             "search": identify(self.members),
             "key": key_data(self.key),

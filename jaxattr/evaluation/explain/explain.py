@@ -35,7 +35,7 @@ from jaxattr.evaluation.methods.requests import (
 )
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.digests import digest, file_digest, key_data
-from jaxattr.evaluation.runs.models import Model, image_size, label_name
+from jaxattr.evaluation.runs.models import Model, identity, image_size, label_name
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.photographs.labels import resolve_label
@@ -58,7 +58,7 @@ class _Job(NamedTuple):
     def record(self) -> dict[str, object]:
         """All that decides every file but for its method, as JSON takes it."""
         return {
-            "model": [self.model.name, digest(self.model)],
+            "model": [self.model.name, identity(self.model)],
             "labels": digest(np.asarray(self.model.labels or ())),
             "weights": self.weights,
             "label": self.label,
