@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how their failures are told."""
+"""The command line: which commands there are, and how failures are reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs ``jaxattr`` and returns its exit code.
 
-    0: all done. 1: done but for some photographs, which are named. 2: bad input, told
+    0: all done. 1: done but for some photographs, which are named. 2: bad input, named
     in one line on the standard error stream.
     """
     parsed = _parser().parse_args(arguments)

@@ -64,6 +64,7 @@ def test_explain(tiny, photograph, tmp_path, capsys):
         "cat.png",
         "cat.saliency.npz",
         "cat.smoothgrad.npz",
+        "parts",
     ]
     saved = load_explanation(out / "cat.smoothgrad.npz")
     assert saved.options["num_samples"] == 3

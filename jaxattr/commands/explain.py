@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation.boundary.boundary import QUICK
+from jaxattr.commands._arguments import (
+    QUICK_SEARCH,
+    add_model,
+    add_run_options,
+    load_model,
+    whole,
+)
 from jaxattr.evaluation.boundary.points import explains_at_boundary
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -27,7 +35,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "explain",
@@ -37,8 +45,10 @@ def add_parser(commands: Any) -> None:
             "for each method the raw map with all that is needed to make it again,\n"
             "STEM.METHOD.npz.\n\n"
             "bsm, big and bsg search for the nearest boundary, once for all of them, with\n"
-            f"{', '.join(QUICK)}, or as --option METHOD.search says (all: with every\n"
-            "attack, which takes several times as long)."
+            f"{', '.join(QUICK_SEARCH)}, or as --option METHOD.search says (all: with "
+            "every\n"
+            "attack, which takes several times as long).\n\n"
+            "Stopped, it goes on where it was when it is started again."
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -82,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, options in methods.items():
         # The released mode brings a search of its own.
         if explains_at_boundary(chosen[name]) and options.get("mode") != "released":
-            options.setdefault("search", ",".join(QUICK))
+            options.setdefault("search", ",".join(QUICK_SEARCH))
     with Progress(len(arguments.photographs) * len(methods)) as progress:
         report = explain_photographs(
             arguments.photographs,

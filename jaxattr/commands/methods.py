@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import defaults, to_json
 
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
-def add_parser(commands: Any) -> None:
+
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "list the methods and their options"
     parser = commands.add_parser("methods", help=text, description=text.capitalize())
@@ -26,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _as_typed(value: Any) -> str:
+def _as_typed(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.photographs.reading import list_photographs, read_photograph
 
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
+
 _EXAMPLES = """\
 examples:
   jaxattr robustness photographs
@@ -30,7 +33,7 @@ _CAPPED = ("efficientnet_lite", "mobilenet")
 """Models with ReLU6."""
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "robustness",

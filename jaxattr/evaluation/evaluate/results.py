@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.evaluation.evaluate.protocols import Curve, Metric
+from jaxattr.evaluation.evaluate.metrics import AnyMetric
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
+from jaxattr.evaluation.runs.tables import Cell, Table, TextTable
 
 
 class MethodScores(NamedTuple):
@@ -20,7 +21,7 @@ class MethodScores(NamedTuple):
     labels: np.ndarray
     """``(n,)``: the classes that are explained."""
     predicted: np.ndarray
-    """``(n,)``: what the model says."""
+    """``(n,)``: the classes that the model predicts."""
     probability: np.ndarray
     """``(n,)``: of the class that is explained."""
     finite: np.ndarray
@@ -36,7 +37,7 @@ class Evaluation(NamedTuple):
 
     names: tuple[str, ...]
     """Of the images."""
-    metrics: tuple[Curve | Metric, ...]
+    metrics: tuple[AnyMetric, ...]
     results: tuple[MethodScores, ...]
     broken: tuple[str, ...] = ()
     """One line for each photograph that could not be read."""
@@ -47,11 +48,11 @@ class Evaluation(NamedTuple):
         check_choice("model, method", f"{model}, {method}", known)
         return known[f"{model}, {method}"].measured[metric]["score"]
 
-    def table(self) -> tuple[list[str], list[list[Any]]]:
+    def table(self) -> Table:
         """Header, and a row an image, method, model and metric."""
         header = ["model", "method", "file", "class", "predicted", "probability"]
         header += ["metric", "protocol", "score", "shown"]
-        rows: list[list[Any]] = []
+        rows: list[list[Cell]] = []
         for r in self.results:
             for metric, found in zip(self.metrics, r.measured, strict=True):
                 shown = found.get("shown")
@@ -67,14 +68,14 @@ class Evaluation(NamedTuple):
                 ]
         return header, rows
 
-    def summary(
-        self, reference: str | None = None
-    ) -> tuple[list[str], list[list[Any]]]:
+    def summary(self, reference: str | None = None) -> Table:
         """Header, and a row a method, model and metric.
 
         The mean over the images with a 95 % interval, and how far it is above that of a
         method on the same model, with an interval: 2,000 bootstrap resamples of the
-        images, the same ones for all methods, so that the difference is paired.
+        images, the same ones for all methods, so that the difference is paired. The
+        last column says whether ``higher`` or ``lower`` scores are the better ones,
+        nothing where it is not known.
 
         Args:
           reference: the method to compare with, by default the first.
@@ -84,17 +85,17 @@ class Evaluation(NamedTuple):
         """
         header = ["model", "method", "metric", "protocol", "images", "mean", "low"]
         header += ["high", "shown", "reference", "difference", "difference_low"]
-        header += ["difference_high", "images_per_second"]
-        rows: list[list[Any]] = []
+        header += ["difference_high", "images_per_second", "better"]
+        rows: list[list[Cell]] = []
         for model in dict.fromkeys(r.model for r in self.results):
-            mine = [r for r in self.results if r.model == model]
-            methods = [r.method for r in mine]
+            of_model = [r for r in self.results if r.model == model]
+            methods = [r.method for r in of_model]
             first = methods[0] if reference is None else reference
             base = methods.index(check_choice("reference", first, methods))
             for i, metric in enumerate(self.metrics):
-                values = np.stack([r.measured[i]["score"] for r in mine])
+                values = np.stack([r.measured[i]["score"] for r in of_model])
                 middle, means = values.mean(axis=1), bootstrap_means(values)
-                for j, r in enumerate(mine):
+                for j, r in enumerate(of_model):
                     shown = r.measured[i].get("shown")
                     rows.append(
                         [
@@ -104,18 +105,19 @@ class Evaluation(NamedTuple):
                             "" if shown is None else float(np.mean(shown)),
                             *(first, float(middle[j] - middle[base])),
                             *interval(means[:, j] - means[:, base]),
-                            r.images_per_second,
+                            *(r.images_per_second, metric.better),
                         ]
                     )
         return header, rows
 
-    def short_summary(self) -> tuple[list[str], list[list[str]]]:
+    def short_summary(self) -> TextTable:
         """What fits on a terminal: a row a method, a column a metric."""
         header, rows = self.summary()
         cells: dict[tuple[str, str], list[str]] = {}
         for row in (dict(zip(header, row, strict=True)) for row in rows):
-            of = cells.setdefault((row["model"], row["method"]), [])
-            of.append("{mean:.3f} ({low:.3f} to {high:.3f})".format(**row))
+            scores = cells.setdefault((str(row["model"]), str(row["method"])), [])
+            mean, low, high = (float(row[name]) for name in ("mean", "low", "high"))
+            scores.append(f"{mean:.3f} ({low:.3f} to {high:.3f})")
         titles = [metric.name for metric in self.metrics]
         titles = [
             f"{m.name}, {m.protocol.split(',')[0]}"
@@ -128,7 +130,7 @@ class Evaluation(NamedTuple):
         }
         several = len({model for model, _ in cells}) > 1
         lines = [
-            [*([model] if several else []), method, *found, speed[model, method]]
-            for (model, method), found in cells.items()
+            [*([model] if several else []), method, *scores, speed[model, method]]
+            for (model, method), scores in cells.items()
         ]
         return [*(["model"] if several else []), "method", *titles, "images/s"], lines

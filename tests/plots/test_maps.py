@@ -1,25 +1,10 @@
-"""What the axes hold, not how they look: limits, colours, texts, no global state."""
+"""What the axes of maps hold, not how they look: limits, colours, texts."""
 
-import re
-import sys
-
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from jaxattr import plots
-
-
-@pytest.fixture
-def ax():
-    return Figure().subplots()
-
-
-@pytest.fixture
-def attribution():
-    return np.random.default_rng(0).normal(size=(8, 10, 3))
 
 
 def test_map_is_the_channel_sum_with_symmetric_limits(ax, attribution):
@@ -115,83 +100,3 @@ def test_grid_refuses_what_does_not_fit(attribution):
         plots.explanation_grid(images, {}, captions=["one"], figure=Figure())
     with pytest.raises(ValueError, match="images"):
         plots.explanation_grid(images[0], {}, figure=Figure())
-
-
-def test_curves_have_their_area_in_the_legend(ax):
-    plots.curves({"A": [0.0, 0.5, 1.0], "B": [[1.0, 0.0], [0.0, 0.0]]}, ax)
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert [re.findall(r"[\d.]+", text) for text in texts] == [["0.500"], ["0.250"]]
-    assert all(name in text for name, text in zip("AB", texts))
-    np.testing.assert_allclose(ax.lines[1].get_ydata(), [0.5, 0.0])
-    np.testing.assert_allclose(ax.lines[0].get_xdata(), [0, 0.5, 1])
-
-
-def test_mean_curves_have_a_band(ax):
-    values = np.random.default_rng(0).uniform(size=(50, 4))
-    plots.curves({"A": values, "B": values[0]}, ax)
-    (band,) = ax.collections
-    corners = band.get_paths()[0].vertices
-    for place, column in zip(np.linspace(0, 1, 4), values.T):
-        low, high = (f(corners[corners[:, 0] == place, 1]) for f in (min, max))
-        error = 1.96 * column.std() / 49**0.5
-        assert (low, high) == pytest.approx(
-            (column.mean() - error, column.mean() + error)
-        )
-
-
-def test_score_bars_have_their_numbers_and_intervals(ax):
-    names, means = ["A", "B"], [0.5, -0.25]
-    intervals = [[0.4, 0.7], [-0.3, -0.2]]
-    assert plots.score_bars(names, means, intervals, ax) is ax
-    assert [bar.get_width() for bar in ax.patches] == means
-    assert [text.get_text() for text in ax.texts] == ["0.500", "-0.250"]
-    assert [label.get_text() for label in ax.get_yticklabels()] == names
-    top, bottom = (bar.get_y() for bar in ax.patches)
-    assert ax.transData.transform((0, top))[1] > ax.transData.transform((0, bottom))[1]
-    whiskers = [c.get_segments() for c in ax.collections if hasattr(c, "get_segments")]
-    ends = [sorted(segment[:, 0]) for segment in whiskers[0]]
-    np.testing.assert_allclose(ends, intervals)
-    plots.score_bars(names, [0.0, 0.0], None, ax)
-    for wrong in ({"means": [1.0]}, {"intervals": [[0.0, 1.0]]}):
-        given = {"means": means, "intervals": intervals} | wrong
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            plots.score_bars(names, ax=ax, **given)
-
-
-def test_lines_of_many_curves_differ(ax):
-    plots.curves({str(i): [0.0, 1.0] for i in range(15)}, ax)
-    looks = {(line.get_color(), line.get_linestyle()) for line in ax.lines}
-    assert len(looks) == 15
-
-
-def test_curve_of_one_point(ax):
-    with pytest.raises(ValueError, match=r"values\['A'\]"):
-        plots.curves({"A": [1.0]}, ax)
-
-
-def test_global_state_is_left_alone(ax, attribution):
-    style, open_figures = dict(mpl.rcParams), plt.get_fignums()
-    plots.attribution_map(attribution, ax)
-    plots.curves({"A": [0.0, 1.0]}, ax)
-    plots.explanation_grid(attribution[None], {"A": attribution[None]}, figure=Figure())
-    assert dict(mpl.rcParams) == style
-    assert plt.get_fignums() == open_figures
-
-
-def test_without_axes_a_new_figure_is_made(attribution):
-    try:
-        for draw in (
-            lambda: plots.attribution_map(attribution),
-            lambda: plots.curves({"A": [0.0, 1.0]}),
-            lambda: plots.explanation_grid(attribution[None], {})[0, 0],
-        ):
-            before = plt.get_fignums()
-            assert draw().figure.number not in before
-    finally:
-        plt.close("all")
-
-
-def test_without_matplotlib_the_extra_is_named(monkeypatch, attribution):
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"jaxattr\[app\]"):
-        plots.attribution_map(attribution)
