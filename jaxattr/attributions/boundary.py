@@ -10,8 +10,8 @@ from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key, fail
 from jaxattr.attributions.gradient import saliency, smoothgrad
 from jaxattr.attributions.integrated import integrated_gradients
+from jaxattr.boundaries.member import where_images
 from jaxattr.boundaries.nearest import BoundaryPoint, check_options, nearest_boundary
-from jaxattr.boundaries.search import where_images
 from jaxattr.typing import Array, LogitsFn, Score
 
 

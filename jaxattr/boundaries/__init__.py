@@ -6,9 +6,9 @@ from jaxattr.boundaries.ddn import ddn
 from jaxattr.boundaries.deepfool import deepfool
 from jaxattr.boundaries.ensemble import boundary_names
 from jaxattr.boundaries.fab import fab
+from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint, nearest_boundary
 from jaxattr.boundaries.projected import at_radii, pgd_l2, pgd_linf, pgd_released
-from jaxattr.boundaries.search import Member
 
 __all__ = [
     "BoundaryPoint",

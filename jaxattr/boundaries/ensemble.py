@@ -13,8 +13,8 @@ from jaxattr.boundaries.carlini_wagner import carlini_wagner
 from jaxattr.boundaries.ddn import ddn
 from jaxattr.boundaries.deepfool import deepfool
 from jaxattr.boundaries.fab import fab
+from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.projected import at_radii, pgd_l2, pgd_linf
-from jaxattr.boundaries.search import Member
 
 _MEMBERS: dict[str, Callable[..., Member]] = {
     "deepfool": deepfool,

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr._checks import fail
-from jaxattr.boundaries.search import distance
+from jaxattr.boundaries.member import distance
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, LogitsFn
 

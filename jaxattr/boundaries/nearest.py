@@ -20,17 +20,17 @@ from jaxattr._checks import (
 from jaxattr._loops import by_image_batches
 from jaxattr.boundaries import implicit
 from jaxattr.boundaries.ensemble import as_members
-from jaxattr.boundaries.projected import pgd_released
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     NORMS,
     Best,
+    BoundaryTask,
     Member,
-    Search,
     as_found,
     distance,
     predicted,
     where_images,
 )
+from jaxattr.boundaries.projected import pgd_released
 from jaxattr.typing import Array, LogitsFn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -120,7 +120,7 @@ def nearest_boundary(
         ``ja.boundaries.pgd_released``. Its published numbers are in network units.
 
     Returns:
-      A ``BoundaryPoint``. A search that fails is told by ``found``: then the point is
+      A ``BoundaryPoint``. A search that fails is known by ``found``: then the point is
       the image, the distance infinity, and both have derivative zero.
 
     Raises:
@@ -176,7 +176,7 @@ def nearest_boundary(
         constant_fn = implicit.constants_stopped(own_fn, start)
         classes = jnp.argmax(constant_fn(start), axis=-1)
         left = classes if leave == "predicted" else labels
-        task = Search(constant_fn, start, left, keys, bounds, norm)
+        task = BoundaryTask(constant_fn, start, left, keys, bounds, norm)
         best, inner, who = _closest_of_all(task, members, classes, num_bisections)
         points = best.points if side == "outside" else inner
         found = best.distances < jnp.inf
@@ -185,7 +185,7 @@ def nearest_boundary(
             points, distances = implicit.along_ray(*given, norm)
         else:
             points, distances = implicit.nearest(*given)
-        return BoundaryPoint(points, distances, found, best.labels, who)
+        return BoundaryPoint(points, distances, found, best.classes, who)
 
     boundary = by_image_batches(compute, batch_size, images, labels, keys)
     if in_pixels:
@@ -229,13 +229,13 @@ def check_options(
 
 
 def _closest_of_all(
-    task: Search, members: Sequence[Member], classes: Array, num_bisections: int
+    task: BoundaryTask, members: Sequence[Member], classes: Array, num_bisections: int
 ) -> tuple[Best, Array, Array]:
     """The best of all members, the inner ends of their segments, and who found it."""
     # An image that has left its class already is found where it is.
     best = as_found(task, task.images, classes)
     inner = task.images
-    who = jnp.full_like(task.labels, -1)
+    who = jnp.full_like(task.source_classes, -1)
     for index, member in enumerate(members):
         found, near = _bisect(task, member.find(task), num_bisections)
         is_nearer = found.distances < best.distances
@@ -247,20 +247,20 @@ def _closest_of_all(
     return best, inner, who
 
 
-def _bisect(task: Search, found: Best, num_bisections: int) -> tuple[Best, Array]:
+def _bisect(task: BoundaryTask, found: Best, num_bisections: int) -> tuple[Best, Array]:
     """The segment from the image to the point, halved so that its outer end stays of
     another class; and the inner end."""
 
     def halve(ends: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
         inside, outside, labels = ends
         middle = (inside + outside) / 2
-        told = predicted(task, middle)
-        is_other = told != task.labels
+        middle_classes = predicted(task, middle)
+        is_other = middle_classes != task.source_classes
         return where_images(
-            is_other, (inside, middle, told), (middle, outside, labels)
+            is_other, (inside, middle, middle_classes), (middle, outside, labels)
         ), None
 
-    ends = (task.images, found.points, found.labels)
+    ends = (task.images, found.points, found.classes)
     (inside, outside, labels), _ = jax.lax.scan(halve, ends, length=num_bisections)
     is_found = found.distances < jnp.inf
     points = where_images(is_found, outside, task.images)

@@ -1,8 +1,8 @@
 """What the members of a boundary search share: the closest point so far, its loops.
 
 A member is a path through image space (or several, one a radius). Every point that it
-visits is judged by the very forward pass that its gradient needs, and the closest one
-of another class is kept.
+visits is classified by the very forward pass that its gradient needs, and the closest
+one of another class is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,23 +22,25 @@ from jaxattr._checks import check_number, fail
 from jaxattr._dtypes import widen
 from jaxattr.paths import Path, PathInfo, fold_path
 from jaxattr.steps import unit
-from jaxattr.typing import Array, LogitsFn, Projection, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Projection, Scalar, Score
 
 NORMS = ("l1", "l2", "linf")
+Tree = TypeVar("Tree")
+"""A pytree of arrays."""
 
 
-class Search(NamedTuple):
-    """What a member is asked to do."""
+class BoundaryTask(NamedTuple):
+    """What a member is asked to do: to leave a class by as short a way as it can."""
 
     logits_fn: LogitsFn
     """A constant to differentiation, but for its argument."""
     images: Array
     """``(N, H, W, C)``."""
-    labels: Array
-    """``(N,)``: the class to leave."""
+    source_classes: Array
+    """``(N,)``: the classes to leave."""
     keys: Array | None
     """``(N,)``: the same for every member, so each draws as it would alone."""
-    bounds: tuple[Any, Any]
+    bounds: Bounds
     """The least and the largest pixel value, numbers or ``(1, 1, 1, C)``."""
     norm: str
     """How distances are measured: one of ``NORMS``."""
@@ -51,28 +53,28 @@ class Best(NamedTuple):
     """``(N, H, W, C)``: the image itself where there is none."""
     distances: Array
     """``(N,)``: infinity where there is none."""
-    labels: Array
-    """``(N,)``: the class that the model gives to the point."""
+    classes: Array
+    """``(N,)``: what the model takes the points for."""
 
 
-class Judged(NamedTuple):
-    """What one forward and one backward pass tell of points."""
+class Evaluated(NamedTuple):
+    """A score at points, its gradient, and their classes: one pass each way."""
 
     gradient: Array
     """``(N, H, W, C)``: of the score."""
     values: Array
     """``(N,)``: the score."""
-    labels: Array
-    """``(N,)``: the class that the model gives."""
+    classes: Array
+    """``(N,)``: what the model takes the points for."""
 
 
 class Member(NamedTuple):
     """One way to look for the boundary, and what it costs."""
 
     name: str
-    find: Callable[[Search], Best]
+    find: Callable[[BoundaryTask], Best]
     forwards: int | None
-    """The most forward passes of an image; None where nobody said."""
+    """The most forward passes of an image; None where it is not known."""
     backwards: int | None
     """The most backward passes of an image."""
     needs_key: bool = False
@@ -89,7 +91,7 @@ def distance(offsets: Array, norm: str) -> Array:
     return jnp.sqrt(jnp.sum(offsets**2, axes))
 
 
-def where_images(mask: Array, chosen: Any, other: Any) -> Any:
+def where_images(mask: Array, chosen: Tree, other: Tree) -> Tree:
     """Image by image, of two pytrees of arrays ``(N, ...)``."""
 
     def choose(a: Array, b: Array) -> Array:
@@ -98,10 +100,10 @@ def where_images(mask: Array, chosen: Any, other: Any) -> Any:
     return jax.tree.map(choose, chosen, other)
 
 
-def nothing_found(search: Search) -> Best:
+def nothing_found(task: BoundaryTask) -> Best:
     """The images themselves, infinitely far."""
-    distances = jnp.full_like(search.images[:, 0, 0, 0], jnp.inf)
-    return Best(search.images, distances, search.labels)
+    distances = jnp.full_like(task.images[:, 0, 0, 0], jnp.inf)
+    return Best(task.images, distances, task.source_classes)
 
 
 def nearer(best: Best, found: Best) -> Best:
@@ -109,42 +111,42 @@ def nearer(best: Best, found: Best) -> Best:
     return where_images(found.distances < best.distances, found, best)
 
 
-def as_found(search: Search, points: Array, labels: Array) -> Best:
-    """Points with the classes that they have, infinitely far where it is the old one."""
-    distances = distance(points - search.images, search.norm)
-    is_other = labels != search.labels
-    found = Best(points, jnp.where(is_other, distances, jnp.inf), labels)
-    return where_images(is_other, found, nothing_found(search))
+def as_found(task: BoundaryTask, points: Array, classes: Array) -> Best:
+    """Points of these classes, infinitely far where that is the class to leave."""
+    distances = distance(points - task.images, task.norm)
+    is_other = classes != task.source_classes
+    found = Best(points, jnp.where(is_other, distances, jnp.inf), classes)
+    return where_images(is_other, found, nothing_found(task))
 
 
-def predicted(search: Search, points: Array) -> Array:
+def predicted(task: BoundaryTask, points: Array) -> Array:
     """The classes of points, ``(N,)``."""
-    return jnp.argmax(search.logits_fn(points), axis=-1)
+    return jnp.argmax(task.logits_fn(points), axis=-1)
 
 
-def judge(search: Search, score: Score) -> Callable[[Array], Judged]:
-    """Points to the gradient of a score of the class to leave, and to their classes."""
+def evaluator(task: BoundaryTask, score: Score) -> Callable[[Array], Evaluated]:
+    """A function of points: the score of the class to leave there, and what follows."""
 
     def total(points: Array) -> tuple[Array, tuple[Array, Array]]:
-        logits = widen(search.logits_fn(points))
-        values = score(lambda logits: logits, search.labels)(logits)
+        logits = widen(task.logits_fn(points))
+        values = score(lambda logits: logits, task.source_classes)(logits)
         return jnp.sum(values), (values, jnp.argmax(logits, axis=-1))
 
-    def judged(points: Array) -> Judged:
-        gradient, (values, labels) = jax.grad(total, has_aux=True)(points)
-        return Judged(gradient, values, labels)
+    def evaluate(points: Array) -> Evaluated:
+        gradient, (values, classes) = jax.grad(total, has_aux=True)(points)
+        return Evaluated(gradient, values, classes)
 
-    return judged
+    return evaluate
 
 
-def its_gradient() -> optax.GradientTransformation:
-    """The gradient of what ``judge`` tells, for paths driven by it."""
-    return optax.stateless(lambda judged, _: judged.gradient)
+def follow_gradient() -> optax.GradientTransformation:
+    """The direction of a path that is driven by an ``evaluator``: its gradient."""
+    return optax.stateless(lambda evaluated, _: evaluated.gradient)
 
 
 def closest_on(
     path: Path,
-    search: Search,
+    task: BoundaryTask,
     start: Array,
     num_steps: int,
     keys: Array | None = None,
@@ -155,8 +157,8 @@ def closest_on(
     """The closest point of another class among the T + 1 that a path visits.
 
     Args:
-      path: a kernel whose steps are driven by ``judge``.
-      search: what is asked for.
+      path: a kernel whose steps are driven by an ``evaluator``.
+      task: what is asked for.
       start: where the path begins.
       num_steps: T gradients; the last point costs one forward pass more.
       keys: ``(N,)``, for a path that draws.
@@ -166,17 +168,17 @@ def closest_on(
 
     def add(best: Best, info: PathInfo) -> Best:
         points = image_of(info.points)
-        return nearer(best, as_found(search, points, info.gradient.labels))
+        return nearer(best, as_found(task, points, info.gradient.classes))
 
-    nothing = nothing_found(search)
+    nothing = nothing_found(task)
     keep = (lambda best, _: best) if last_only else add
     state, best = fold_path(path, start, keys, num_steps, nothing, keep)
     points = image_of(state.points)
-    return nearer(best, as_found(search, points, predicted(search, points)))
+    return nearer(best, as_found(task, points, predicted(task, points)))
 
 
 def over_radii(
-    search: Search,
+    task: BoundaryTask,
     radii: Sequence[float],
     attempt: Callable[[Array, Array | None, Array], Best],
 ) -> Best:
@@ -186,31 +188,31 @@ def over_radii(
     stand still, and when all are, the radii that are left cost nothing.
 
     Args:
-      search: what is asked for.
+      task: what is asked for.
       radii: in ascending order.
-      attempt: takes a radius, keys ``(N,)`` and who is done ``(N,)``.
+      attempt: takes a radius, keys ``(N,)``, and which images are done ``(N,)``.
     """
-    values = jnp.asarray(radii, search.images.dtype)
+    values = jnp.asarray(radii, task.images.dtype)
 
     def one(best: Best, index: Array) -> tuple[Best, None]:
         is_done = best.distances < jnp.inf
 
         def try_it() -> Best:
-            keys = search.keys
+            keys = task.keys
             keys = None if keys is None else _random.fold_in(keys, index)
             found = attempt(values[index], keys, is_done)
             return where_images(is_done, best, found)
 
         return jax.lax.cond(jnp.all(is_done), lambda: best, try_it), None
 
-    return jax.lax.scan(one, nothing_found(search), jnp.arange(len(radii)))[0]
+    return jax.lax.scan(one, nothing_found(task), jnp.arange(len(radii)))[0]
 
 
-def ball_and_box(search: Search, radius: Any, norm: str) -> Projection:
+def ball_and_box(task: BoundaryTask, radius: Scalar, norm: str) -> Projection:
     """Onto the ball around the images, then onto the bounds."""
     ball = {"l2": projections.l2_ball, "linf": projections.linf_ball}[norm]
     return lambda points: projections.box(
-        ball(points, search.images, radius), search.bounds
+        ball(points, task.images, radius), task.bounds
     )
 
 
