@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from jaxattr.evaluation.methods import registry
-from jaxattr.evaluation.methods.options import defaults, to_json
+from jaxattr.evaluation.methods.options import defaults, search_defaults, to_json
 
 
 def add_parser(commands: Any) -> None:
@@ -23,6 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(name)
         for option, default in json.loads(to_json(defaults(method))).items():
             print(f"  {option}={_as_typed(default)}")
+            if option == "search":
+                for name, inner in json.loads(to_json(search_defaults())).items():
+                    print(f"  {option}.{name}={_as_typed(inner)}")
     return 0
 
 

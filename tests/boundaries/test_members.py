@@ -199,8 +199,6 @@ def deepfool(x0, label, *, p, num_candidates=10):
         for k in order:
             both = [value_and_gradient(ja.scores.logit, int(j)) for j in (k, label)]
             gradients = [of(x)[1] for of in both]
-                value_and_gradient(ja.scores.logit, int(j))(x)[1] for j in (k, label)
-            ]
             w = gradients[0] - gradients[1]
             gap = abs(logits[k] - logits[label])
             ways.append((gap / np.linalg.norm(w.ravel(), q), gap, w))

@@ -14,8 +14,8 @@ import numpy as np
 
 import jaxattr
 from jaxattr import attributions, boundaries, plots
-from jaxattr.boundaries.ensemble import as_members
 from jaxattr.boundaries.nearest import BoundaryPoint
+from jaxattr.boundaries.search import as_members
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.files import atomic_write, make_folder, unique_stems
 from jaxattr.evaluation.runs.progress import Progress

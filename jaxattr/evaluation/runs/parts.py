@@ -8,6 +8,7 @@ other settings makes what it lacks, and nothing stale is ever taken for an answe
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -250,7 +251,7 @@ def file_digest(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:20]
 
 
-def identify(value: Any, depth: int = 8) -> Any:
+def identify(value: Any, depth: int = 20) -> Any:
     """What a setting is, as JSON takes it: the same in every process.
 
     Functions are their names and what they enclose, arrays their digests; the code of a
@@ -274,6 +275,9 @@ def identify(value: Any, depth: int = 8) -> Any:
         return {str(key): inner(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [inner(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: inner(getattr(value, f.name)) for f in fields}
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return digest(value)
     name = getattr(value, "__qualname__", None)
