@@ -54,6 +54,7 @@ __all__ = [
 
 _OF_BOUNDARIES = (
     "BoundaryPoint",
+    "BoundarySearch",
     "Member",
     "apgd_ce",
     "apgd_dlr",

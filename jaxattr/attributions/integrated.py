@@ -71,7 +71,41 @@ def integrated_gradients(
     del key
     images, labels = check_inputs(images, labels)
     baseline = check_like_images("baseline", baseline, images)
-    nodes = _quadrature.rule(rule, num_steps)
+    return integrate_from(
+        logits_fn,
+        images,
+        labels,
+        baseline,
+        _quadrature.rule(rule, num_steps),
+        score=score,
+        multiply_by_delta=multiply_by_delta,
+        batch_size=batch_size,
+    )
+
+
+def integrate_from(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    baseline: Array,
+    nodes: _quadrature.Rule,
+    *,
+    score: Score,
+    multiply_by_delta: bool,
+    batch_size: int | None,
+) -> Array:
+    """``integrated_gradients`` of arguments that have been checked.
+
+    Args:
+      logits_fn: as in ``integrated_gradients``.
+      images: ``(N, H, W, C)``.
+      labels: ``(N,)``.
+      baseline: ``(N, H, W, C)``.
+      nodes: of the quadrature.
+      score: as in ``integrated_gradients``.
+      multiply_by_delta: as in ``integrated_gradients``.
+      batch_size: as in ``integrated_gradients``.
+    """
 
     def explain(
         steps_per_call: int, images: Array, labels: Array, baseline: Array

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     Best,
+    BoundaryTask,
     Member,
-    Search,
     closest_on,
-    judge,
+    evaluator,
     where_images,
 )
 from jaxattr.paths import Path, PathInfo, PathState
@@ -60,18 +60,18 @@ def fab(
     most_bias = check_number("most_bias", most_bias, 0.0, 1.0)
     backward = check_number("backward", backward, 0.0, 1.0)
 
-    def find(search: Search) -> Best:
-        judged = judge(search, scores.margin)
-        origin = search.images
+    def find(task: BoundaryTask) -> Best:
+        evaluate = evaluator(task, scores.margin)
+        origin = task.images
 
         def init(points: Array) -> PathState:
             return PathState(points, jnp.zeros_like(points), (), None)
 
         def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
             points = state.points
-            told = judged(points)
+            evaluated = evaluate(points)
             onto = lambda start: _onto_boundary(
-                start, points, told.values, told.gradient, search.bounds
+                start, points, evaluated.values, evaluated.gradient, task.bounds
             )
             own, first = onto(points), onto(origin)
             length, first_length = (
@@ -82,12 +82,12 @@ def fab(
             bias = jnp.minimum(bias, most_bias)
             ahead = (1 - bias) * (points + eta * own) + bias * (origin + eta * first)
             back = origin + backward * (points - origin)
-            moved = where_images(told.labels != search.labels, back, ahead)
-            moved = projections.box(moved, search.bounds)
-            info = PathInfo(points, told, own, moved - points)
+            moved = where_images(evaluated.classes != task.source_classes, back, ahead)
+            moved = projections.box(moved, task.bounds)
+            info = PathInfo(points, evaluated, own, moved - points)
             return PathState(moved, own, (), None), info
 
-        return closest_on(Path(init, step), search, origin, num_steps)
+        return closest_on(Path(init, step), task, origin, num_steps)
 
     return Member("fab", find, num_steps + 1, num_steps)
 

@@ -31,6 +31,7 @@ examples:
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
   jaxattr explain cat.jpg --method bsm --method big
   jaxattr explain cat.jpg --method big --option big.search=ddn,fab
+  jaxattr explain cat.jpg --method big --option big.search.norm=linf
   jaxattr explain cat.jpg --method expected_gradients --references photographs/
 """
 
@@ -88,11 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
     names = dict.fromkeys(arguments.method or ["integrated_gradients"])
     chosen = {name: registry.method(name) for name in names}
-    methods = parse_options(arguments.option, chosen)
-    for name, options in methods.items():
-        # The released mode brings a search of its own.
-        if explains_at_boundary(chosen[name]) and options.get("mode") != "released":
-            options.setdefault("search", ",".join(QUICK_SEARCH))
+    # What is given for a search comes after these, and holds.
+    at_boundary = [name for name in chosen if explains_at_boundary(chosen[name])]
+    quick = [f"{name}.search={','.join(QUICK_SEARCH)}" for name in at_boundary]
+    methods = parse_options([*quick, *arguments.option], chosen)
     with Progress(len(arguments.photographs) * len(methods)) as progress:
         report = explain_photographs(
             arguments.photographs,

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from jaxattr.evaluation.methods import registry
-from jaxattr.evaluation.methods.options import defaults, to_json
+from jaxattr.evaluation.methods.options import defaults, search_defaults, to_json
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -26,6 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(name)
         for option, default in json.loads(to_json(defaults(method))).items():
             print(f"  {option}={_as_typed(default)}")
+            if option == "search":
+                for name, inner in json.loads(to_json(search_defaults())).items():
+                    print(f"  {option}.{name}={_as_typed(inner)}")
     return 0
 
 

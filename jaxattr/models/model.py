@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 
 from flax import nnx
 
+from jaxattr import _imagenet
 from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.models.convert import Rule
 from jaxattr.models.preprocessing import Preprocessing
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_MEAN, IMAGENET_STD = _imagenet.MEAN, _imagenet.STDDEV
 HALF = (0.5, 0.5, 0.5)
 """Mean and standard deviation that take [0, 1] to [-1, 1]."""
 

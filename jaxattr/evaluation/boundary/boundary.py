@@ -14,9 +14,9 @@ import numpy as np
 
 import jaxattr
 from jaxattr import attributions, boundaries
-from jaxattr.boundaries.ensemble import as_members
+from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint
-from jaxattr.boundaries.search import Member
+from jaxattr.boundaries.search import as_members
 from jaxattr.evaluation.boundary import diagnosis, report
 from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryReport
 from jaxattr.evaluation.runs import figures, programs

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr.boundaries.search import Member
+from jaxattr.boundaries.member import Member
 from jaxattr.typing import Array, LogitsFn
 
 
@@ -42,9 +42,9 @@ def reason(model: LogitsFn, images: Array) -> str:
 def budgets(members: tuple[Member, ...]) -> list[str]:
     """What each member may spend.
 
-    >>> from jaxattr.boundaries.ensemble import as_members
+    >>> from jaxattr.boundaries.search import as_members
     >>> budgets(as_members("ddn"))
-    ['ddn: at most 20 forward and 20 backward passes']
+    ['ddn: at most 101 forward and 100 backward passes']
     """
     return [f"{member.name}: {_budget(member)}" for member in members]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -45,7 +46,7 @@ def key_data(key: Array) -> list[int]:
     return np.asarray(jax.random.key_data(key)).tolist()
 
 
-def identify(value: object, depth: int = 8) -> object:
+def identify(value: object, depth: int = 20) -> object:
     """What a setting is, as JSON takes it: the same in every process.
 
     Functions are their names and what they enclose, arrays their digests; the code of a
@@ -69,6 +70,9 @@ def identify(value: object, depth: int = 8) -> object:
         return {str(key): inner(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [inner(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: inner(getattr(value, f.name)) for f in fields}
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return digest(value)
     qualified = getattr(value, "__qualname__", None)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxattr.boundaries.ensemble import as_members
+from jaxattr.boundaries.search import as_members
 from jaxattr.evaluation.boundary import diagnosis
 
 

@@ -279,19 +279,19 @@ def test_methods_at_a_boundary_point_share_its_search(
 
     def recording(program, *given, **static):
         if program is points._found:
-            searched.append(dict(static["search"])["search"])
+            searched.append(static["search"])
         return timed(program, *given, **static)
 
     monkeypatch.setattr(programs, "timed", recording)
     methods = {
         "saliency": ("saliency", {}),
-        # The default number of bisections, said.
-        "bsm": ("bsm", {"search": ["ddn"], "num_bisections": 20}),
+        # The default number of bisections, named.
+        "bsm": ("bsm", {"search": ja.BoundarySearch("ddn", num_bisections=20)}),
         "bsg": ("bsg", {"search": ["ddn"], "num_samples": 2}),
         "big": ("big", {"search": "fab", "num_steps": 2}),
     }
     report = run(photographs[:1], model, tmp_path / "out", methods)
-    assert searched == [("ddn",), "fab"]
+    assert searched == [ja.BoundarySearch("ddn"), ja.BoundarySearch("fab")]
     assert not report.not_found
     for row in report.rows:
         explanation = load_explanation(row.file)
