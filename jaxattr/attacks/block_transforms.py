@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
+from jaxattr.attacks.fgsm_family import momentum
 from jaxattr.gradients import averaged_gradient
 from jaxattr.typing import Array, GradientFn, Perturbation
 

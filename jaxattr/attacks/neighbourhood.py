@@ -13,7 +13,7 @@ import optax
 
 from jaxattr import _quadrature, _random, perturbations, scores
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
+from jaxattr.attacks.fgsm_family import momentum
 from jaxattr.gradients import averaged, averaged_gradient, gradient
 from jaxattr.paths import integrate_line
 from jaxattr.steps import (

@@ -6,9 +6,9 @@ from typing import Any
 
 from jaxattr import scores
 from jaxattr._checks import check_number
-from jaxattr.attacks.adversarial import as_attack
 from jaxattr.attacks.attack import Attack
-from jaxattr.attacks.frequency_aware import averaging_attack
+from jaxattr.attacks.registry import as_attack
+from jaxattr.attacks.spectral_copies import averaging_attack
 from jaxattr.attributions.exploration import explore
 from jaxattr.perturbations import spectral_copies
 from jaxattr.typing import Array, LogitsFn, Score

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxattr.attacks import frequency_aware
+from jaxattr.attacks import spectral_copies
 from jaxattr.attributions.exploration import explore
 from jaxattr.typing import Array, LogitsFn
 
@@ -102,7 +102,7 @@ def fampe(
       Explorer. 2025, arXiv:2510.03245.
     """
     return explore(
-        frequency_aware.fampe(
+        spectral_copies.fampe(
             alpha,
             energy,
             alpha_on=alpha_on,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxattr._checks import check_choice, fail
-from jaxattr.attacks import adversarial
+from jaxattr.attacks import registry
 from jaxattr.attacks.attack import Attack
 from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
 from jaxattr.boundaries.carlini_wagner import carlini_wagner
@@ -67,6 +67,6 @@ def _as_member(member: Any) -> Member:
     if member in _MEMBERS:
         return _MEMBERS[member]()
     # A search has no model in two halves, as naa needs it.
-    attacks = [name for name in adversarial.names() if name != "naa"]
+    attacks = [name for name in registry.names() if name != "naa"]
     check_choice("search", member, (*_MEMBERS, *attacks))
-    return at_radii(adversarial.as_attack(member), name=member)
+    return at_radii(registry.as_attack(member), name=member)

@@ -23,7 +23,7 @@ from jaxattr._checks import (
 from jaxattr._dtypes import widen
 from jaxattr._random import per_key
 from jaxattr._rankings import pixel_magnitudes, top_k_mask
-from jaxattr.attacks.adversarial import AttackResult
+from jaxattr.attacks.run import AttackResult
 from jaxattr.paths import adversarial_path, fold_path
 from jaxattr.steps import normalize_l1, sign_step
 from jaxattr.typing import Array, LogitsFn

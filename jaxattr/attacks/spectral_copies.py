@@ -10,7 +10,7 @@ import optax
 
 from jaxattr._checks import check_choice, check_integer, check_number
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
+from jaxattr.attacks.fgsm_family import momentum
 from jaxattr.frequencies import weighted_copies
 from jaxattr.gradients import averaged_gradient
 from jaxattr.perturbations import input_diversity

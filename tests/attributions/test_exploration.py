@@ -93,7 +93,7 @@ def test_agi_of_an_image_does_not_depend_on_its_batch():
 
 
 def test_attexplore_pp_with_attexplore_s_attack_is_attexplore():
-    from jaxattr.attacks.frequency_aware import averaging_attack
+    from jaxattr.attacks.spectral_copies import averaging_attack
     from jaxattr.perturbations import spectral_copies
 
     images, labels = toys.images(2, 8, 7), toys.labels(2)

@@ -11,7 +11,7 @@ from jaxattr import _random, scores
 from jaxattr._dtypes import widen
 from jaxattr._loops import sum_over
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
+from jaxattr.attacks.fgsm_family import momentum
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.typing import Array, GradientFn
 
