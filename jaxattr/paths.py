@@ -18,7 +18,7 @@ from jaxattr import _random
 from jaxattr._loops import sum_over
 from jaxattr._quadrature import Rule
 from jaxattr.gradients import gradient
-from jaxattr.typing import Array, GradientFn, Projection, ScoreFn
+from jaxattr.typing import Array, GradientFn, Projection, Scalar, ScoreFn
 
 
 class PathState(NamedTuple):
@@ -60,7 +60,7 @@ def adversarial_path(
     direction: optax.GradientTransformation,
     move: optax.GradientTransformation,
     project: Projection,
-    look_ahead: Any = None,
+    look_ahead: Scalar | None = None,
     origin: Array | None = None,
     stop: Callable[[Array], Array] | None = None,
 ) -> Path:

@@ -14,15 +14,16 @@ from jaxattr.attacks.fgsm_family import (
     ti_fgsm,
 )
 from jaxattr.attacks.naa import naa
-from jaxattr.attacks.neighbourhood import fgsra, gra, mig, pgn, ssa, vmi_fgsm, vni_fgsm
+from jaxattr.attacks.neighbourhood import fgsra, gra, mig, pgn, vmi_fgsm, vni_fgsm
 from jaxattr.attacks.registry import names
 from jaxattr.attacks.run import AttackResult, run
-from jaxattr.attacks.spectral_copies import fampe
+from jaxattr.attacks.spectral_copies import attexplore, fampe, ssa
 
 __all__ = [
     "Attack",
     "AttackResult",
     "attack_explanation",
+    "attexplore",
     "bim",
     "di_fgsm",
     "fampe",

@@ -11,9 +11,9 @@ from jaxattr import _random, scores
 from jaxattr._dtypes import widen
 from jaxattr._loops import sum_over
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.fgsm_family import momentum
 from jaxattr.gradients import gradient, gradient_at_points
-from jaxattr.typing import Array, GradientFn
+from jaxattr.steps import momentum
+from jaxattr.typing import Array, GradientFn, Scalar
 
 
 def naa(
@@ -21,7 +21,7 @@ def naa(
     head: Callable[[Array], Array] | None = None,
     *,
     num_points: int = 30,
-    stddev: Any = 0.2,
+    stddev: Scalar = 0.2,
     decay: float = 1.0,
 ) -> Attack:
     """Neuron attribution: against the features that speak for the label.

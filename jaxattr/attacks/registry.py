@@ -1,38 +1,46 @@
-"""The attacks by name: a new one is a function in a file beside this, and a line here."""
+"""The attacks by name. A new one is a function in a file beside this, and a line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from jaxattr._checks import check_choice
-from jaxattr.attacks import (
-    block_transforms,
-    fgsm_family,
-    naa,
-    neighbourhood,
-    spectral_copies,
-)
 from jaxattr.attacks.attack import Attack
+from jaxattr.attacks.block_transforms import sia
+from jaxattr.attacks.fgsm_family import (
+    bim,
+    di_fgsm,
+    fgsm,
+    mi_fgsm,
+    ni_fgsm,
+    pgd,
+    si_ni_fgsm,
+    ti_fgsm,
+)
+from jaxattr.attacks.naa import naa
+from jaxattr.attacks.neighbourhood import fgsra, gra, mig, pgn, vmi_fgsm, vni_fgsm
+from jaxattr.attacks.spectral_copies import attexplore, fampe, ssa
 
-_ATTACKS: dict[str, Callable[[], Attack]] = {
-    "fgsm": fgsm_family.fgsm,
-    "bim": fgsm_family.bim,
-    "pgd": fgsm_family.pgd,
-    "mi_fgsm": fgsm_family.mi_fgsm,
-    "ni_fgsm": fgsm_family.ni_fgsm,
-    "si_ni_fgsm": fgsm_family.si_ni_fgsm,
-    "di_fgsm": fgsm_family.di_fgsm,
-    "ti_fgsm": fgsm_family.ti_fgsm,
-    "vmi_fgsm": neighbourhood.vmi_fgsm,
-    "vni_fgsm": neighbourhood.vni_fgsm,
-    "ssa": neighbourhood.ssa,
-    "mig": neighbourhood.mig,
-    "gra": neighbourhood.gra,
-    "pgn": neighbourhood.pgn,
-    "fgsra": neighbourhood.fgsra,
-    "sia": block_transforms.sia,
-    "fampe": spectral_copies.fampe,
-    "naa": naa.naa,
+ATTACKS: dict[str, Callable[[], Attack]] = {
+    "fgsm": fgsm,
+    "bim": bim,
+    "pgd": pgd,
+    "mi_fgsm": mi_fgsm,
+    "ni_fgsm": ni_fgsm,
+    "si_ni_fgsm": si_ni_fgsm,
+    "di_fgsm": di_fgsm,
+    "ti_fgsm": ti_fgsm,
+    "vmi_fgsm": vmi_fgsm,
+    "vni_fgsm": vni_fgsm,
+    "ssa": ssa,
+    "attexplore": attexplore,
+    "fampe": fampe,
+    "mig": mig,
+    "gra": gra,
+    "pgn": pgn,
+    "fgsra": fgsra,
+    "sia": sia,
+    "naa": naa,
 }
 
 
@@ -42,11 +50,11 @@ def names() -> tuple[str, ...]:
     ``naa`` needs a model with ``features`` and ``head``, as ``grad_cam`` does; to attack
     another layer pass ``ja.attacks.naa(*model.split(layer))`` instead.
     """
-    return tuple(_ATTACKS)
+    return tuple(ATTACKS)
 
 
 def as_attack(attack: str | Attack) -> Attack:
     """An ``Attack``, or the one of that name with its published settings."""
     if isinstance(attack, Attack):
         return attack
-    return _ATTACKS[check_choice("attack", attack, _ATTACKS)]()
+    return ATTACKS[check_choice("attack", attack, ATTACKS)]()

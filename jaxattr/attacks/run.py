@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -24,7 +24,7 @@ from jaxattr.attacks.attack import (
 )
 from jaxattr.attacks.registry import as_attack
 from jaxattr.paths import follow_path
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 
 class AttackResult(NamedTuple):
@@ -45,10 +45,10 @@ def run(
     labels: Array,
     *,
     key: Array | None = None,
-    epsilon: Any = 16 / 255,
+    epsilon: Scalar = 16 / 255,
     num_steps: int = 10,
-    step_size: Any = None,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    step_size: Scalar | None = None,
+    bounds: Bounds = (0.0, 1.0),
     score: Score = scores.cross_entropy,
     batch_size: int | None = None,
 ) -> AttackResult:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxattr._checks import check_number, fail
 from jaxattr.scores import widen
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
 
 
 def spectral_distribution(values: Array) -> Array:
@@ -42,7 +42,7 @@ def spectral_distribution(values: Array) -> Array:
 
 
 def spectral_score(
-    distribution: Array, *, beta: Any = 0.75, signed: bool = False
+    distribution: Array, *, beta: Scalar = 0.75, signed: bool = False
 ) -> Array:
     """How far a distribution leans to low frequencies: one number a model.
 

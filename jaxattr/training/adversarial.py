@@ -11,7 +11,7 @@ from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key
 from jaxattr.gradients import gradient_at_points
 from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
-from jaxattr.typing import Array, ScoreFn
+from jaxattr.typing import Array, Bounds, Scalar, ScoreFn
 
 
 def standard_loss(
@@ -49,10 +49,10 @@ def pgd_loss(
     labels: Array,
     *,
     key: Array | None = None,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 2 / 255,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 2 / 255,
     num_steps: int = 7,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """Adversarial training: the loss at the worst point that a short attack finds.
 
@@ -100,11 +100,11 @@ def trades_loss(
     labels: Array,
     *,
     key: Array | None = None,
-    beta: Any = 6.0,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 2 / 255,
+    beta: Scalar = 6.0,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 2 / 255,
     num_steps: int = 10,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """TRADES: the loss at the image, and how far predictions move around it.
 
@@ -149,7 +149,7 @@ def trades_loss(
     points = ascend(
         gradient_at_points(divergence(jax.lax.stop_gradient(clean))),
         images,
-        None,
+        keys,
         epsilon,
         step_size,
         num_steps,

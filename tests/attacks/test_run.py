@@ -125,6 +125,21 @@ def test_under_jit_and_vmap_by_itself_and_as_an_explorer(name):
             assert maps.max() > 0
 
 
+def test_ssa_has_the_momentum_that_comparisons_use_and_the_script_s_steps_by_name():
+    """The first steps agree; momentum remembers them, the authors' script does not."""
+    images, keys = toys.images(2, H, W), jax.random.split(KEY, 2)
+    labels = jnp.argmax(model(images), -1)
+
+    def moved(num_steps, **options):
+        own = attacks.ssa(num_samples=2, **options)
+        given = {"key": keys, "num_steps": num_steps, "step_size": 0.01}
+        return attacks.run(own, model, images, labels, **given).images
+
+    np.testing.assert_array_equal(moved(1), moved(1, decay=0.0))
+    np.testing.assert_array_equal(moved(3), moved(3, decay=1.0))
+    assert (moved(3) != moved(3, decay=0.0)).any()
+
+
 def test_relevance_golden_case():
     """g = (1, 0), ḡ = (1, 1): s = 0.70711, c = (1, 0.29289)."""
     g = jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1)

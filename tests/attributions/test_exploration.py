@@ -1,6 +1,7 @@
 """MFABA, AGI, AttEXplore++ and FAMPE against loops and closed forms."""
 
 import functools
+import inspect
 
 import attack_loops
 import jax
@@ -92,24 +93,23 @@ def test_agi_of_an_image_does_not_depend_on_its_batch():
     np.testing.assert_allclose(alone[0], batch[0], atol=1e-7)
 
 
-def test_attexplore_pp_with_attexplore_s_attack_is_attexplore():
-    from jaxattr.attacks.spectral_copies import averaging_attack
-    from jaxattr.perturbations import spectral_copies
-
+@pytest.mark.parametrize("name", ["attexplore", "fampe"])
+def test_attexplore_pp_with_an_explainer_s_attack_is_the_explainer(name):
     images, labels = toys.images(2, 8, 7), toys.labels(2)
-    own = averaging_attack(
-        lambda _: spectral_copies(16 / 255, 0.5),
-        num_samples=3,
-        decay=1.0,
-        diversity_probability=0.5,
-        diversity_rate=1.15,
-        smoothing_size=7,
-    )
     given = {"key": KEY, "num_steps": 3}
+    own = getattr(ja.attacks, name)(num_samples=3)
     np.testing.assert_array_equal(
         ja.attexplore_pp(model, images, labels, attack=own, **given),
-        ja.attexplore(model, images, labels, num_samples=3, **given),
+        getattr(ja, name)(model, images, labels, num_samples=3, **given),
     )
+
+
+@pytest.mark.parametrize("name", ["attexplore", "fampe"])
+def test_an_explainer_has_the_options_of_its_attack(name):
+    of_attack = inspect.signature(getattr(ja.attacks, name)).parameters
+    of_explainer = inspect.signature(getattr(ja, name)).parameters
+    for option, parameter in of_attack.items():
+        assert of_explainer[option].default == parameter.default, option
 
 
 @pytest.mark.parametrize("direction", ["ascend", "descend"])
