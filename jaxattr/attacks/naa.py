@@ -55,6 +55,7 @@ def naa(
         def terms(index: Array) -> Array:
             # One sample a call: what is differentiated are the features of N rows.
             (step,) = index
+            assert problem.keys is not None
             noise_keys = _random.fold_in(problem.keys, step)
             noise = _random.normal(noise_keys, images.shape[1:], images.dtype)
             share = 1 - step.astype(images.dtype) / num_points

@@ -6,8 +6,6 @@ Each function returns an ``Attack``; the defaults are the published settings. Ra
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import optax
 
@@ -143,7 +141,7 @@ def fgsra(
         def sample(points: Array):
             draw = place(points)
 
-            def weighted(index: Array, keys: Array) -> Any:
+            def weighted(index: Array, keys: Array) -> tuple[Array, Array]:
                 at_keys, through_keys = _random.split(keys, 2)
                 z = draw(at_keys)
                 weight = jnp.exp(cosine(z, points[None]))

@@ -124,7 +124,7 @@ def fampe(
             )
         return weighted_copies.band_weights(
             jnp.broadcast_to(jnp.asarray(radius), images.shape[:1]),
-            images.shape[1:3],
+            (images.shape[1], images.shape[2]),
             alpha,
             gamma=gamma,
             alpha_on=alpha_on,
@@ -169,9 +169,10 @@ def _averaged_over_copies(
     diversity_probability = check_number(
         "diversity_probability", diversity_probability, 0.0, 1.0
     )
-    through = input_diversity(diversity_probability, diversity_rate)
-    if isinstance(diversity_probability, int | float) and not diversity_probability:
-        through = None
+    never = isinstance(diversity_probability, int | float) and not diversity_probability
+    through = None
+    if not never:
+        through = input_diversity(diversity_probability, diversity_rate)
 
     def gradient(problem: Problem) -> GradientFn:
         return averaged_gradient(

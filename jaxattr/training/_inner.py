@@ -14,11 +14,14 @@ from jaxattr.paths import adversarial_path, follow_path
 from jaxattr.steps import sign_step
 from jaxattr.typing import Array, Bounds, GradientFn, Scalar, ScoreFn
 
-ApplyFn = Callable[[Any, Array], Array]
+Params = Any
+"""A pytree of parameters."""
+
+ApplyFn = Callable[[Params, Array], Array]
 """``(params, images)`` to logits ``(N, K)``."""
 
 
-def cross_entropy(apply_fn: ApplyFn, params: Any, labels: Array) -> ScoreFn:
+def cross_entropy(apply_fn: ApplyFn, params: Params, labels: Array) -> ScoreFn:
     """ℓ as a function of points ``(..., N, H, W, C)``."""
     logits_fn = lambda x: apply_fn(params, x)
     return scores.stacked_rows(scores.cross_entropy, logits_fn, labels)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key
 from jaxattr.gradients import gradient_at_points
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, Scalar, ScoreFn
 
 
 def standard_loss(
-    apply_fn: ApplyFn, params: Any, images: Array, labels: Array
+    apply_fn: ApplyFn, params: Params, images: Array, labels: Array
 ) -> Array:
     """``1/N Σ ℓ(xₙ)``, ℓ the cross-entropy: what the others are compared with.
 
@@ -44,7 +42,7 @@ def standard_loss(
 
 def pgd_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
@@ -95,7 +93,7 @@ def pgd_loss(
 
 def trades_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -11,13 +9,13 @@ from jaxattr import scores
 from jaxattr._checks import check_inputs, check_integer, check_key
 from jaxattr._rankings import top_k_mask
 from jaxattr.gradients import gradient, gradient_at_points
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, ScoreFn
 
 
 def alignment_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import _quadrature
 from jaxattr._checks import check_inputs, check_integer, check_key
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import integrate_line
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, Scalar, ScoreFn
 
 
 def ig_norm_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
@@ -77,7 +75,7 @@ def ig_norm_loss(
 
 def ig_sum_norm_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
