@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr._checks import check_number, fail
 from jaxattr.scores import widen
@@ -96,7 +95,7 @@ def _normalized(values: Array) -> Array:
     return jnp.where(total > 0, values / safe, 1 / values.shape[-1])
 
 
-def _check_bands(name: str, values: Any) -> Array:
+def _check_bands(name: str, values: ArrayLike) -> Array:
     expected = "a float array (..., M) with at least one band"
     try:
         array = jnp.asarray(values)
