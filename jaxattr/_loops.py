@@ -106,6 +106,24 @@ def stack_over(
     return values.reshape((-1,) + values.shape[2:])[:num_terms]
 
 
+def merge_rows(x: Array) -> Array:
+    """``(N, S, ...)`` to ``(N S, ...)``, the samples of an image side by side.
+
+    Image-major: where images are sharded over devices, nothing moves.
+    """
+    return x.reshape((-1,) + x.shape[2:])
+
+
+def repeat_rows(x: Array, times: int) -> Array:
+    """``(N, ...)`` to ``(N S, ...)``, each image's row S times; see ``merge_rows``."""
+    return merge_rows(jnp.broadcast_to(x[:, None], (len(x), times, *x.shape[1:])))
+
+
+def split_rows(rows: Array, times: int) -> Array:
+    """``(N S, ...)`` to ``(S, N, ...)``: the samples lead, as terms of a sum do."""
+    return jnp.swapaxes(rows.reshape((-1, times) + rows.shape[1:]), 0, 1)
+
+
 def _calls(num_terms: int, terms_per_call: int) -> tuple[Array, Array]:
     """Indices ``(calls, S)``, evenly spread, and which of them are terms at all."""
     num_calls = -(-num_terms // max(1, terms_per_call))

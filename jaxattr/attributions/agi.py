@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -19,11 +17,17 @@ from jaxattr._checks import (
     check_number,
     fail,
 )
-from jaxattr._loops import by_image_batches, sum_over
+from jaxattr._loops import (
+    by_image_batches,
+    merge_rows,
+    repeat_rows,
+    split_rows,
+    sum_over,
+)
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import sign_step
-from jaxattr.typing import Array, LogitsFn
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar
 
 
 def agi(
@@ -35,9 +39,9 @@ def agi(
     batch_size: int | None = None,
     num_targets: int = 20,
     num_steps: int = 20,
-    step_size: Any = 0.05,
+    step_size: Scalar = 0.05,
     origin: str = "image",
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """Adversarial gradient integration.
 
@@ -101,26 +105,21 @@ def agi(
 
         drawn = _random.per_key(targets_of)(keys)
         # Any class but the label: those from it on move up by one.
-        is_later = drawn >= labels[:, None].astype(drawn.dtype)
-        targets = jnp.where(is_later, drawn + 1, drawn)
+        is_beyond = drawn >= labels[:, None].astype(drawn.dtype)
+        targets = jnp.where(is_beyond, drawn + 1, drawn)
 
         def terms(index: Array) -> Array:
-            # Image-major rows: where images are sharded, nothing moves.
-            share = (len(images), len(index))
-            spread = lambda x: jnp.broadcast_to(
-                x[:, None], share + x.shape[1:]
-            ).reshape((-1,) + x.shape[1:])
             maps = _toward(
                 logits_fn,
-                spread(images),
-                spread(labels),
-                targets[:, index].reshape(-1),
+                repeat_rows(images, len(index)),
+                repeat_rows(labels, len(index)),
+                merge_rows(targets[:, index]),
                 num_steps=num_steps,
                 step_size=step_size,
                 origin=origin,
                 bounds=bounds,
             )
-            return jnp.swapaxes(maps.reshape(share + maps.shape[1:]), 0, 1)
+            return split_rows(maps, len(index))
 
         return sum_over(terms, num_targets, targets_per_call)
 
@@ -134,9 +133,9 @@ def _toward(
     targets: Array,
     *,
     num_steps: int,
-    step_size: Any,
+    step_size: Scalar,
     origin: str,
-    bounds: tuple[Any, Any],
+    bounds: Bounds,
 ) -> Array:
     """The part of one target class for each image, ``(N, H, W, C)``."""
     label_probability = scores.probability(logits_fn, labels)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxattr import _random, scores
 from jaxattr._checks import (
     check_bounds,
@@ -23,7 +21,7 @@ from jaxattr.attacks.attack import (
 )
 from jaxattr.gradients import gradient
 from jaxattr.paths import PathInfo, integrate_path
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 _SIGNS = {"ascend": 1, "descend": -1}
 
@@ -36,11 +34,11 @@ def explore(
     *,
     key: Array | None,
     batch_size: int | None,
-    epsilon: Any,
+    epsilon: Scalar,
     num_steps: int,
     direction: str,
     softmax_stack: int,
-    bounds: tuple[Any, Any],
+    bounds: Bounds,
     integrand: str = "direction",
     score: Score = scores.cross_entropy,
 ) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import scores
@@ -11,7 +9,7 @@ from jaxattr._checks import check_inputs, check_integer, check_key, check_number
 from jaxattr._loops import by_image_batches
 from jaxattr.gradients import averaged_gradient, gradient
 from jaxattr.perturbations import gaussian
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, LogitsFn, Scalar, Score
 
 
 def saliency(
@@ -117,7 +115,7 @@ def smoothgrad(
     key: Array | None = None,
     batch_size: int | None = None,
     num_samples: int = 50,
-    stddev: Any = 0.15,
+    stddev: Scalar = 0.15,
     score: Score = scores.logit,
 ) -> Array:
     """The gradient averaged over Gaussian noise.

@@ -19,7 +19,7 @@ from jaxattr._loops import by_image_batches
 from jaxattr._rankings import kth_smallest
 from jaxattr.gradients import gradient
 from jaxattr.paths import Path, PathInfo, PathState, integrate_path
-from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
+from jaxattr.typing import Array, LogitsFn, Scalar, Score, ScoreFn
 
 
 def guided_ig(
@@ -29,7 +29,7 @@ def guided_ig(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    baseline: Any = 0.0,
+    baseline: Scalar = 0.0,
     num_steps: int = 15,
     fraction: float = 0.25,
     max_dist: float = 0.02,
@@ -110,7 +110,7 @@ def guided_path(
     *,
     num_steps: int,
     fraction: float,
-    max_dist: Any,
+    max_dist: Scalar,
 ) -> Path:
     """The path of ``guided_ig`` from ``start`` to ``end``, both ``(N, H, W, C)``."""
     delta = end - start

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxattr import _quadrature, _random, scores
 from jaxattr._checks import (
     check_float_array,
@@ -16,7 +14,7 @@ from jaxattr._checks import (
 from jaxattr._loops import by_image_batches, mean_over
 from jaxattr.gradients import gradient
 from jaxattr.paths import integrate_line
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, LogitsFn, Scalar, Score
 
 
 def integrated_gradients(
@@ -26,7 +24,7 @@ def integrated_gradients(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    baseline: Any = 0.0,
+    baseline: Scalar = 0.0,
     num_steps: int = 50,
     rule: str = "midpoint",
     score: Score = scores.logit,

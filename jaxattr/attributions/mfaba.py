@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import jax.numpy as jnp
 import optax
@@ -19,7 +19,7 @@ from jaxattr._loops import by_image_batches
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import normalized_step, sign_step
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 _STEPS = ("sign", "normalized")
 
@@ -33,11 +33,11 @@ def mfaba(
     batch_size: int | None = None,
     score: Score = scores.probability,
     num_steps: int = 50,
-    step_size: Any = 0.001,
-    epsilon: Any = 0.3,
+    step_size: Scalar = 0.001,
+    epsilon: Scalar = 0.3,
     step: str = "sign",
     accumulate: bool = False,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """More faithful and accelerated boundary-based attribution.
 
@@ -94,17 +94,16 @@ def mfaba(
     bounds = check_bounds(bounds)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        def project(points: Array) -> Array:
-            if step == "sign":
-                points = projections.linf_ball(points, images, epsilon)
-            return projections.box(points, bounds)
-
+        if step == "sign":
+            move = sign_step(-step_size)
+            project = projections.linf_ball_and_box(images, epsilon, bounds)
+        else:
+            move = normalized_step(-100 * step_size)
+            project = functools.partial(projections.box, bounds=bounds)
         path = adversarial_path(
             gradient_at_points(score(logits_fn, labels)),
             direction=optax.trace(1.0) if accumulate else optax.identity(),
-            move=sign_step(-step_size)
-            if step == "sign"
-            else normalized_step(-100 * step_size),
+            move=move,
             project=project,
             stop=lambda points: jnp.argmax(logits_fn(points), axis=-1) != labels,
         )

@@ -21,7 +21,7 @@ from jaxattr.attributions import coalition_images
 from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 from jaxattr.frequencies.bands import CONVENTIONS, band_masks
 from jaxattr.games import sampled_shapley, shapley
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 
 class SpectralImportance(NamedTuple):
@@ -221,7 +221,7 @@ def _members(
     return jnp.broadcast_to(bits.astype(bool)[None], (num_images, *bits.shape))
 
 
-def _in_batches(score: Score, logits_fn: LogitsFn, labels: Array, rows: int) -> Any:
+def _in_batches(score: Score, logits_fn: LogitsFn, labels: Array, rows: int) -> ScoreFn:
     """The score of one coalition of all images ``(1, N, H, W, C)``, in batches."""
 
     def worth(points: Array) -> Array:

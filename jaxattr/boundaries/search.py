@@ -15,7 +15,7 @@ from jaxattr._checks import (
     check_number,
     fail,
 )
-from jaxattr.attacks import adversarial
+from jaxattr.attacks import registry
 from jaxattr.attacks.attack import Attack
 from jaxattr.boundaries import implicit
 from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
@@ -242,7 +242,7 @@ def _as_member(member: OneMember) -> Member:
     if not isinstance(member, str):
         raise fail("search", "names, members or attacks", member)
     # A search has no model in two halves, as naa needs it.
-    attacks = [name for name in adversarial.names() if name != "naa"]
+    attacks = [name for name in registry.names() if name != "naa"]
     check_choice("search", member, (*_MEMBERS, *attacks, "all", "released"))
     if member in ("all", "released"):
         expected = "members ('all' stands alone; BoundarySearch.released() is a search)"
@@ -257,7 +257,7 @@ def _of_default_budget(name: str) -> Member:
         return pgd_released()
     if name in _MEMBERS:
         return _MEMBERS[name]()
-    return at_radii(adversarial.as_attack(name), name=name)
+    return at_radii(registry.as_attack(name), name=name)
 
 
 def _as_units(units: str | Sequence[Sequence[float]]) -> Units | None:

@@ -13,7 +13,6 @@ from jaxattr import _random
 from jaxattr.frequencies.transforms import after, dct2, idct2
 from jaxattr.typing import Array, Perturbation
 
-NORMS = ("l2", "linf")
 TRANSFORMS = ("fft", "dct")
 PERTURBED = ("both", "noise", "gain")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +19,7 @@ from jaxattr._checks import (
 )
 from jaxattr._dtypes import widen
 from jaxattr._loops import by_image_batches, stack_over
-from jaxattr.typing import Array, LogitsFn
+from jaxattr.typing import Array, LogitsFn, Scalar
 
 ORDERS = ("channel_sum", "channel_union", "joint")
 
@@ -32,7 +31,7 @@ def insertion_curve(
     *,
     labels: Array | None = None,
     num_steps: int = 224,
-    substrate: Any = 0.0,
+    substrate: Scalar = 0.0,
     order: str = "channel_sum",
     batch_size: int | None = None,
 ) -> Array:
@@ -96,7 +95,7 @@ def deletion_curve(
     *,
     labels: Array | None = None,
     num_steps: int = 224,
-    substrate: Any = 0.0,
+    substrate: Scalar = 0.0,
     order: str = "channel_sum",
     batch_size: int | None = None,
 ) -> Array:
@@ -239,7 +238,7 @@ def _curve(
     labels: Array | None,
     *,
     num_steps: int,
-    substrate: Any,
+    substrate: Scalar,
     order: str,
     batch_size: int | None,
     insert: bool,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import _random, scores
@@ -17,7 +15,7 @@ from jaxattr._checks import (
 )
 from jaxattr._loops import by_image_batches, stack_over
 from jaxattr.perturbations import gaussian
-from jaxattr.typing import Array, LogitsFn, Perturbation, Score
+from jaxattr.typing import Array, LogitsFn, Perturbation, Scalar, Score
 
 
 def infidelity(
@@ -29,7 +27,7 @@ def infidelity(
     key: Array | None = None,
     num_samples: int = 100,
     normalize: bool = False,
-    stddev: Any = 0.2,
+    stddev: Scalar = 0.2,
     perturbation: Perturbation | None = None,
     score: Score = scores.logit,
     batch_size: int | None = None,

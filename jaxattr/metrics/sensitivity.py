@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import jax.numpy as jnp
 from jaxattr import _random
 from jaxattr._checks import check_images, check_integer, check_key, check_number
 from jaxattr._dtypes import widen
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
 
 
 def max_sensitivity(
@@ -19,7 +18,7 @@ def max_sensitivity(
     images: Array,
     *,
     key: Array | None = None,
-    radius: Any = 0.02,
+    radius: Scalar = 0.02,
     num_samples: int = 10,
 ) -> Array:
     """The largest relative change of the map within a small cube around the image.
@@ -66,7 +65,7 @@ def local_lipschitz(
     images: Array,
     *,
     key: Array | None = None,
-    radius: Any = 0.02,
+    radius: Scalar = 0.02,
     num_samples: int = 10,
 ) -> Array:
     """The steepest change of the map within a small cube around the image.
@@ -114,7 +113,7 @@ def _largest(
     explain_fn: Callable[[Array], Array],
     images: Array,
     key: Array | None,
-    radius: Any,
+    radius: Scalar,
     num_samples: int,
 ) -> Array:
     """The maximum over draws of ``ratio(‖A(x + δ) - A(x)‖, ‖δ‖, ‖A(x)‖)``; NaN stays."""

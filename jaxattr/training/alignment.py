@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -11,23 +9,23 @@ from jaxattr import scores
 from jaxattr._checks import check_inputs, check_integer, check_key
 from jaxattr._rankings import top_k_mask
 from jaxattr.gradients import gradient, gradient_at_points
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
-from jaxattr.typing import Array, LogitsFn, ScoreFn
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, ScoreFn
 
 
 def alignment_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
     key: Array | None = None,
-    weight: Any = 0.5,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 5 / 255,
+    weight: Scalar = 0.5,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 5 / 255,
     num_steps: int = 3,
     top_values: int = 1000,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """ART: the loss at a moved image, and the alignment of image and gradient.
 

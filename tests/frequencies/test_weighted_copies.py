@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import toys
 
-from jaxattr.frequencies import weighted_copies
+from jaxattr.frequencies import bands, weighted_copies
 
 
 def cutoff(images, energy, norm):
@@ -22,7 +22,7 @@ def cutoff(images, energy, norm):
     return None
 
 
-@pytest.mark.parametrize("norm", weighted_copies.NORMS)
+@pytest.mark.parametrize("norm", bands.NORMS)
 @pytest.mark.parametrize("energy", [0.3, 0.8, 0.99])
 def test_energy_cutoff_against_a_loop(norm, energy):
     images = np.cumsum(toys.images(3, 12, 9), axis=1, dtype=np.float32)

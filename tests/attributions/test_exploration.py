@@ -1,6 +1,7 @@
-"""MFABA, AGI, AttEXplore++ and FAMPE against loops and closed forms."""
+"""AttEXplore++ and FAMPE against loops and closed forms."""
 
 import functools
+import inspect
 
 import attack_loops
 import jax
@@ -17,99 +18,23 @@ model = functools.partial(toys.smooth_logits, PARAMS)
 EPSILON = 16 / 255
 
 
-@functools.cache
-def gradient_of(label):
-    score = lambda x: ja.scores.probability(model, jnp.array([label]))(x[None])[0]
-    return jax.jit(jax.grad(score))
-
-
-def prediction(x):
-    return int(jnp.argmax(model(jnp.asarray(x)[None])[0]))
-
-
-@pytest.mark.parametrize("accumulate", [False, True])
-@pytest.mark.parametrize("step", ["sign", "normalized"])
-def test_mfaba_against_a_loop(step, accumulate):
-    with toys.float64():
-        images = toys.images(3, 8, 7, dtype=jnp.float64)
-        labels = jnp.argmax(model(images), -1).at[2].add(1) % 4
-        given = {"step": step, "accumulate": accumulate}
-        maps = ja.mfaba(model, images, labels, num_steps=12, step_size=0.02, **given)
-        stopped = []
-        for image, label, actual in zip(images, labels, maps, strict=True):
-            x0 = x = np.asarray(image)
-            expected, total = np.zeros_like(x), 0
-            for _ in range(12):
-                if prediction(x) != label:
-                    break
-                g = np.asarray(gradient_of(int(label))(x))
-                g = total = total + g if accumulate else g
-                if step == "sign":
-                    moved = x0 + np.clip(x - 0.02 * np.sign(g) - x0, -0.3, 0.3)
-                else:
-                    moved = x - 2.0 * g / np.sqrt((g**2).sum())
-                moved = np.clip(moved, 0, 1)
-                expected -= (moved - x) * g
-                x = moved
-            stopped.append(prediction(x) != label)
-            np.testing.assert_allclose(actual, expected, atol=1e-10)
-        assert any(stopped)
-        np.testing.assert_array_equal(maps[2], 0)
-
-
-@pytest.mark.parametrize("origin", ["image", "current"])
-def test_agi_against_a_loop(origin):
-    with toys.float64():
-        images = toys.images(2, 8, 7, dtype=jnp.float64)
-        labels, keys = jnp.argmax(model(images), -1), jax.random.split(KEY, 2)
-        maps = ja.agi(
-            model, images, labels, key=keys, num_targets=2, num_steps=4, origin=origin
-        )
-        for image, label, key, actual in zip(images, labels, keys, maps, strict=True):
-            expected = np.zeros_like(image)
-            others = [k for k in range(4) if k != label]
-            for drawn in jax.random.permutation(key, 3)[:2]:
-                target, x0 = others[int(drawn)], np.asarray(image)
-                x = x0
-                for _ in range(4):
-                    if prediction(x) == target:
-                        break
-                    base = x0 if origin == "image" else x
-                    toward = np.sign(gradient_of(target)(x))
-                    moved = np.clip(base + 0.05 * toward, 0, 1)
-                    expected -= np.asarray(gradient_of(int(label))(x)) * (moved - base)
-                    x = moved
-            np.testing.assert_allclose(actual, expected, atol=1e-10)
-
-
-def test_agi_of_an_image_does_not_depend_on_its_batch():
-    """The released batch code sums the classes of a batch."""
-    images, keys = toys.images(3, 8, 7), jax.random.split(KEY, 3)
-    labels = jnp.argmax(model(images), -1)
-    run = functools.partial(ja.agi, model, num_targets=2, num_steps=3)
-    batch = run(images, labels, key=keys)
-    alone = run(images[:1], labels[:1], key=keys[:1])
-    np.testing.assert_allclose(alone[0], batch[0], atol=1e-7)
-
-
-def test_attexplore_pp_with_attexplore_s_attack_is_attexplore():
-    from jaxattr.attacks.frequency_aware import averaging_attack
-    from jaxattr.perturbations import spectral_copies
-
+@pytest.mark.parametrize("name", ["attexplore", "fampe"])
+def test_attexplore_pp_with_an_explainer_s_attack_is_the_explainer(name):
     images, labels = toys.images(2, 8, 7), toys.labels(2)
-    own = averaging_attack(
-        lambda _: spectral_copies(16 / 255, 0.5),
-        num_samples=3,
-        decay=1.0,
-        diversity_probability=0.5,
-        diversity_rate=1.15,
-        smoothing_size=7,
-    )
     given = {"key": KEY, "num_steps": 3}
+    own = getattr(ja.attacks, name)(num_samples=3)
     np.testing.assert_array_equal(
         ja.attexplore_pp(model, images, labels, attack=own, **given),
-        ja.attexplore(model, images, labels, num_samples=3, **given),
+        getattr(ja, name)(model, images, labels, num_samples=3, **given),
     )
+
+
+@pytest.mark.parametrize("name", ["attexplore", "fampe"])
+def test_an_explainer_has_the_options_of_its_attack(name):
+    of_attack = inspect.signature(getattr(ja.attacks, name)).parameters
+    of_explainer = inspect.signature(getattr(ja, name)).parameters
+    for option, parameter in of_attack.items():
+        assert of_explainer[option].default == parameter.default, option
 
 
 @pytest.mark.parametrize("direction", ["ascend", "descend"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -11,9 +10,12 @@ from jaxattr import _random, scores
 from jaxattr._dtypes import widen
 from jaxattr._loops import sum_over
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
 from jaxattr.gradients import gradient, gradient_at_points
-from jaxattr.typing import Array, GradientFn
+from jaxattr.steps import momentum
+from jaxattr.typing import Array, GradientFn, LogitsFn, Scalar
+
+_Half = Callable[[Array], Array]
+_HALVES = ("features", "head")
 
 
 def naa(
@@ -21,7 +23,7 @@ def naa(
     head: Callable[[Array], Array] | None = None,
     *,
     num_points: int = 30,
-    stddev: Any = 0.2,
+    stddev: Scalar = 0.2,
     decay: float = 1.0,
 ) -> Attack:
     """Neuron attribution: against the features that speak for the label.
@@ -47,7 +49,7 @@ def naa(
     given = (features, head)
 
     def against(problem: Problem) -> GradientFn:
-        features, head = _halves(given, problem.logits_fn)
+        features, head = _halves(*given, problem.logits_fn)
         images, labels = problem.images, problem.labels
 
         probability = scores.probability(head, labels)
@@ -55,6 +57,7 @@ def naa(
         def terms(index: Array) -> Array:
             # One sample a call: what is differentiated are the features of N rows.
             (step,) = index
+            assert problem.keys is not None
             noise_keys = _random.fold_in(problem.keys, step)
             noise = _random.normal(noise_keys, images.shape[1:], images.dtype)
             share = 1 - step.astype(images.dtype) / num_points
@@ -75,13 +78,15 @@ def naa(
     return Attack(against, momentum(decay), follows_score=False)
 
 
-def _halves(given: Any, logits_fn: Any) -> Any:
+def _halves(
+    features: _Half | None, head: _Half | None, logits_fn: LogitsFn
+) -> tuple[_Half, _Half]:
     """Features and head as they were given, or of the model itself."""
-    if given == (None, None):
-        given = tuple(getattr(logits_fn, half, None) for half in ("features", "head"))
-    if None in given:
+    if features is None and head is None:
+        features, head = (getattr(logits_fn, half, None) for half in _HALVES)
+    if features is None or head is None:
         raise ValueError(
             "naa: expected a model split in two, naa(features, head) with logits = "
             "head(features(images)), or a model that has features and head"
         )
-    return given
+    return features, head

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import (
     check_bounds,
-    check_choice,
     check_inputs,
     check_integer,
     check_key,
     check_number,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr.attacks import (
-    block_transforms,
-    features,
-    frequency_aware,
-    momentum,
-    neighbourhood,
-)
 from jaxattr.attacks.attack import (
     Attack,
     Problem,
@@ -30,29 +22,9 @@ from jaxattr.attacks.attack import (
     check_score,
     steps_of,
 )
+from jaxattr.attacks.registry import as_attack
 from jaxattr.paths import follow_path
-from jaxattr.typing import Array, LogitsFn, Score
-
-_ATTACKS = {
-    "fgsm": momentum.fgsm,
-    "bim": momentum.bim,
-    "pgd": momentum.pgd,
-    "mi_fgsm": momentum.mi_fgsm,
-    "ni_fgsm": momentum.ni_fgsm,
-    "si_ni_fgsm": momentum.si_ni_fgsm,
-    "di_fgsm": momentum.di_fgsm,
-    "ti_fgsm": momentum.ti_fgsm,
-    "vmi_fgsm": neighbourhood.vmi_fgsm,
-    "vni_fgsm": neighbourhood.vni_fgsm,
-    "ssa": neighbourhood.ssa,
-    "mig": neighbourhood.mig,
-    "gra": neighbourhood.gra,
-    "pgn": neighbourhood.pgn,
-    "fgsra": neighbourhood.fgsra,
-    "sia": block_transforms.sia,
-    "fampe": frequency_aware.fampe,
-    "naa": features.naa,
-}
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 
 class AttackResult(NamedTuple):
@@ -66,22 +38,6 @@ class AttackResult(NamedTuple):
     """``(N,)``: Euclidean distances from the images, in pixel units."""
 
 
-def names() -> tuple[str, ...]:
-    """The attacks that ``run`` and ``attexplore_pp`` know by name.
-
-    ``naa`` needs a model with ``features`` and ``head``, as ``grad_cam`` does; to attack
-    another layer pass ``ja.attacks.naa(*model.split(layer))`` instead.
-    """
-    return tuple(_ATTACKS)
-
-
-def as_attack(attack: str | Attack) -> Attack:
-    """An ``Attack``, or the one of that name with its published settings."""
-    if isinstance(attack, Attack):
-        return attack
-    return _ATTACKS[check_choice("attack", attack, _ATTACKS)]()
-
-
 def run(
     attack: str | Attack,
     logits_fn: LogitsFn,
@@ -89,10 +45,10 @@ def run(
     labels: Array,
     *,
     key: Array | None = None,
-    epsilon: Any = 16 / 255,
+    epsilon: Scalar = 16 / 255,
     num_steps: int = 10,
-    step_size: Any = None,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    step_size: Scalar | None = None,
+    bounds: Bounds = (0.0, 1.0),
     score: Score = scores.cross_entropy,
     batch_size: int | None = None,
 ) -> AttackResult:

@@ -1,39 +1,96 @@
-"""Attacks on random spectral copies: AttEXplore's, and FAMPE's with weighted bands."""
+"""Attacks that average the gradient over random spectral copies of the point.
+
+Each function returns an ``Attack``. The copies are ``IDCT(DCT(x + σξ) ⊙ M)``, those of
+``fampe`` with weighted bands. ``sigma`` is in pixel units.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import optax
 
 from jaxattr._checks import check_choice, check_integer, check_number
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
-from jaxattr.frequencies import weighted_copies
+from jaxattr.frequencies import bands, weighted_copies
 from jaxattr.gradients import averaged_gradient
-from jaxattr.perturbations import input_diversity
-from jaxattr.steps import smooth
-from jaxattr.typing import Array, GradientFn, Perturbation
+from jaxattr.perturbations import input_diversity, spectral_copies
+from jaxattr.steps import momentum, smooth
+from jaxattr.typing import Array, GradientFn, Perturbation, Scalar
+
+
+def ssa(
+    num_samples: int = 20,
+    rho: float = 0.5,
+    sigma: float = 16 / 255,
+    decay: float = 1.0,
+) -> Attack:
+    """Spectrum simulation: momentum of the gradient averaged over spectral copies.
+
+    With the momentum that comparisons use: TransferAttack calls it SSM, with
+    ``decay=1.0``. The authors' script has plain sign steps, ``ssa(decay=0.0)``, and
+    transfers less. Long et al. Frequency Domain Model Augmentation for Adversarial
+    Attack. ECCV 2022.
+    """
+
+    def averaged(problem: Problem) -> GradientFn:
+        return averaged_gradient(
+            problem.loss,
+            at=spectral_copies(sigma, rho),
+            num_samples=num_samples,
+            samples_per_call=problem.samples_per_call,
+        )
+
+    return Attack(averaged, momentum(decay))
+
+
+def attexplore(
+    *,
+    num_samples: int = 20,
+    sigma: Scalar = 16 / 255,
+    rho: Scalar = 0.5,
+    decay: float = 1.0,
+    diversity_probability: Scalar = 0.5,
+    diversity_rate: float = 1.15,
+    smoothing_size: int = 7,
+) -> Attack:
+    """``ssa`` through input diversity, smoothed before the momentum.
+
+    The attack that ``ja.attexplore`` follows, which explains the options. Zhu et al.
+    AttEXplore: Attribution for Explanation with model parameters eXploration. ICLR 2024.
+
+    Raises:
+      ValueError: a number out of its range; an even ``smoothing_size``.
+    """
+    sigma = check_number("sigma", sigma, 0.0)
+    rho = check_number("rho", rho, 0.0)
+    return _averaged_over_copies(
+        lambda _: spectral_copies(sigma, rho),
+        num_samples=num_samples,
+        decay=decay,
+        diversity_probability=diversity_probability,
+        diversity_rate=diversity_rate,
+        smoothing_size=smoothing_size,
+    )
 
 
 def fampe(
-    alpha: Any = 0.1,
-    energy: Any = 0.9,
+    alpha: Scalar = 0.1,
+    energy: Scalar = 0.9,
     *,
     alpha_on: str = "low",
-    gamma: Any = 2.0,
+    gamma: Scalar = 2.0,
     norm: str = "l2",
     include_dc: bool = False,
-    cutoff: Any = "image",
+    cutoff: str | Scalar = "image",
     perturb: str = "both",
     transform: str = "fft",
     num_samples: int = 20,
-    sigma: Any = 16 / 255,
-    rho: Any = 0.5,
+    sigma: Scalar = 16 / 255,
+    rho: Scalar = 0.5,
     decay: float = 1.0,
-    diversity_probability: Any = 0.5,
+    diversity_probability: Scalar = 0.5,
     diversity_rate: float = 1.15,
     smoothing_size: int = 7,
 ) -> Attack:
@@ -50,7 +107,7 @@ def fampe(
     sigma = check_number("sigma", sigma, 0.0)
     rho = check_number("rho", rho, 0.0)
     check_choice("alpha_on", alpha_on, ("low", "high"))
-    check_choice("norm", norm, weighted_copies.NORMS)
+    check_choice("norm", norm, bands.NORMS)
     check_choice("perturb", perturb, weighted_copies.PERTURBED)
     check_choice("transform", transform, weighted_copies.TRANSFORMS)
     gamma = check_number("gamma", gamma, 0.0)
@@ -67,7 +124,7 @@ def fampe(
             )
         return weighted_copies.band_weights(
             jnp.broadcast_to(jnp.asarray(radius), images.shape[:1]),
-            images.shape[1:3],
+            (images.shape[1], images.shape[2]),
             alpha,
             gamma=gamma,
             alpha_on=alpha_on,
@@ -85,7 +142,7 @@ def fampe(
             transform=transform,
         )
 
-    return averaging_attack(
+    return _averaged_over_copies(
         copies,
         num_samples=num_samples,
         decay=decay,
@@ -95,27 +152,27 @@ def fampe(
     )
 
 
-def averaging_attack(
+def _averaged_over_copies(
     copies: Callable[[Array], Perturbation],
     *,
     num_samples: int,
     decay: float,
-    diversity_probability: Any,
+    diversity_probability: Scalar,
     diversity_rate: float,
     smoothing_size: int,
 ) -> Attack:
-    """The attack that AttEXplore follows, for any random copies of the point.
+    """What ``attexplore`` and ``fampe`` share: they differ in their copies.
 
-    Averaged gradient at the copies and through input diversity; smoothed, normalised,
-    with momentum. ``copies`` takes the clean images, before the path begins.
+    ``copies`` takes the clean images, before the path begins.
     """
     num_samples = check_integer("num_samples", num_samples)
     diversity_probability = check_number(
         "diversity_probability", diversity_probability, 0.0, 1.0
     )
-    through = input_diversity(diversity_probability, diversity_rate)
-    if isinstance(diversity_probability, int | float) and not diversity_probability:
-        through = None
+    never = isinstance(diversity_probability, int | float) and not diversity_probability
+    through = None
+    if not never:
+        through = input_diversity(diversity_probability, diversity_rate)
 
     def gradient(problem: Problem) -> GradientFn:
         return averaged_gradient(

@@ -11,13 +11,8 @@ import optax
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.gradients import averaged, averaged_gradient, gradient, gradient_at_points
 from jaxattr.perturbations import input_diversity
-from jaxattr.steps import normalize_l1, smooth
+from jaxattr.steps import momentum, smooth
 from jaxattr.typing import Array, GradientFn
-
-
-def momentum(decay: float) -> optax.GradientTransformation:
-    """``d ← μ d + g / mean|g|``."""
-    return optax.chain(normalize_l1(), optax.trace(decay))
 
 
 def fgsm() -> Attack:

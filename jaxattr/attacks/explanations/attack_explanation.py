@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxattr import _windows, projections
+from jaxattr import projections
 from jaxattr._checks import (
     check_bounds,
     check_choice,
@@ -22,13 +22,19 @@ from jaxattr._checks import (
 )
 from jaxattr._dtypes import widen
 from jaxattr._random import per_key
-from jaxattr._rankings import pixel_magnitudes, top_k_mask
-from jaxattr.attacks.adversarial import AttackResult
+from jaxattr._rankings import pixel_magnitudes
+from jaxattr.attacks.explanations.objectives import (
+    KINDS,
+    Measure,
+    check_k,
+    check_target,
+    objective_of,
+)
+from jaxattr.attacks.run import AttackResult
 from jaxattr.paths import adversarial_path, fold_path
-from jaxattr.steps import normalize_l1, sign_step
-from jaxattr.typing import Array, LogitsFn
-
-KINDS = ("mass_center", "random_sign", "target", "top_k")
+from jaxattr.steps import momentum as momentum_rule
+from jaxattr.steps import sign_step
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar
 
 
 def attack_explanation(
@@ -38,18 +44,18 @@ def attack_explanation(
     key: Array | None = None,
     kind: str = "top_k",
     k: int | None = None,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 1 / 255,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 1 / 255,
     num_steps: int = 100,
     logits_fn: LogitsFn | None = None,
     labels: Array | None = None,
     score_explain_fn: Callable[[Array], Array] | None = None,
-    measure: Callable[[Array, Array], Array] | None = None,
+    measure: Measure | None = None,
     window: int = 0,
     target: Array | None = None,
     schedule: optax.Schedule | None = None,
-    momentum: Any = 0.0,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    momentum: Scalar = 0.0,
+    bounds: Bounds = (0.0, 1.0),
 ) -> AttackResult:
     """Moves images within a small ball so that their explanation changes most.
 
@@ -126,75 +132,63 @@ def attack_explanation(
       manipulated and geometry is to blame. NeurIPS 2019, arXiv:1906.07983 (target,
       softplus). Kamath et al. AAAI 2024, arXiv:2312.10534 (window, random_sign).
     """
+    # Checking what is asked.
     images = widen(check_images(images))
     check_choice("kind", kind, KINDS)
-    k = _check_k(k, kind, measure, images)
+    k = check_k(k, kind, measure, images)
     check_integer("num_steps", num_steps)
     check_integer("window", window, 0)
     for name, value in (("epsilon", epsilon), ("step_size", step_size)):
         check_number(name, value, 0.0)
     bounds = check_bounds(bounds)
-    labels = _check_labels(labels, logits_fn, images)
-    weights = _check_target(target, kind, images)
-    draws = kind == "random_sign"
-    keys = check_key(key, jnp.zeros_like(images[:, 0, 0, 0], int)) if draws else None
+    target = check_target(target, kind, images)
+    is_held = _label_check(logits_fn, labels, images)
+    keys = None
+    if kind == "random_sign":
+        keys = check_key(key, jnp.zeros_like(images[:, 0, 0, 0], int))
 
-    def map_of(explain: Callable[[Array], Array], points: Array) -> Array:
-        return _unit_mean(pixel_magnitudes(widen(explain(points))))
-
-    def explain_at(step: Any) -> Callable[[Array], Array]:
+    # What is explained, ascended and measured.
+    def explain_at(step: Scalar) -> ExplainFn:
         if schedule is None:
             return explain_fn
         return lambda points: explain_fn(points, schedule(step))
 
     judge = score_explain_fn or explain_at(float(num_steps))
-    # Where the steps follow what is judged, the map of a point is there already.
-    is_judge = score_explain_fn is None and schedule is None
-    original = map_of(judge, images)
-    objective = _objective(kind, original, k, window, weights)
-    measure = measure or _measure(kind, k, weights)
+    original = _magnitudes(judge, images)
+    objective = objective_of(kind, original, k=k, window=window, target=target)
+    measure = measure or objective.measure
 
-    def drive(at: tuple[Array | None, Array], points: Array) -> tuple[Array, Any]:
-        """The gradient, and the map that was made on the way if it can be judged."""
-        keys, step = at
-        if draws:
-            draw = per_key(lambda key: jax.random.rademacher(key, images.shape[1:]))
-            return draw(keys).astype(images.dtype), None
+    # Following the path, and keeping its best point.
+    if objective.ascended is None:
+        drive = _random_signs(images)
+    else:
+        # Where the steps follow what is judged, the map of a point is there already.
+        is_judge = score_explain_fn is None and schedule is None
+        drive = _ascent(explain_at, objective.ascended, keep_maps=is_judge)
 
-        def total(points: Array) -> tuple[Array, Array]:
-            maps = map_of(explain_at(step), points)
-            return jnp.sum(objective(maps)), maps
-
-        gradient, maps = jax.grad(total, has_aux=True)(points)
-        return gradient, maps if is_judge else None
-
-    def keep(
-        best: tuple[Array, Array], points: Array, maps: Any
-    ) -> tuple[Array, Array]:
+    def keep(best: _Best, points: Array, maps: Array | None) -> _Best:
         """The better of the best so far and these points, image by image."""
-        value = measure(original, map_of(judge, points) if maps is None else maps)
-        better = value < best[1]
-        if labels is not None:
-            better &= jnp.argmax(logits_fn(points), axis=-1) == labels
-        is_better = better[:, None, None, None]
-        return jnp.where(is_better, points, best[0]), jnp.where(better, value, best[1])
+        maps = _magnitudes(judge, points) if maps is None else maps
+        value = measure(original, maps)
+        is_better = (value < best.value) & is_held(points)
+        return _Best(
+            jnp.where(is_better[:, None, None, None], points, best.points),
+            jnp.where(is_better, value, best.value),
+        )
 
     path = adversarial_path(
         drive,
         direction=_direction(momentum),
         move=sign_step(step_size),
-        project=lambda points: projections.box(
-            projections.linf_ball(points, images, epsilon), bounds
-        ),
+        project=projections.linf_ball_and_box(images, epsilon, bounds),
     )
-
     start = measure(original, original)
     state, best = fold_path(
         path,
         images,
         keys,
         num_steps,
-        (images, start),
+        _Best(images, start),
         lambda best, info: keep(best, info.points, info.gradient[1]),
         given=lambda keys, t: (keys, t.astype(images.dtype)),
     )
@@ -203,91 +197,74 @@ def attack_explanation(
     return AttackResult(points, value < start, distances)
 
 
-def _unit_mean(maps: Array) -> Array:
-    """Maps scaled to a mean of one; a map of zeros stays."""
+ExplainFn = Callable[[Array], Array]
+"""Images to maps ``(N, H, W, C)``."""
+
+_Drive = Callable[[tuple[Array | None, Array], Array], tuple[Array, Array | None]]
+"""Keys and step number, and points, to the gradient and the map made on the way.
+
+The map is None where it is not the one that is judged.
+"""
+
+
+class _Best(NamedTuple):
+    """The points that are kept."""
+
+    points: Array
+    value: Array
+    """``(N,)``: the measure there."""
+
+
+def _ascent(
+    explain_at: Callable[[Scalar], ExplainFn],
+    ascended: Callable[[Array], Array],
+    *,
+    keep_maps: bool,
+) -> _Drive:
+    """The gradient of the objective through the explanation."""
+
+    def drive(
+        at: tuple[Array | None, Array], points: Array
+    ) -> tuple[Array, Array | None]:
+        def total(points: Array) -> tuple[Array, Array]:
+            maps = _magnitudes(explain_at(at[1]), points)
+            return jnp.sum(ascended(maps)), maps
+
+        gradient, maps = jax.grad(total, has_aux=True)(points)
+        return gradient, maps if keep_maps else None
+
+    return drive
+
+
+def _random_signs(images: Array) -> _Drive:
+    """A sign for each value, drawn at each step."""
+    draw = per_key(lambda key: jax.random.rademacher(key, images.shape[1:]))
+    return lambda at, points: (draw(at[0]).astype(images.dtype), None)
+
+
+def _direction(momentum: Scalar) -> optax.GradientTransformation:
+    gradient_alone = optax.stateless(lambda updates, _: updates[0])
+    if isinstance(momentum, int | float) and momentum == 0:
+        return gradient_alone
+    return optax.chain(gradient_alone, momentum_rule(momentum))
+
+
+def _magnitudes(explain: ExplainFn, points: Array) -> Array:
+    """Maps ``(N, H, W)`` scaled to a mean of one; a map of zeros stays."""
+    maps = pixel_magnitudes(widen(explain(points)))
     mean = jnp.mean(maps, axis=(1, 2), keepdims=True)
     # Two wheres: a division by zero would be NaN in the derivative too.
     return jnp.where(mean > 0, maps / jnp.where(mean > 0, mean, 1), maps)
 
 
-def _mass_center(maps: Array) -> Array:
-    """``Σ A · (row, column) / (H W)``, ``(N, 2)``."""
-    size = maps.shape[1] * maps.shape[2]
-    places = [
-        jnp.sum(maps * jax.lax.broadcasted_iota(maps.dtype, maps.shape, axis), (1, 2))
-        for axis in (1, 2)
-    ]
-    return jnp.stack(places, axis=-1) / size
-
-
-def _objective(
-    kind: str, original: Array, k: int, window: int, weights: Array | None
+def _label_check(
+    logits_fn: LogitsFn | None, labels: Array | None, images: Array
 ) -> Callable[[Array], Array]:
-    """What the steps ascend, maps to ``(N,)``."""
-    if kind == "top_k":
-        pressed = _windows.dilate(_top(original, k), window)
-        return lambda maps: -jnp.sum(jnp.where(pressed, maps, 0), axis=(1, 2))
-    if kind == "mass_center":
-        # Rounded down, as released: at the centre itself the gradient would be zero,
-        # and the first step would go nowhere.
-        center = jnp.floor(_mass_center(original))
-        return lambda maps: jnp.sum((_mass_center(maps) - center) ** 2, axis=-1)
-    return lambda maps: jnp.sum(maps * weights, axis=(1, 2))
-
-
-def _measure(
-    kind: str, k: int, weights: Array | None
-) -> Callable[[Array, Array], Array]:
-    """What the kept step has least of, maps of image and point to ``(N,)``."""
-    if kind == "mass_center":
-
-        def nearness(a: Array, b: Array) -> Array:
-            shift = _mass_center(b) - _mass_center(a)
-            return -jnp.sqrt(jnp.sum(shift**2, axis=-1))
-
-        return nearness
-    if kind == "target":
-        return lambda a, b: -jnp.mean(b * weights, axis=(1, 2))
-    return lambda a, b: (
-        jnp.sum(_top(a, k) & _top(b, k), axis=(1, 2)).astype(a.dtype) / k
-    )
-
-
-def _top(maps: Array, k: int) -> Array:
-    return top_k_mask(maps.reshape(maps.shape[0], -1), k).reshape(maps.shape)
-
-
-def _direction(momentum: Any) -> optax.GradientTransformation:
-    gradient_alone = optax.stateless(lambda updates, _: updates[0])
-    if isinstance(momentum, int | float) and momentum == 0:
-        return gradient_alone
-    return optax.chain(gradient_alone, normalize_l1(), optax.trace(momentum))
-
-
-def _check_k(k: Any, kind: str, measure: Any, images: Array) -> int:
-    num_pixels = images.shape[1] * images.shape[2]
-    is_used = kind == "top_k" or (kind == "random_sign" and measure is None)
-    if k is None and not is_used:
-        return num_pixels
-    if check_integer("k", k) > num_pixels:
-        raise fail("k", f"at most the {num_pixels} pixels of a map", k)
-    return k
-
-
-def _check_labels(
-    labels: Array | None, logits_fn: LogitsFn | None, images: Array
-) -> Array | None:
-    if (logits_fn is None) != (labels is None):
+    """Points to ``(N,)``: does the model predict the label there? Else always true."""
+    if logits_fn is None and labels is None:
+        return lambda points: jnp.ones_like(points[:, 0, 0, 0], bool)
+    if logits_fn is None or labels is None:
         missing = "labels" if labels is None else "logits_fn"
         raise fail(missing, "logits_fn and labels together, or neither", None)
-    return None if labels is None else check_labels(labels, images.shape[0])
-
-
-def _check_target(target: Array | None, kind: str, images: Array) -> Array | None:
-    if kind != "target":
-        return None
-    shape = images.shape[:3]
-    expected = f"weights {shape[1:]} or {shape} for kind='target'"
-    if target is None or jnp.shape(target) not in (shape[1:], shape):
-        raise fail("target", expected, target)
-    return jnp.broadcast_to(jnp.asarray(target).astype(images.dtype), shape)
+    known, model = check_labels(labels, images.shape[0]), logits_fn
+    return lambda points: jnp.argmax(model(points), axis=-1) == known
