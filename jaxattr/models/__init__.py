@@ -4,6 +4,7 @@ The only package of the library that uses Flax. To add a model: write its archit
 its rules and its entries in a file of its family, and name that in ``catalog``.
 """
 
+from jaxattr.models.activations import SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
 from jaxattr.models.finding import Description, descriptions, fetch
 from jaxattr.models.loading import load, names
@@ -11,6 +12,7 @@ from jaxattr.models.loading import load, names
 __all__ = [
     "Classifier",
     "Description",
+    "SmoothRelu",
     "Split",
     "descriptions",
     "fetch",

@@ -17,9 +17,9 @@ from jax import lax
 from jaxattr._checks import check_float_array, fail
 from jaxattr.convolutions.padding import Padding
 from jaxattr.models import chain
+from jaxattr.models.activations import Activation
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.labels import class_labels
-from jaxattr.models.layers import Activation
 from jaxattr.models.model import Source
 from jaxattr.models.preprocessing import Preprocessing
 from jaxattr.typing import Array

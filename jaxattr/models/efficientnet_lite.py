@@ -13,10 +13,11 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
+from jaxattr.models.activations import Activation, relu6
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
-from jaxattr.models.layers import Activation, Conv, Linear, relu6
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.model import Model, Source
 from jaxattr.models.preprocessing import Preprocessing
 

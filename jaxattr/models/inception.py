@@ -17,9 +17,10 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean, max_pool, mean_pool
+from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Linear
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.model import HALF, Model, Source, photo_preprocessings
 from jaxattr.models.preprocessing import Preprocessing
 from jaxattr.typing import Array

@@ -14,11 +14,11 @@ import numpy as np
 from jaxattr._checks import check_choice, check_integer, fail
 from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.convolutions.padding import PADDINGS
+from jaxattr.models.activations import Activation
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
 from jaxattr.models.convert import convert, expected_shapes
 from jaxattr.models.finding import find
-from jaxattr.models.layers import Activation
 from jaxattr.models.model import Model, Source
 from jaxattr.typing import Array
 

@@ -16,6 +16,7 @@ from flax import nnx
 
 from jaxattr._checks import fail
 from jaxattr.convolutions.pooling import global_mean, mean_pool
+from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention, relative_positions
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import (
@@ -27,13 +28,11 @@ from jaxattr.models.convert import (
 )
 from jaxattr.models.layers import (
     BRANCH,
-    Activation,
     Affine,
     Conv,
     Depthwise,
     LayerNorm,
     Linear,
-    gelu,
     parameter,
     to_blocks,
 )

@@ -12,10 +12,11 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
+from jaxattr.models.activations import Activation, relu6
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
-from jaxattr.models.layers import Activation, Conv, Linear, relu6
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.model import HALF, Model, imagenet_source, photo_preprocessings
 
 STAGES = (

@@ -18,9 +18,10 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean, max_pool
+from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import BRANCH, Activation, Conv, Linear
+from jaxattr.models.layers import BRANCH, Conv, Linear
 from jaxattr.models.model import Model, imagenet_source, photo_preprocessings
 from jaxattr.typing import Array
 

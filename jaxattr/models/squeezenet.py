@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr.convolutions.pooling import global_mean, max_pool
+from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Linear
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.model import Model, imagenet_source
 from jaxattr.typing import Array
 

@@ -15,9 +15,10 @@ from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.pooling import adaptive_mean, max_pool
+from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Linear, Window
+from jaxattr.models.layers import Conv, Linear, Window
 from jaxattr.models.model import Model, imagenet_source
 from jaxattr.typing import Array
 

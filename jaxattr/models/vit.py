@@ -17,18 +17,11 @@ from flax import nnx
 from jaxattr._checks import fail
 from jaxattr._dtypes import accumulator
 from jaxattr.checkpoints.locations import Hub
+from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention
 from jaxattr.models.chain import Layers
 from jaxattr.models.convert import ArrayRule, LayerNormRule, LayerRule, Rule
-from jaxattr.models.layers import (
-    BRANCH,
-    Activation,
-    LayerNorm,
-    Linear,
-    Patches,
-    gelu,
-    parameter,
-)
+from jaxattr.models.layers import BRANCH, LayerNorm, Linear, Patches, parameter
 from jaxattr.models.model import HALF, Model, imagenet_source, photo_preprocessings
 from jaxattr.typing import Array
 

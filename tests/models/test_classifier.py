@@ -15,8 +15,9 @@ from jax.sharding import PartitionSpec as P
 from jaxattr import models
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models import classifier as classifiers
+from jaxattr.models.activations import relu6
 from jaxattr.models.catalog import MODELS
-from jaxattr.models.layers import Conv, Depthwise, Linear, relu6
+from jaxattr.models.layers import Conv, Depthwise, Linear
 from jaxattr.models.model import Model, Source
 from jaxattr.models.preprocessing import Preprocessing
 
