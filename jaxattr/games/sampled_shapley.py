@@ -8,7 +8,7 @@ so the values always sum to ``v(all) - v(none)``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,7 @@ def shapley_sampled(
     return chosen.estimate(plan, scores.widen(values))
 
 
-def check_estimator(name: str, num_players: int, num_samples: Any) -> Estimator:
+def check_estimator(name: str, num_players: int, num_samples: int) -> Estimator:
     """One of ``ESTIMATORS`` that these samples are enough for."""
     estimator = ESTIMATORS[check_choice("estimator", name, ESTIMATORS)]
     fewest = estimator.fewest(num_players)
