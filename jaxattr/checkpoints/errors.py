@@ -9,7 +9,7 @@ import numpy as np
 
 
 class CheckpointError(ValueError):
-    """What is wrong with a file; whoever opened it adds which file."""
+    """What is wrong with a file; ``read_checkpoint`` adds which file."""
 
 
 def is_size(value: object) -> TypeGuard[int]:

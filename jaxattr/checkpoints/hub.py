@@ -96,7 +96,7 @@ def _download(location: Hub, url: str, *, size: int, digest: str) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's own lines about what will be told in one."""
+    """Silences the library's own messages: one error of ours says what happened."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -7,7 +7,7 @@ A convolution, whatever it does with channels, comes from a trilinear form
 whose derivatives in ``g``, ``x`` and ``k`` are the convolution, its input gradient (the
 transposed convolution) and its kernel gradient. Each of the three is bilinear, and
 transposing one gives the other two: the family is closed under ``jvp`` and ``vjp``, in
-any order. So whoever has a fast way to compute the three has it at every order, which is
+any order. So a fast way to compute the three is fast at every order, which is
 more than a custom derivative gives. The platform is looked at when a program is lowered.
 """
 

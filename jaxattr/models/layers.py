@@ -147,7 +147,7 @@ class LayerNorm(nnx.Module):
 
 
 def parameter(*shape: int) -> nnx.Param:
-    """A place for numbers: whoever builds a network fills it, see ``initialise``."""
+    """Zeros in the place of numbers that a checkpoint or ``initialise`` fills in."""
     return nnx.Param(jnp.zeros(shape, jnp.float32))
 
 

@@ -23,7 +23,7 @@ class Description(NamedTuple):
     """What the catalog says of one set of weights."""
 
     source: str
-    """Whose it is: the library in whose names its tensors are, or that trained it."""
+    """The library that trained it, or in whose names its tensors are."""
     where: str
     """The package or repository that it comes from, or how it is loaded from a file."""
     top_1: float | None
