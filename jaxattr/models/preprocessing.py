@@ -11,7 +11,7 @@ import numpy as np
 from jaxattr._checks import fail
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    import PIL.Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Preprocessing:
         return np.asarray(image, np.float32) / np.float32(255)
 
 
-def _to_rgb(photo: object) -> Image:
+def _to_rgb(photo: object) -> PIL.Image.Image:
     """A PIL image of mode RGB."""
     pillow = _pillow()
     image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
@@ -75,7 +75,7 @@ def _to_rgb(photo: object) -> Image:
     return image.convert("RGB")
 
 
-def _from_array(photo: object) -> Image:
+def _from_array(photo: object) -> PIL.Image.Image:
     expected = "a PIL image or an array (H, W), (H, W, 3) or (H, W, 4)"
     array = np.asarray(photo)
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -98,9 +98,9 @@ def _from_array(photo: object) -> Image:
 
 def _pillow() -> ModuleType:
     try:
-        import PIL.Image
+        from PIL import Image
     except ImportError:
         raise ImportError(
             'reading photographs needs Pillow: pip install "jaxattr[app]"'
         ) from None
-    return PIL.Image
+    return Image
