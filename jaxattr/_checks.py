@@ -19,7 +19,7 @@ from jaxattr._dtypes import widen
 from jaxattr.typing import Array
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """What came, in a few words: dtype and shape of an array, repr of the rest."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}{list(value.shape)}"
@@ -27,11 +27,11 @@ def describe(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def fail(argument: str, expected: str, got: Any) -> ValueError:
+def fail(argument: str, expected: str, got: object) -> ValueError:
     return ValueError(f"{argument}: expected {expected}, got {describe(got)}")
 
 
-def check_float_array(name: str, value: Any, shape: str, ndim: int) -> Array:
+def check_float_array(name: str, value: object, shape: str, ndim: int) -> Array:
     """A floating-point array of rank ``ndim``; ``shape`` says it in words."""
     array = _as_array(name, value, f"a float array {shape}")
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -42,11 +42,11 @@ def check_float_array(name: str, value: Any, shape: str, ndim: int) -> Array:
     return array
 
 
-def check_images(images: Any, name: str = "images") -> Array:
+def check_images(images: object, name: str = "images") -> Array:
     return check_float_array(name, images, "(N, H, W, C) in [0, 1]", 4)
 
 
-def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
+def check_labels(labels: object, num_images: int, name: str = "labels") -> Array:
     expected = f"integers ({num_images},), one label an image"
     array = _as_array(name, labels, expected)
     if not jnp.issubdtype(array.dtype, jnp.integer) or array.shape != (num_images,):
@@ -55,7 +55,7 @@ def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
     return array.astype(int)
 
 
-def check_like_images(name: str, value: Any, images: Array) -> Array:
+def check_like_images(name: str, value: object, images: Array) -> Array:
     """A scalar, an image ``(H, W, C)`` or per-image ``(N, H, W, C)``, broadcast."""
     shape = images.shape
     expected = f"a number, {shape[1:]} or {shape}"
@@ -98,7 +98,7 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     return number
 
 
-def check_batch_size(batch_size: Any) -> int | None:
+def check_batch_size(batch_size: object) -> int | None:
     return None if batch_size is None else check_integer("batch_size", batch_size)
 
 
@@ -134,7 +134,7 @@ def check_bounds(bounds: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     """One of ``choices``; the message names the nearest and then all of them."""
     known = sorted(choices)
     if value in known:
@@ -153,7 +153,7 @@ def _as_array(name: str, value: Any, expected: str) -> Array:
         raise fail(name, expected, value) from None
 
 
-def check_inputs(images: Any, labels: Any) -> tuple[Array, Array]:
+def check_inputs(images: object, labels: object) -> tuple[Array, Array]:
     """Images ``(N, H, W, C)``, at least float32, and labels ``(N,)``."""
     images = check_images(images)
     labels = check_labels(labels, images.shape[0])

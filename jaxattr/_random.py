@@ -7,12 +7,15 @@ the image's own key and on the indices of step and sample, never on its neighbou
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
+
+T = TypeVar("T")
 
 
 def fold_in(keys: Array, index: Array | int) -> Array:
@@ -29,10 +32,10 @@ def split(keys: Array, num: int) -> tuple[Array, ...]:
     return tuple(parts[..., i] for i in range(num))
 
 
-def per_key(draw: Callable[[Array], Any]) -> Callable[[Array], Any]:
+def per_key(draw: Callable[[Array], T]) -> Callable[[Array], T]:
     """A function of one key as a function of an array of keys ``(..., N)``."""
 
-    def draw_all(keys: Array) -> Any:
+    def draw_all(keys: Array) -> T:
         vectorised = draw
         for _ in range(keys.ndim):
             vectorised = jax.vmap(vectorised)
@@ -41,13 +44,17 @@ def per_key(draw: Callable[[Array], Any]) -> Callable[[Array], Any]:
     return draw_all
 
 
-def normal(keys: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+def normal(keys: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Standard normal ``(..., N) + shape``."""
     return per_key(lambda key: jax.random.normal(key, shape, dtype))(keys)
 
 
 def uniform(
-    keys: Array, shape: tuple[int, ...], dtype: Any, low: Any = 0.0, high: Any = 1.0
+    keys: Array,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    low: Scalar = 0.0,
+    high: Scalar = 1.0,
 ) -> Array:
     """Uniform in [low, high), ``(..., N) + shape``."""
     return per_key(lambda key: jax.random.uniform(key, shape, dtype, low, high))(keys)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 
 
 class CheckpointError(ValueError):
-    """What is wrong with a file; whoever opened it adds which file."""
+    """What is wrong with a file; ``read_checkpoint`` adds which file."""
 
 
-def is_size(value: Any) -> bool:
+def is_size(value: object) -> TypeGuard[int]:
     """Whether it is a number of things, and no bool."""
     return type(value) is int and 0 <= value < 2**63
 
 
-def check_shape(name: str, shape: Any) -> tuple[int, ...]:
+def check_shape(name: str, shape: object) -> tuple[int, ...]:
     """The shape as a tuple, of sizes only."""
     if not isinstance(shape, tuple | list) or not all(map(is_size, shape)):
         raise CheckpointError(f"{name}: bad shape {shape!r:.80}")

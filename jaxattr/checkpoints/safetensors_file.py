@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -55,7 +54,7 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
+def _split(data: bytes) -> tuple[dict[str, object], memoryview]:
     if len(data) < 8:
         raise CheckpointError(f"truncated: {len(data)} bytes")
     length = int.from_bytes(data[:8], "little")
@@ -73,7 +72,9 @@ def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
     return header, memoryview(data)[8 + length :]
 
 
-def _entry(name: str, entry: Any, available: int) -> tuple[Any, Any, tuple[int, int]]:
+def _entry(
+    name: str, entry: object, available: int
+) -> tuple[np.dtype, tuple[int, ...], tuple[int, int]]:
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= {
         *entry
     }:
@@ -95,7 +96,7 @@ def _entry(name: str, entry: Any, available: int) -> tuple[Any, Any, tuple[int, 
     return DTYPES[dtype], check_shape(name, entry["shape"]), (begin, end)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
         raise CheckpointError("a name is given twice in the header")

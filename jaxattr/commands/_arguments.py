@@ -11,7 +11,7 @@ import jax
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
-    from jaxattr.models.layers import Activation
+    from jaxattr.models.activations import Activation
     from jaxattr.typing import Array
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -6,11 +6,10 @@ small products an image, and differentiable like anything else.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxattr import scores
 from jaxattr._checks import check_images, fail
@@ -34,7 +33,7 @@ def idct2(coefficients: Array) -> Array:
     return apply_matrices(_dct_matrix(height).T, _dct_matrix(width).T, coefficients)
 
 
-def apply_matrices(rows: Any, columns: Any, images: Array) -> Array:
+def apply_matrices(rows: ArrayLike, columns: ArrayLike, images: Array) -> Array:
     """``A x Bᵀ`` for every channel: ``(..., P, H), (..., Q, W) -> (..., P, Q, C)``.
 
     TF32 or bfloat16 products would add noise the size of a grey level, hence the

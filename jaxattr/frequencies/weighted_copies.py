@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +11,14 @@ import numpy as np
 
 from jaxattr import _random
 from jaxattr.frequencies.transforms import after, dct2, idct2
-from jaxattr.typing import Array, Perturbation
+from jaxattr.typing import Array, Perturbation, Scalar
 
 TRANSFORMS = ("fft", "dct")
 PERTURBED = ("both", "noise", "gain")
 
 
 def energy_cutoff(
-    images: Array, energy: Any, *, norm: str = "l2", include_dc: bool = False
+    images: Array, energy: Scalar, *, norm: str = "l2", include_dc: bool = False
 ) -> Array:
     """The smallest radius within which an image has a share of its energy.
 
@@ -60,9 +60,9 @@ def energy_cutoff(
 def band_weights(
     cutoff: Array,
     shape: tuple[int, int],
-    alpha: Any,
+    alpha: Scalar,
     *,
-    gamma: Any = 2.0,
+    gamma: Scalar = 2.0,
     alpha_on: str = "low",
     norm: str = "l2",
     transform: str = "fft",
@@ -94,8 +94,8 @@ def band_weights(
 
 def weighted_copies(
     weights_of: Callable[[Array], Array],
-    stddev: Any,
-    rho: Any,
+    stddev: Scalar,
+    rho: Scalar,
     *,
     perturb: str = "both",
     transform: str = "fft",
@@ -119,7 +119,7 @@ def weighted_copies(
     domain = _DOMAINS[transform]
 
     def prepare(images: Array) -> Callable[[Array], Array]:
-        size, dtype = images.shape[-3:-1], images.dtype
+        size, dtype = (images.shape[-3], images.shape[-2]), images.dtype
         weights = weights_of(images)
         spectrum = domain.forward(after(weights, images))
         shape = spectrum[0].shape[1:]

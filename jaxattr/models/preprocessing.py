@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxattr._checks import fail
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Preprocessing:
     short_side: int | None = None
     interpolation: str = "bicubic"
 
-    def __call__(self, photo: Any) -> np.ndarray:
+    def __call__(self, photo: object) -> np.ndarray:
         """A photograph to float32 ``(H, W, 3)`` in [0, 1].
 
         Args:
@@ -42,8 +46,8 @@ class Preprocessing:
             image = image.resize((width, height), resample)
         else:
             scale = self.short_side / min(image.size)
-            resized = (max(self.short_side, round(n * scale)) for n in image.size)
-            image = image.resize(tuple(resized), resample)
+            columns, rows = (max(self.short_side, round(n * scale)) for n in image.size)
+            image = image.resize((columns, rows), resample)
             # Halves are rounded to even, as torchvision does.
             left, top = (
                 round((image.width - width) / 2),
@@ -53,7 +57,7 @@ class Preprocessing:
         return np.asarray(image, np.float32) / np.float32(255)
 
 
-def _to_rgb(photo: Any) -> Any:
+def _to_rgb(photo: object) -> PIL.Image.Image:
     """A PIL image of mode RGB."""
     pillow = _pillow()
     image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
@@ -71,7 +75,7 @@ def _to_rgb(photo: Any) -> Any:
     return image.convert("RGB")
 
 
-def _from_array(photo: Any) -> Any:
+def _from_array(photo: object) -> PIL.Image.Image:
     expected = "a PIL image or an array (H, W), (H, W, 3) or (H, W, 4)"
     array = np.asarray(photo)
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -92,7 +96,7 @@ def _from_array(photo: Any) -> Any:
     return _pillow().fromarray(array)
 
 
-def _pillow() -> Any:
+def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:

@@ -195,7 +195,8 @@ def test_plasma_and_fog():
     )
     assert smooth < rough
     white = jnp.ones((1, 32, 32, 3))
-    fog = corruptions.corrupt("fog", white, severity=1, key=KEY)
+    corrupt = jax.jit(lambda x: corruptions.corrupt("fog", x, severity=1, key=KEY))
+    fog = corrupt(white)
     np.testing.assert_allclose(fog.max(), 1, atol=1e-6)
     np.testing.assert_allclose(fog.min(), 1 / 2.5, atol=1e-6)
 

@@ -28,21 +28,6 @@ ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
 NULLS = ("random", "shift", "photographs")
 
 
-class SmoothRelu(NamedTuple):
-    """Softplus of sharpness β, ``log(1 + exp(βx)) / β``, for ReLU or for ReLU6."""
-
-    beta: float
-    cap: float = float("inf")
-    """6 for ReLU6."""
-
-    def __call__(self, x: Array) -> Array:
-        """Of any array, element by element."""
-        smooth = jax.nn.softplus(self.beta * x) / self.beta
-        if self.cap == float("inf"):
-            return smooth
-        return smooth - jax.nn.softplus(self.beta * (x - self.cap)) / self.beta
-
-
 class Settings(NamedTuple):
     """What is attacked, and how it is scored."""
 

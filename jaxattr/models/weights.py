@@ -1,4 +1,8 @@
-"""Where the weights of a model are when nobody says: package, cache, hub."""
+"""Where the weights of a model are when no file is named: package, cache, hub.
+
+``locate`` is what ``load`` asks, ``fetch`` what users call to download ahead of time;
+``checkpoints.hub`` does the downloading.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from jaxattr._checks import check_choice
 from jaxattr.checkpoints import hub
 from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.models.catalog import MODELS
-from jaxattr.models.model import Source
+from jaxattr.models.entries import Source
 
 PASS_A_FILE = "pass its path (on the command line --weights PATH)"
 
@@ -19,10 +23,10 @@ class Description(NamedTuple):
     """What the catalog says of one set of weights."""
 
     source: str
-    """Whose it is: the library in whose names its tensors are, or that trained it."""
+    """The library that trained it, or in whose names its tensors are."""
     where: str
     """The package or repository that it comes from, or how it is loaded from a file."""
-    top_1: float
+    top_1: float | None
     """Percent of ImageNet's validation set, as its authors say."""
     megabytes: float | None
     """Of the file, where that is known."""
@@ -74,14 +78,14 @@ def fetch(name: str, *, revision: str | None = None) -> pathlib.Path:
     for source in model.sources.values():
         if isinstance(source.location, Hub):
             return hub.fetch(source.location, name, revision=revision)
-    source, entry = next(iter(model.sources.items()))
-    advice = f"get a file of {source}'s weights and {PASS_A_FILE}"
+    default, entry = next(iter(model.sources.items()))
+    advice = f"get a file of {default}'s weights and {PASS_A_FILE}"
     if entry.location is not None:
         advice = f"they are in the {entry.location.where}"
     raise ValueError(f"name: {name} has no weights on the hub; {advice}")
 
 
-def find(name: str, sources: Mapping[str, Source]) -> pathlib.Path:
+def locate(name: str, sources: Mapping[str, Source]) -> pathlib.Path:
     """The file of the first source that has one here or can be downloaded.
 
     Raises:

@@ -1,4 +1,7 @@
-"""What the catalog says of a model: how it is built, where its weights come from."""
+"""What the catalog keeps of a model: how it is built, where its weights come from.
+
+No network is here: each family has a file of its own, which ends with its entries.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +38,12 @@ class Source:
     """Percent, where there is no location to say so."""
     megabytes: float | None = None
     """Of the file as its authors give it away, where there is no location."""
-    unused: tuple[str, ...] = ()
-    """Prefixes of tensors that inference does without."""
+    ignored_prefixes: tuple[str, ...] = ()
+    """Of tensors that inference does without, beside ``convert.IGNORED_SUFFIXES``."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class Entry:
     """An architecture and its sources of weights; the first is the default."""
 
     build: Callable[..., nnx.Module]
