@@ -12,7 +12,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxattr import scores
+from jaxattr import _norms, scores
 from jaxattr._checks import fail
 from jaxattr.boundaries.search import distance
 from jaxattr.gradients import gradient
@@ -88,6 +88,11 @@ def nearest(
     flat = lambda x: x.reshape(num_images, size)
     constant = scores.margin(constant_fn, labels)
     normal = flat(gradient(constant, points))
+    # The boundary is the same whatever the unit of the margin.
+    scale = _norms.scale_of(normal, 1)
+    normal = normal / scale
+    rescaled = lambda score_fn: lambda x: score_fn(x) / scale[:, 0]
+    constant = rescaled(constant)
     squared = jnp.sum(normal**2, axis=1)
     offset = flat(jax.lax.stop_gradient(points - images))
     multiplier = -jnp.sum(offset * normal, axis=1) / jnp.where(squared > 0, squared, 1)
@@ -95,7 +100,7 @@ def nearest(
     is_regular = found & jnp.isfinite(inverse).all((1, 2)) & (squared > 0)
     inverse = jnp.where(is_regular[:, None, None], inverse, 0)
 
-    score_fn = scores.margin(logits_fn, labels)
+    score_fn = rescaled(scores.margin(logits_fn, labels))
     pull = flat(gradient(score_fn, points))
     residual = multiplier[:, None] * _zero(pull) - _zero(flat(images))
     residual = jnp.concatenate([residual, _zero(score_fn(points))[:, None]], axis=1)
