@@ -47,6 +47,15 @@ def check_images(images: Any, name: str = "images") -> Array:
     return check_float_array(name, images, "(N, H, W, C) in [0, 1]", 4)
 
 
+def check_attributions(attributions: Any, name: str = "attributions") -> Array:
+    """Maps ``(N, H, W, C)``; those with one value a pixel become ``(N, H, W, 1)``."""
+    expected = "maps (N, H, W, C) or (N, H, W)"
+    array = _as_array(name, attributions, f"float {expected}")
+    if array.ndim == 3:
+        return check_float_array(name, array, "(N, H, W)", 3)[..., None]
+    return check_float_array(name, array, f"of {expected}", 4)
+
+
 def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
     expected = f"integers ({num_images},), one label an image"
     array = _as_array(name, labels, expected)

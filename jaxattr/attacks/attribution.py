@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxattr import _windows, projections
+from jaxattr import _norms, _windows, projections, scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_images,
     check_integer,
     check_key,
     check_labels,
@@ -23,6 +22,7 @@ from jaxattr._checks import (
 from jaxattr._dtypes import widen
 from jaxattr._random import per_key
 from jaxattr._rankings import pixel_magnitudes, top_k_mask
+from jaxattr._task import check_bounded_images, checked_model
 from jaxattr.attacks.adversarial import AttackResult
 from jaxattr.paths import adversarial_path, fold_path
 from jaxattr.steps import normalize_l1, sign_step
@@ -126,15 +126,17 @@ def attack_explanation(
       manipulated and geometry is to blame. NeurIPS 2019, arXiv:1906.07983 (target,
       softplus). Kamath et al. AAAI 2024, arXiv:2312.10534 (window, random_sign).
     """
-    images = widen(check_images(images))
+    bounds = check_bounds(bounds)
+    images = widen(check_bounded_images(images, bounds))
     check_choice("kind", kind, KINDS)
     k = _check_k(k, kind, measure, images)
     check_integer("num_steps", num_steps)
     check_integer("window", window, 0)
     for name, value in (("epsilon", epsilon), ("step_size", step_size)):
         check_number(name, value, 0.0)
-    bounds = check_bounds(bounds)
     labels = _check_labels(labels, logits_fn, images)
+    if labels is not None:
+        logits_fn = checked_model(logits_fn, labels)
     weights = _check_target(target, kind, images)
     draws = kind == "random_sign"
     keys = check_key(key, jnp.zeros_like(images[:, 0, 0, 0], int)) if draws else None
@@ -175,7 +177,7 @@ def attack_explanation(
         value = measure(original, map_of(judge, points) if maps is None else maps)
         better = value < best[1]
         if labels is not None:
-            better &= jnp.argmax(logits_fn(points), axis=-1) == labels
+            better &= scores.correct(logits_fn(points), labels)
         is_better = better[:, None, None, None]
         return jnp.where(is_better, points, best[0]), jnp.where(better, value, best[1])
 
@@ -199,7 +201,7 @@ def attack_explanation(
         given=lambda keys, t: (keys, t.astype(images.dtype)),
     )
     points, value = keep(best, state.points, None)
-    distances = jnp.sqrt(jnp.sum((points - images) ** 2, axis=(1, 2, 3)))
+    distances = _norms.norm(points - images, (1, 2, 3))
     return AttackResult(points, value < start, distances)
 
 
@@ -207,7 +209,7 @@ def _unit_mean(maps: Array) -> Array:
     """Maps scaled to a mean of one; a map of zeros stays."""
     mean = jnp.mean(maps, axis=(1, 2), keepdims=True)
     # Two wheres: a division by zero would be NaN in the derivative too.
-    return jnp.where(mean > 0, maps / jnp.where(mean > 0, mean, 1), maps)
+    return jnp.where(mean == 0, maps, maps / jnp.where(mean == 0, 1, mean))
 
 
 def _mass_center(maps: Array) -> Array:
@@ -243,7 +245,7 @@ def _measure(
 
         def nearness(a: Array, b: Array) -> Array:
             shift = _mass_center(b) - _mass_center(a)
-            return -jnp.sqrt(jnp.sum(shift**2, axis=-1))
+            return -_norms.norm(shift, -1)
 
         return nearness
     if kind == "target":

@@ -7,13 +7,13 @@ from typing import Any
 from jaxattr import _quadrature, _random, scores
 from jaxattr._checks import (
     check_float_array,
-    check_inputs,
     check_integer,
     check_key,
     check_like_images,
     fail,
 )
 from jaxattr._loops import by_image_batches, mean_over
+from jaxattr._task import check_task
 from jaxattr.gradients import gradient
 from jaxattr.paths import integrate_line
 from jaxattr.typing import Array, LogitsFn, Score
@@ -69,7 +69,8 @@ def integrated_gradients(
       arXiv:1703.01365.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
     nodes = _quadrature.rule(rule, num_steps)
 
@@ -135,7 +136,8 @@ def expected_gradients(
       models with axiomatic attribution priors and expected gradients. Nature Machine
       Intelligence 2021, arXiv:1906.10670.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
     references = check_float_array("references", references, "(R, H, W, C)", 4)

@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxattr import scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
     check_number,
     fail,
 )
 from jaxattr._loops import by_image_batches
+from jaxattr._task import check_task
 from jaxattr.boundaries import implicit
 from jaxattr.boundaries.ensemble import as_members
 from jaxattr.boundaries.projected import pgd_released
@@ -28,6 +29,7 @@ from jaxattr.boundaries.search import (
     Search,
     as_found,
     distance,
+    other_class,
     predicted,
     where_images,
 )
@@ -121,7 +123,9 @@ def nearest_boundary(
 
     Returns:
       A ``BoundaryPoint``. A search that fails is told by ``found``: then the point is
-      the image, the distance infinity, and both have derivative zero.
+      the image, the distance infinity, and both have derivative zero. A point whose
+      logits hold a NaN is of no other class, so near an image with NaN nothing is
+      found. With ``leave="label"`` a label that is no class has the distance NaN.
 
     Raises:
       ValueError: shapes that do not fit, no key where one is needed, an unknown name or
@@ -141,7 +145,10 @@ def nearest_boundary(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=bounds, finite=False
+    )
     num_bisections, bounds, (mean, stddev) = check_options(
         images,
         num_bisections=num_bisections,
@@ -174,9 +181,11 @@ def nearest_boundary(
             own_fn = logits_fn
         start = jax.lax.stop_gradient(images)
         constant_fn = implicit.constants_stopped(own_fn, start)
-        classes = jnp.argmax(constant_fn(start), axis=-1)
+        logits = constant_fn(start)
+        classes = jnp.argmax(logits, axis=-1)
         left = classes if leave == "predicted" else labels
         task = Search(constant_fn, start, left, keys, bounds, norm)
+        classes = other_class(task, logits)
         best, inner, who = _closest_of_all(task, members, classes, num_bisections)
         points = best.points if side == "outside" else inner
         found = best.distances < jnp.inf
@@ -185,6 +194,9 @@ def nearest_boundary(
             points, distances = implicit.along_ray(*given, norm)
         else:
             points, distances = implicit.nearest(*given)
+        distances = distances * scores.nan_unless_class(logits, left).astype(
+            distances.dtype
+        )
         return BoundaryPoint(points, distances, found, best.labels, who)
 
     boundary = by_image_batches(compute, batch_size, images, labels, keys)

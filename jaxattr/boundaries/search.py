@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxattr import _random, projections
+from jaxattr import _norms, _random, projections, scores
 from jaxattr._checks import check_number, fail
 from jaxattr._dtypes import widen
 from jaxattr.paths import Path, PathInfo, fold_path
@@ -86,7 +86,7 @@ def distance(offsets: Array, norm: str) -> Array:
         return jnp.sum(jnp.abs(offsets), axes)
     if norm == "linf":
         return jnp.max(jnp.abs(offsets), axes)
-    return jnp.sqrt(jnp.sum(offsets**2, axes))
+    return _norms.norm(offsets, axes)
 
 
 def where_images(mask: Array, chosen: Any, other: Any) -> Any:
@@ -119,7 +119,16 @@ def as_found(search: Search, points: Array, labels: Array) -> Best:
 
 def predicted(search: Search, points: Array) -> Array:
     """The classes of points, ``(N,)``."""
-    return jnp.argmax(search.logits_fn(points), axis=-1)
+    return other_class(search, search.logits_fn(points))
+
+
+def other_class(search: Search, logits: Array) -> Array:
+    """The classes that logits give, the one to leave where they say nothing of another.
+
+    That is where one of them is NaN, and where the one to leave is no class.
+    """
+    is_other = scores.misclassified(logits, search.labels)
+    return jnp.where(is_other, jnp.argmax(logits, axis=-1), search.labels)
 
 
 def judge(search: Search, score: Score) -> Callable[[Array], Judged]:
@@ -128,7 +137,7 @@ def judge(search: Search, score: Score) -> Callable[[Array], Judged]:
     def total(points: Array) -> tuple[Array, tuple[Array, Array]]:
         logits = widen(search.logits_fn(points))
         values = score(lambda logits: logits, search.labels)(logits)
-        return jnp.sum(values), (values, jnp.argmax(logits, axis=-1))
+        return jnp.sum(values), (values, other_class(search, logits))
 
     def judged(points: Array) -> Judged:
         gradient, (values, labels) = jax.grad(total, has_aux=True)(points)
