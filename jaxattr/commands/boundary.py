@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     for photograph in report.not_found:
         print(
             f"jaxattr: warning: {photograph}: no image of another class was found; its "
-            "maps are zero",
+            "maps are NaN",
             file=sys.stderr,
         )
     for reason in report.broken:

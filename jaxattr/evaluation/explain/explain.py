@@ -157,7 +157,7 @@ def explain_photographs(
             done.append(explanation)
             rows.append(_row(explanation, seconds, raw))
         if missed:
-            maps = f"its maps are zero ({', '.join(missed)})"
+            maps = f"its maps are NaN ({', '.join(missed)})"
             not_found.append(f"{path}: no image of another class was found; {maps}")
         if draw:
             drawn += figures.draw_photograph(folder / stem, done)
@@ -206,9 +206,9 @@ def _explain_one(job: _Job, path: pathlib.Path, image: jax.Array, progress: Any)
         seconds += search_seconds
         insertion, deletion = _curves(job, image, maps, labels)
         values = np.asarray(maps[0])
-        if progress and not np.isfinite(values).all():
-            progress.say(f"jaxattr: warning: {path}: {name} is not finite everywhere")
         found = point is None or bool(point.found[0])
+        if progress and found and not np.isfinite(values).all():
+            progress.say(f"jaxattr: warning: {path}: {name} is not finite everywhere")
         if progress and found and not values.any():
             progress.say(f"jaxattr: warning: {path}: {name} is zero everywhere")
         options = {k: v for k, v in options.items() if k != "references"}

@@ -73,7 +73,7 @@ def test_a_model_of_one_class_is_warned_of(one_class, photograph, tmp_path, caps
     captured = capsys.readouterr()
     assert "none found" in captured.out
     assert (
-        "warning: cat.png: no image of another class was found; its maps are zero"
+        "warning: cat.png: no image of another class was found; its maps are NaN"
         in captured.err
     )
 
@@ -89,10 +89,10 @@ def test_explain_warns_of_it_too(one_class, photograph, tmp_path, capsys):
     ]
     assert warnings == [
         f"jaxattr: warning: {photograph}: no image of another class was found; "
-        "its maps are zero (bsm, big, bsg)"
+        "its maps are NaN (bsm, big, bsg)"
     ]
     with np.load(out / "cat.bsg.npz") as saved:
-        np.testing.assert_array_equal(saved["map"], 0)
+        assert np.isnan(saved["map"]).all()
         # As quick as `jaxattr boundary`, and on record.
         assert json.loads(str(saved["options"]))["search"] == "deepfool,ddn,fab"
 
