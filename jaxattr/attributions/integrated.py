@@ -59,7 +59,7 @@ def integrated_gradients(
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
-      >>> product = lambda x: jnp.prod(x, axis=(1, 2, 3))[:, None]
+      >>> product = lambda x: jnp.prod(x, axis=(1, 2, 3))[:, None] * jnp.eye(2)[:1]
       >>> images = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2)
       >>> ja.integrated_gradients(product, images, jnp.array([0])).ravel()
       Array([1., 1.], dtype=float32)
