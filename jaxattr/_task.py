@@ -101,7 +101,8 @@ class _CheckedModel:
         self.model, self.name, self.labels = model, name, labels
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute == "model":
+        # What Python looks up by itself is its own.
+        if attribute == "model" or attribute.startswith("__"):
             raise AttributeError(attribute)
         return getattr(self.model, attribute)
 

@@ -246,7 +246,9 @@ def test_a_class_that_is_masked_is_not_there(name):
         return jnp.concatenate([net(images), nothing], 1)
 
     options = {"radii": (1.0,), "num_steps": 8} if name == "apgd_dlr" else {}
-    options |= {"num_searches": 2, "num_steps": 8} if name == "carlini_wagner" else {}
+    if name == "carlini_wagner":
+        options = {"num_searches": 2, "num_steps": 20, "initial_weight": 100.0}
+        options["step_size"] = 0.1
     search = [getattr(ja.boundaries, name)(**options)]
     found = [
         ja.nearest_boundary(model, x, y, search=search, key=KEY)
