@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._dtypes import widen
+from jaxattr._random import as_threefry
 from jaxattr.typing import Array
 
 
@@ -46,6 +47,15 @@ def check_images(images: object, name: str = "images") -> Array:
     return check_float_array(name, images, "(N, H, W, C) in [0, 1]", 4)
 
 
+def check_attributions(attributions: object, name: str = "attributions") -> Array:
+    """Maps ``(N, H, W, C)``; those with one value a pixel become ``(N, H, W, 1)``."""
+    expected = "maps (N, H, W, C) or (N, H, W)"
+    array = _as_array(name, attributions, f"float {expected}")
+    if array.ndim == 3:
+        return check_float_array(name, array, "(N, H, W)", 3)[..., None]
+    return check_float_array(name, array, f"of {expected}", 4)
+
+
 def check_labels(labels: object, num_images: int, name: str = "labels") -> Array:
     expected = f"integers ({num_images},), one label an image"
     array = _as_array(name, labels, expected)
@@ -68,9 +78,10 @@ def check_like_images(name: str, value: object, images: Array) -> Array:
 
 
 def check_key(key: Any, labels: Array) -> Array:
-    """One typed key, or ``(N,)`` typed keys, to ``(N,)`` keys, one an image.
+    """One key, or ``(N,)`` keys, to ``(N,)`` keys of threefry, one an image.
 
-    Keys made from one are sharded as the labels are.
+    Raw keys, those of ``jax.random.PRNGKey``, are taken too. Keys made from one are
+    sharded as the labels are.
     """
     num_images = labels.shape[0]
     expected = (
@@ -78,14 +89,36 @@ def check_key(key: Any, labels: Array) -> Array:
     )
     if key is None:
         raise ValueError(f"key: this method draws at random and needs {expected}")
-    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise fail("key", expected, key)
+    key = _typed_key(key, expected)
     if key.shape == ():
         index = jnp.zeros_like(labels, int) + jnp.arange(num_images)
-        return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-    if key.shape != (num_images,):
+        key = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+    elif key.shape != (num_images,):
         raise fail("key", expected, key)
-    return key
+    return as_threefry(key)
+
+
+def check_single_key(
+    key: Any, expected: str = "one typed key, jax.random.key(0)"
+) -> Array:
+    """One key, typed or raw, as a key of threefry."""
+    typed = _typed_key(key, expected)
+    if typed.shape != ():
+        raise fail("key", expected, key)
+    return as_threefry(typed)
+
+
+def _typed_key(key: Any, expected: str) -> Array:
+    """Typed keys; raw ones, integers ``(..., W)``, are those of the default kind."""
+    if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    is_raw = hasattr(key, "dtype") and key.dtype == jnp.uint32 and key.ndim in (1, 2)
+    if not is_raw:
+        raise fail("key", expected, key)
+    try:
+        return jax.random.wrap_key_data(jnp.asarray(key))
+    except (TypeError, ValueError):
+        raise fail("key", expected, key) from None
 
 
 def check_integer(name: str, value: Any, minimum: int = 1) -> int:

@@ -2,6 +2,9 @@
 
 Keys are arrays ``(..., N)``, one for each image (and sample). What is drawn depends on
 the image's own key and on the indices of step and sample, never on its neighbours.
+
+Every key that a caller gives becomes one of threefry first: other generators draw for a
+batch at once under ``vmap``, and fold indices in an order that does not count.
 """
 
 from __future__ import annotations
@@ -16,6 +19,25 @@ from jax.typing import DTypeLike
 from jaxattr.typing import Array, Scalar
 
 T = TypeVar("T")
+
+
+def as_threefry(keys: Array) -> Array:
+    """Typed keys of any implementation as keys of threefry, each made from its data.
+
+    Those of threefry stay as they are.
+    """
+    if str(jax.random.key_impl(keys)) == "threefry2x32":
+        return keys
+    words = jax.random.key_data(keys)
+    missing = max(0, 2 - words.shape[-1])
+    words = jnp.pad(words, [(0, 0)] * keys.ndim + [(0, missing)])
+    hashed = jax.random.wrap_key_data(words[..., :2], impl="threefry2x32")
+    fold: Callable[[Array, Array], Array] = jax.random.fold_in
+    for _ in range(keys.ndim):
+        fold = jax.vmap(fold)
+    for i in range(2, words.shape[-1]):
+        hashed = fold(hashed, words[..., i])
+    return hashed
 
 
 def fold_in(keys: Array, index: Array | int) -> Array:

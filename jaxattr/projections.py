@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from jaxattr import _norms
 from jaxattr.typing import Array, Bounds, Projection, Scalar
 
 
@@ -24,11 +25,11 @@ def linf_ball(points: Array, center: Array, epsilon: Scalar) -> Array:
 def l2_ball(points: Array, center: Array, epsilon: Scalar) -> Array:
     """``c + (x - c) · min(1, ε / ‖x - c‖₂)``, the norm of each image over H, W, C."""
     offset = points - center
-    squared = jnp.sum(offset**2, axis=(-3, -2, -1), keepdims=True)
-    outside = squared > epsilon**2
-    # Two wheres: inside the ball the root is never taken, so its slope at 0 is not met.
-    norm = jnp.sqrt(jnp.where(outside, squared, 1.0))
-    return center + jnp.where(outside, epsilon / norm, 1.0) * offset
+    length = _norms.norm(offset, (-3, -2, -1), keepdims=True)
+    outside = length > epsilon
+    # Two wheres: a division by zero would be NaN in the derivative too.
+    share = epsilon / jnp.where(outside, length, 1.0)
+    return center + jnp.where(outside, share, 1.0) * offset
 
 
 def linf_ball_and_box(center: Array, epsilon: Scalar, bounds: Bounds) -> Projection:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxattr import _norms
 from jaxattr._checks import check_integer, fail
 from jaxattr.typing import Array, Scalar
 
@@ -31,9 +32,9 @@ def normalize_l1() -> optax.GradientTransformation:
 
 def over_mean_size(g: Array) -> Array:
     """``g / mean|g|`` over the last three axes, zero where g vanishes."""
-    norm = jnp.mean(jnp.abs(g), axis=(-3, -2, -1), keepdims=True)
+    size = jnp.mean(jnp.abs(g), axis=(-3, -2, -1), keepdims=True)
     # Two wheres: a division by zero would be NaN in the derivative too.
-    return jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), 0)
+    return jnp.where(size == 0, 0, g / jnp.where(size == 0, 1, size))
 
 
 def momentum(decay: float) -> optax.GradientTransformation:
@@ -184,8 +185,4 @@ def cosine(a: Array, b: Array) -> Array:
 
 def unit(x: Array) -> Array:
     """``x / ‖x‖₂`` over the last three axes, zero where x vanishes."""
-    # The largest value first, so that squares of small gradients do not underflow.
-    scale = jnp.max(jnp.abs(x), (-3, -2, -1), keepdims=True)
-    x = jnp.where(scale > 0, x / jnp.where(scale > 0, scale, 1), 0)
-    squared = jnp.sum(x**2, (-3, -2, -1), keepdims=True)
-    return x / jnp.sqrt(jnp.where(squared > 0, squared, 1))
+    return _norms.unit(x, (-3, -2, -1))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jaxattr import _random, scores
+from jaxattr import _norms, _random, scores
 from jaxattr._dtypes import widen
 from jaxattr._loops import sum_over
 from jaxattr.attacks.attack import Attack, Problem
@@ -66,8 +66,7 @@ def naa(
 
         total = widen(sum_over(terms, num_points))
         axes = tuple(range(1, total.ndim))
-        norm = jnp.sqrt(jnp.sum(total**2, axis=axes, keepdims=True))
-        weights = -total / jnp.where(norm > 0, norm, 1)
+        weights = -_norms.unit(total, axes)
         base = widen(features(jnp.zeros_like(images)))
 
         def objective(points: Array) -> Array:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
-
-from jaxattr import _random, scores
+from jaxattr import _norms, _random, scores
 from jaxattr._checks import (
     check_bounds,
-    check_inputs,
     check_integer,
     check_key,
     check_number,
 )
 from jaxattr._loops import by_image_batches
+from jaxattr._task import check_task
 from jaxattr.attacks.attack import (
     Attack,
     Problem,
@@ -33,7 +31,8 @@ class AttackResult(NamedTuple):
     images: Array
     """``(N, H, W, C)``, within the ball and the bounds."""
     success: Array
-    """``(N,)`` bool: the model no longer predicts the label."""
+    """``(N,)`` bool: the model predicts another class. Not where a logit is NaN, and not
+    for a label that is no class."""
     distances: Array
     """``(N,)``: Euclidean distances from the images, in pixel units."""
 
@@ -87,12 +86,15 @@ def run(
       >>> bool(found.success[0]), [f"{value:.1f}" for value in found.images.ravel()]
       (True, ['0.4', '0.5', '0.4'])
     """
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=bounds, finite=False
+    )
+    score = scores.as_score(score)
     attack = as_attack(attack)
     check_score(attack, score)
     num_steps = check_integer("num_steps", num_steps)
     epsilon = check_number("epsilon", epsilon, 0.0)
-    bounds = check_bounds(bounds)
     num_steps, step_size = steps_of(attack, epsilon, num_steps, step_size)
     step_size = check_number("step_size", step_size, 0.0)
     keys = check_key(key, labels) if attack.needs_key else None
@@ -114,8 +116,8 @@ def run(
         )
         path = attack_path(attack, problem)
         points = follow_path(path, images, keys, num_steps=num_steps)
-        success = jnp.argmax(logits_fn(points), axis=-1) != labels
-        distances = jnp.sqrt(jnp.sum((points - images) ** 2, axis=(1, 2, 3)))
+        success = scores.misclassified(logits_fn(points), labels)
+        distances = _norms.norm(points - images, (1, 2, 3))
         return AttackResult(points, success, distances)
 
     return by_image_batches(attacked, batch_size, images, labels, keys)

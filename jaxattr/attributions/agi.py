@@ -11,7 +11,6 @@ from jaxattr._checks import (
     check_batch_size,
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
     check_number,
@@ -24,6 +23,7 @@ from jaxattr._loops import (
     split_rows,
     sum_over,
 )
+from jaxattr._task import check_task
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import sign_step
@@ -83,13 +83,13 @@ def agi(
       Integration. IJCAI 2021. The released batch code sums the probabilities of all
       predicted classes of a batch; here every image has its own.
     """
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, bounds=bounds)
     keys = check_key(key, labels)
     num_targets = check_integer("num_targets", num_targets)
     num_steps = check_integer("num_steps", num_steps)
     step_size = check_number("step_size", step_size, 0.0)
     check_choice("origin", origin, ("image", "current"))
-    bounds = check_bounds(bounds)
     rows = min(len(images), check_batch_size(batch_size) or len(images))
     some = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
     num_classes = jax.eval_shape(logits_fn, some).shape[-1]
@@ -145,7 +145,7 @@ def _toward(
         move=sign_step(step_size),
         project=lambda points: projections.box(points, bounds),
         origin=images if origin == "image" else None,
-        stop=lambda points: jnp.argmax(logits_fn(points), axis=-1) == targets,
+        stop=lambda points: scores.correct(logits_fn(points), targets),
     )
     return -integrate_path(
         path,

@@ -42,9 +42,9 @@ def bsm(
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score per unit of pixel value. Zero where no
-      boundary was found. The search has no derivative; the point has that of an
-      implicit function.
+      ``(N, H, W, C)``, in units of the score per unit of pixel value. NaN where no
+      boundary was found: zero would say that no pixel matters. The search has no
+      derivative; the point has that of an implicit function.
 
     Raises:
       ValueError: as ``nearest_boundary``; a ``BoundaryPoint`` of other images.
@@ -106,7 +106,7 @@ def big(
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score. Zero where no boundary was found. The
+      ``(N, H, W, C)``, in units of the score. NaN where no boundary was found. The
       search has no derivative; the point has that of an implicit function.
 
     Raises:
@@ -172,9 +172,9 @@ def bsg(
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score per unit of pixel value. Zero where no
-      boundary was found. The search has no derivative; the point has that of an
-      implicit function.
+      ``(N, H, W, C)``, in units of the score per unit of pixel value. NaN where no
+      boundary was found: zero would say that no pixel matters. The search has no
+      derivative; the point has that of an implicit function.
 
     Raises:
       ValueError: as ``bsm`` and ``smoothgrad``.
@@ -210,5 +210,5 @@ def bsg(
 
 
 def _where_found(boundary: BoundaryPoint, maps: Array) -> Array:
-    """A point that is no boundary point explains nothing."""
-    return where_images(boundary.found, maps, jnp.zeros_like(maps))
+    """A point that is no boundary point explains nothing, and zero would explain."""
+    return where_images(boundary.found, maps, jnp.full_like(maps, jnp.nan))

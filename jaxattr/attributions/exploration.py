@@ -6,12 +6,12 @@ from jaxattr import _random, scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
     check_number,
 )
 from jaxattr._loops import by_image_batches
+from jaxattr._task import check_task
 from jaxattr.attacks.attack import (
     Attack,
     Problem,
@@ -43,13 +43,14 @@ def explore(
     score: Score = scores.cross_entropy,
 ) -> Array:
     """``s Σₜ (xₜ₊₁ - xₜ) ⊙ hₜ`` along the attack's path; see ``attexplore_pp``."""
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, bounds=bounds)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     check_score(attack, score)
     num_steps = check_integer("num_steps", num_steps)
     softmax_stack = check_integer("softmax_stack", softmax_stack)
     epsilon = check_number("epsilon", epsilon, 0.0)
-    bounds = check_bounds(bounds)
     sign = _SIGNS[check_choice("direction", direction, _SIGNS)]
     check_choice("integrand", integrand, ("direction", "gradient"))
     num_steps, step_size = steps_of(attack, epsilon, num_steps)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_inputs, check_integer, check_key, check_number
+from jaxattr._checks import check_integer, check_key, check_number
 from jaxattr._loops import by_image_batches
+from jaxattr._task import check_task
 from jaxattr.gradients import averaged_gradient, gradient
 from jaxattr.perturbations import gaussian
 from jaxattr.typing import Array, LogitsFn, Scalar, Score
@@ -53,7 +54,8 @@ def saliency(
       2014, arXiv:1312.6034.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         return gradient(score(logits_fn, labels), images)
@@ -149,7 +151,8 @@ def smoothgrad(
       Smilkov, Thorat, Kim, Viégas, Wattenberg. SmoothGrad: removing noise by adding
       noise. 2017, arXiv:1706.03825.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
     stddev = check_number("stddev", stddev, 0.0)

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr._checks import (
-    check_inputs,
     check_integer,
     check_like_images,
     check_number,
 )
 from jaxattr._loops import by_image_batches
 from jaxattr._rankings import kth_smallest
+from jaxattr._task import check_task
 from jaxattr.gradients import gradient
 from jaxattr.paths import Path, PathInfo, PathState, integrate_path
 from jaxattr.typing import Array, LogitsFn, Scalar, Score, ScoreFn
@@ -76,7 +76,8 @@ def guided_ig(
       arXiv:2106.09788.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
     num_steps = check_integer("num_steps", num_steps)
     # A step ends after so many rounds at most, a static number.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from jaxattr import _quadrature, _random, scores
 from jaxattr._checks import (
     check_float_array,
-    check_inputs,
     check_integer,
     check_key,
     check_like_images,
     fail,
 )
 from jaxattr._loops import by_image_batches, mean_over
+from jaxattr._task import check_task
 from jaxattr.gradients import gradient
 from jaxattr.paths import integrate_line
 from jaxattr.typing import Array, LogitsFn, Scalar, Score
@@ -57,7 +57,7 @@ def integrated_gradients(
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
-      >>> product = lambda x: jnp.prod(x, axis=(1, 2, 3))[:, None]
+      >>> product = lambda x: jnp.prod(x, axis=(1, 2, 3))[:, None] * jnp.eye(2)[:1]
       >>> images = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2)
       >>> ja.integrated_gradients(product, images, jnp.array([0])).ravel()
       Array([1., 1.], dtype=float32)
@@ -67,7 +67,8 @@ def integrated_gradients(
       arXiv:1703.01365.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
     return integrate_from(
         logits_fn,
@@ -167,7 +168,8 @@ def expected_gradients(
       models with axiomatic attribution priors and expected gradients. Nature Machine
       Intelligence 2021, arXiv:1906.10670.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
     references = check_float_array("references", references, "(R, H, W, C)", 4)

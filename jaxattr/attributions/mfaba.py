@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 
-import jax.numpy as jnp
 import optax
 
 from jaxattr import projections, scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_number,
 )
 from jaxattr._loops import by_image_batches
+from jaxattr._task import check_task
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import normalized_step, sign_step
@@ -86,12 +85,13 @@ def mfaba(
       ``accumulate`` is what it computes for an image alone.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, bounds=bounds)
+    score = scores.as_score(score)
     num_steps = check_integer("num_steps", num_steps)
     step_size = check_number("step_size", step_size, 0.0)
     epsilon = check_number("epsilon", epsilon, 0.0)
     check_choice("step", step, _STEPS)
-    bounds = check_bounds(bounds)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         if step == "sign":
@@ -105,7 +105,7 @@ def mfaba(
             direction=optax.trace(1.0) if accumulate else optax.identity(),
             move=move,
             project=project,
-            stop=lambda points: jnp.argmax(logits_fn(points), axis=-1) != labels,
+            stop=lambda points: scores.misclassified(logits_fn(points), labels),
         )
         return -integrate_path(
             path,

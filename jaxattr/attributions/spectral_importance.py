@@ -11,12 +11,12 @@ from jaxattr import _random, scores
 from jaxattr._checks import (
     check_batch_size,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
     fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
+from jaxattr._task import check_task
 from jaxattr.attributions import coalition_images
 from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 from jaxattr.frequencies.bands import CONVENTIONS, band_masks
@@ -115,7 +115,8 @@ def spectral_importance(
       arXiv:2408.01139. Their code draws new images for every coalition; here all
       coalitions share them, which has the same mean and far less noise.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     num_bands = check_integer("num_bands", num_bands)
     check_choice("convention", convention, CONVENTIONS)
     check_choice("absent", absent, coalition_images.ABSENT)

@@ -91,8 +91,8 @@ def spectral_score(
 def _normalized(values: Array) -> Array:
     """Non-negative ``(..., M)`` to a sum of one; zeros to the uniform distribution."""
     total = jnp.sum(values, axis=-1, keepdims=True)
-    safe = jnp.where(total > 0, total, 1)
-    return jnp.where(total > 0, values / safe, 1 / values.shape[-1])
+    safe = jnp.where(total == 0, 1, total)
+    return jnp.where(total == 0, 1 / values.shape[-1], values / safe)
 
 
 def _check_bands(name: str, values: ArrayLike) -> Array:

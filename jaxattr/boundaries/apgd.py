@@ -97,7 +97,10 @@ def difference_of_logits_ratio(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
         if logits.shape[-1] < 3:
             return -margin
         third = jnp.max(_without_largest(_without_largest(logits)), axis=-1)
-        return -margin / (jnp.max(logits, axis=-1) - third + 1e-12)
+        # A third of minus infinity is a class that is masked: there are two.
+        has_third = third > -jnp.inf
+        spread = jnp.max(logits, axis=-1) - jnp.where(has_third, third, 0) + 1e-12
+        return -margin / jnp.where(has_third, spread, 1)
 
     return score_fn
 
@@ -139,7 +142,7 @@ def _apgd(
             noise = random_direction(keys, task.images, norm)
             if norm == "linf":
                 size = jnp.max(jnp.abs(noise), (1, 2, 3), keepdims=True)
-                noise = noise / jnp.where(size > 0, size, 1)
+                noise = noise / jnp.where(size == 0, 1, size)
             start = project(task.images + radius * noise)
             path = _path(task, score, project, norm, radius, num_steps, is_done)
             return closest_on(path, task, start, num_steps)

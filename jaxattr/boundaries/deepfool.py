@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import projections
+from jaxattr import projections, scores
 from jaxattr._checks import check_choice, check_integer, check_number
 from jaxattr._dtypes import widen
 from jaxattr.boundaries.member import (
@@ -18,6 +18,7 @@ from jaxattr.boundaries.member import (
     Member,
     closest_on,
     distance,
+    other_class,
     where_images,
 )
 from jaxattr.paths import Path, PathInfo, PathState
@@ -117,21 +118,25 @@ def _nearest_linearised(
       The points evaluated, and which of the active are still of the class to leave.
     """
     logits, pull = jax.vjp(lambda x: task.logits_fn(x), points)
-    labels = jnp.argmax(logits, axis=-1)
+    labels = other_class(task, logits)
     active &= labels == task.source_classes
+    values = widen(logits)
     classes = jnp.arange(logits.shape[-1])[None, :]
     is_own = classes == task.source_classes[:, None]
 
     def gap_and_gradient(candidate: Array) -> tuple[Array, Array]:
         is_candidate = classes == candidate[:, None]
         ahead = is_candidate.astype(logits.dtype) - is_own.astype(logits.dtype)
-        gap = jnp.sum(widen(ahead * logits), axis=-1).astype(points.dtype)
-        return jnp.abs(gap), pull(ahead)[0]
+        # Not a sum of products: a class that is masked has a logit of minus infinity.
+        other, own = (
+            scores.select(values, y) for y in (candidate, task.source_classes)
+        )
+        return jnp.abs(other - own).astype(points.dtype), pull(ahead)[0]
 
     def nearer(carry: Any, candidate: Array) -> tuple[Any, None]:
         gap, gradient = gap_and_gradient(candidate)
         size = _dual_size(gradient, norm)
-        ratio = jnp.where(size > 0, gap / jnp.where(size > 0, size, 1), jnp.inf)
+        ratio = jnp.where(size == 0, jnp.inf, gap / jnp.where(size == 0, 1, size))
         found = (ratio, gap, gradient)
         return where_images(ratio < carry[0], found, carry), None
 

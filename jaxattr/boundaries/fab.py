@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import projections, scores
+from jaxattr import _norms, projections, scores
 from jaxattr._checks import check_integer, check_number
 from jaxattr.boundaries.member import (
     Best,
@@ -75,7 +75,7 @@ def fab(
             )
             own, first = onto(points), onto(origin)
             length, first_length = (
-                jnp.sqrt(jnp.sum(d**2, (1, 2, 3), keepdims=True)) for d in (own, first)
+                _norms.norm(d, (1, 2, 3), keepdims=True) for d in (own, first)
             )
             both = length + first_length
             bias = jnp.where(both > 0, length / jnp.where(both > 0, both, 1), 0)
@@ -101,13 +101,14 @@ def _onto_boundary(
     linear between the values at which a pixel meets a bound.
     """
     axes = (1, 2, 3)
+    # The plane is the same whatever the unit of f.
+    scale = _norms.scale_of(gradient, axes)
+    gradient, values = gradient / scale, values[:, None, None, None] / scale
     at = lambda shift: projections.box(start - shift * gradient, bounds)
 
     def newton(_: Array, shift: Array) -> Array:
         place = at(shift)
-        rest = values[:, None, None, None] + jnp.sum(
-            gradient * (place - points), axes, keepdims=True
-        )
+        rest = values + jnp.sum(gradient * (place - points), axes, keepdims=True)
         is_free = place == start - shift * gradient
         slope = jnp.sum(jnp.where(is_free, gradient**2, 0), axes, keepdims=True)
         return shift + jnp.where(slope > 0, rest / jnp.where(slope > 0, slope, 1), 0)

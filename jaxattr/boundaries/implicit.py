@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr import scores
+from jaxattr import _norms, scores
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, LogitsFn, ScoreFn
 
@@ -108,6 +108,11 @@ def nearest(
     flat = lambda x: x.reshape(num_images, size)
     constant = model.constant_margin()
     normal = flat(gradient(constant, points))
+    # The boundary is the same whatever the unit of the margin.
+    scale = _norms.scale_of(normal, 1)
+    normal = normal / scale
+    rescaled = lambda score_fn: lambda x: score_fn(x) / scale[:, 0]
+    constant = rescaled(constant)
     squared = jnp.sum(normal**2, axis=1)
     offset = flat(jax.lax.stop_gradient(points - images))
     multiplier = -jnp.sum(offset * normal, axis=1) / jnp.where(squared > 0, squared, 1)
@@ -115,7 +120,7 @@ def nearest(
     is_regular = found & jnp.isfinite(inverse).all((1, 2)) & (squared > 0)
     inverse = jnp.where(is_regular[:, None, None], inverse, 0)
 
-    score_fn = model.margin()
+    score_fn = rescaled(model.margin())
     pull = flat(gradient(score_fn, points))
     residual = multiplier[:, None] * _zero(pull) - _zero(flat(images))
     residual = jnp.concatenate([residual, _zero(score_fn(points))[:, None]], axis=1)

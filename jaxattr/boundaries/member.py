@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxattr import _random, projections
+from jaxattr import _norms, _random, projections, scores
 from jaxattr._checks import check_number, fail
 from jaxattr._dtypes import widen
 from jaxattr.paths import Path, PathInfo, fold_path
@@ -88,7 +88,7 @@ def distance(offsets: Array, norm: str) -> Array:
         return jnp.sum(jnp.abs(offsets), axes)
     if norm == "linf":
         return jnp.max(jnp.abs(offsets), axes)
-    return jnp.sqrt(jnp.sum(offsets**2, axes))
+    return _norms.norm(offsets, axes)
 
 
 def where_images(mask: Array, chosen: Tree, other: Tree) -> Tree:
@@ -121,7 +121,16 @@ def as_found(task: BoundaryTask, points: Array, classes: Array) -> Best:
 
 def predicted(task: BoundaryTask, points: Array) -> Array:
     """The classes of points, ``(N,)``."""
-    return jnp.argmax(task.logits_fn(points), axis=-1)
+    return other_class(task, task.logits_fn(points))
+
+
+def other_class(task: BoundaryTask, logits: Array) -> Array:
+    """The classes that logits give, the one to leave where they name no other.
+
+    That is where one of them is NaN, and where the one to leave is no class.
+    """
+    is_other = scores.misclassified(logits, task.source_classes)
+    return jnp.where(is_other, jnp.argmax(logits, axis=-1), task.source_classes)
 
 
 def evaluator(task: BoundaryTask, score: Score) -> Callable[[Array], Evaluated]:
@@ -130,7 +139,7 @@ def evaluator(task: BoundaryTask, score: Score) -> Callable[[Array], Evaluated]:
     def total(points: Array) -> tuple[Array, tuple[Array, Array]]:
         logits = widen(task.logits_fn(points))
         values = score(lambda logits: logits, task.source_classes)(logits)
-        return jnp.sum(values), (values, jnp.argmax(logits, axis=-1))
+        return jnp.sum(values), (values, other_class(task, logits))
 
     def evaluate(points: Array) -> Evaluated:
         gradient, (values, classes) = jax.grad(total, has_aux=True)(points)

@@ -8,14 +8,17 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from jaxattr._checks import check_inputs, check_key, fail
+from jaxattr import scores
+from jaxattr._checks import check_key, fail
 from jaxattr._loops import by_image_batches
+from jaxattr._task import check_task
 from jaxattr.boundaries import implicit
 from jaxattr.boundaries.member import (
     Best,
     BoundaryTask,
     as_found,
     distance,
+    other_class,
     predicted,
     where_images,
 )
@@ -84,7 +87,9 @@ def nearest_boundary(
     Returns:
       A ``BoundaryPoint``. Where no member finds a point of another class ``found`` is
       false: then the point is the image, the distance infinity, and both have
-      derivative zero.
+      derivative zero. A point whose logits hold a NaN is of no other class, so near an
+      image with NaN nothing is found. With ``leave="label"`` a label that is no class
+      has the distance NaN.
 
     Raises:
       ValueError: shapes that do not fit, no key where one is needed, an unknown member,
@@ -108,7 +113,10 @@ def nearest_boundary(
             "search: expected members of a search, got a BoundaryPoint: there is "
             "nothing to search for; pass it to bsm, big or bsg"
         )
-    images, labels = check_inputs(images, labels)
+    search = as_search(search)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=search.bounds, finite=False
+    )
     return boundary_point(
         logits_fn, images, labels, key=key, search=search, batch_size=batch_size
     )
@@ -191,10 +199,10 @@ def _nearest(
     # Searching, with the model as a constant.
     start = jax.lax.stop_gradient(inner_images)
     constant_fn = implicit.constants_stopped(inner_fn, start)
-    classes = jnp.argmax(constant_fn(start), axis=-1)
-    source = classes if search.leave == "predicted" else labels
+    logits = constant_fn(start)
+    source = jnp.argmax(logits, axis=-1) if search.leave == "predicted" else labels
     task = BoundaryTask(constant_fn, start, source, keys, bounds, search.norm)
-    best, inside, members = _closest_of_all(task, search, classes)
+    best, inside, members = _closest_of_all(task, search, other_class(task, logits))
     found = best.distances < jnp.inf
     points = best.points if search.side == "outside" else inside
     distances = jnp.where(found, distance(points - start, search.norm), jnp.inf)
@@ -204,6 +212,8 @@ def _nearest(
     points, distances = differentiated[search.gradient](
         implicit.Model(inner_fn, constant_fn, source), inner_images, points, distances
     )
+    is_class = scores.nan_unless_class(logits, source)
+    distances = distances * is_class.astype(distances.dtype)
 
     # Back to pixels.
     if search.units is not None:

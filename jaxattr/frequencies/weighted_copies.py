@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import _random
+from jaxattr import _norms, _random
 from jaxattr.frequencies.transforms import after, dct2, idct2
 from jaxattr.typing import Array, Perturbation, Scalar
 
@@ -36,6 +36,8 @@ def energy_cutoff(
       ``(N,)`` integers, in cycles an image.
     """
     height, width = images.shape[1:3]
+    # The radius is the same whatever the unit: squares stay in range.
+    images = images / _norms.scale_of(images, (1, 2, 3))
     size = jnp.sum(images**2, axis=(1, 2, 3))
     if not include_dc:
         # Before the transform: its rounding is relative to the largest coefficient.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import scores
-from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr._loops import stack_over
 from jaxattr.typing import Array
 
@@ -85,10 +85,7 @@ def shapley_sampled(
       Value Estimation. JMLR 2022. Covert, Lee. Improving KernelSHAP. AISTATS 2021.
     """
     num_players = check_integer("num_players", num_players, 2)
-    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise fail("key", "one typed key, jax.random.key(0)", key)
-    if key.shape != ():
-        raise fail("key", "one typed key", key)
+    key = check_single_key(key)
     chosen = check_estimator(estimator, num_players, num_samples)
     samples_per_call = check_integer("samples_per_call", samples_per_call)
     plan = chosen.plan(key, num_players, num_samples)

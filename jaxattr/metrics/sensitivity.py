@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _random
+from jaxattr import _norms, _random
 from jaxattr._checks import check_images, check_integer, check_key, check_number
 from jaxattr._dtypes import widen
 from jaxattr.typing import Array, Scalar
@@ -122,15 +122,16 @@ def _largest(
     radius = check_number("radius", radius, 0.0)
     num_samples = check_integer("num_samples", num_samples)
     maps = widen(explain_fn(images))
-    size = _norm(maps)
+    length = lambda maps: _norms.norm(maps, tuple(range(1, maps.ndim)))
+    size = length(maps)
 
     def sample(largest: Array, index: Array) -> tuple[Array, None]:
         drawn = _random.uniform(
             _random.fold_in(keys, index), images.shape[1:], images.dtype, -1.0, 1.0
         )
         points = images + radius * drawn
-        change = _norm(widen(explain_fn(points)) - maps)
-        return jnp.maximum(largest, ratio(change, _norm(points - images), size)), None
+        change = length(widen(explain_fn(points)) - maps)
+        return jnp.maximum(largest, ratio(change, length(points - images), size)), None
 
     start = jnp.zeros_like(images[:, 0, 0, 0])
     return jax.lax.scan(sample, start, jnp.arange(num_samples))[0]
@@ -138,7 +139,3 @@ def _largest(
 
 def _quotient(above: Array, below: Array) -> Array:
     return jnp.where(below == 0, 0, above / jnp.where(below == 0, 1, below))
-
-
-def _norm(maps: Array) -> Array:
-    return jnp.sqrt(jnp.sum(maps**2, axis=(1, 2, 3)))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.convolutions.padding import PADDINGS
 from jaxattr.models.activations import Activation
@@ -201,7 +201,4 @@ def _check_key(key: Any) -> Array:
     expected = "a typed key, jax.random.key(0)"
     if key is None:
         raise ValueError(f'key: weights="random" needs {expected}')
-    is_key = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not is_key or key.shape != ():
-        raise fail("key", expected, key)
-    return key
+    return check_single_key(key, expected)

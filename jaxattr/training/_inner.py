@@ -10,6 +10,7 @@ import optax
 
 from jaxattr import _random, projections, scores
 from jaxattr._checks import check_bounds, check_integer, check_number
+from jaxattr._task import check_values, checked_model
 from jaxattr.paths import adversarial_path, follow_path
 from jaxattr.steps import sign_step
 from jaxattr.typing import Array, Bounds, GradientFn, Scalar, ScoreFn
@@ -23,7 +24,7 @@ ApplyFn = Callable[[Params, Array], Array]
 
 def cross_entropy(apply_fn: ApplyFn, params: Params, labels: Array) -> ScoreFn:
     """ℓ as a function of points ``(..., N, H, W, C)``."""
-    logits_fn = lambda x: apply_fn(params, x)
+    logits_fn = checked_model(lambda x: apply_fn(params, x), labels, "apply_fn")
     return scores.stacked_rows(scores.cross_entropy, logits_fn, labels)
 
 
@@ -44,6 +45,7 @@ def ascend(
     """
     check_integer("num_steps", num_steps)
     bounds = check_bounds(bounds)
+    check_values(images, bounds=bounds)
     for name, value in (("epsilon", epsilon), ("step_size", step_size)):
         check_number(name, value, 0.0)
 

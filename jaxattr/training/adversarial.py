@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key
+from jaxattr._task import checked_model
 from jaxattr.gradients import gradient_at_points
 from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, Scalar, ScoreFn
@@ -132,13 +133,16 @@ def trades_loss(
       between Robustness and Accuracy. ICML 2019, arXiv:1901.08573.
     """
     images, labels = check_inputs(images, labels)
-    logits_fn = lambda x: apply_fn(params, x)
+    logits_fn = checked_model(lambda x: apply_fn(params, x), labels, "apply_fn")
     clean = jax.nn.log_softmax(logits_fn(images))
 
     def divergence(clean: Array) -> ScoreFn:
         def score_fn(points: Array) -> Array:
             moved = jax.nn.log_softmax(logits_fn(points))
-            return jnp.sum(jnp.exp(clean) * (clean - moved), axis=-1)
+            # A class of probability zero, such as one that is masked, adds nothing.
+            is_possible = clean > -jnp.inf
+            apart = jnp.where(is_possible, clean, 0) - jnp.where(is_possible, moved, 0)
+            return jnp.sum(jnp.exp(clean) * apart, axis=-1)
 
         return score_fn
 

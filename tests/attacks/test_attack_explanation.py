@@ -143,7 +143,9 @@ def test_budget_box_label_and_never_worse(name):
 def test_the_first_step_on_a_quadratic_model_is_known():
     """``f = Σ aᵢ xᵢ²``: maps ``2 aᵢ xᵢ``, so the top goes down and the rest up."""
     a = jnp.linspace(1.0, 2.0, 30).reshape(6, 5, 1)
-    quadratic = lambda x: jnp.sum(a[None] * x**2, axis=(1, 2, 3))[:, None]
+    quadratic = lambda x: jnp.pad(
+        jnp.sum(a[None] * x**2, axis=(1, 2, 3))[:, None], [(0, 0), (0, 1)]
+    )
     images = toys.images(c=1)
     maps = np.asarray(2 * a[None] * images)[..., 0]
     step = np.stack([np.where(top(m, 6), -1.0, 1.0) for m in maps])[..., None]
@@ -163,7 +165,9 @@ def test_the_first_step_on_a_quadratic_model_is_known():
 
 def test_the_gradient_through_integrated_gradients():
     """Σ IG of ``a·b²`` from zero is ``a·b²``: at (1, 2) its gradient is (4, 4)."""
-    product = lambda x: (x[:, 0, 0, 0] * x[:, 0, 0, 1] ** 2)[:, None]
+    product = lambda x: jnp.pad(
+        (x[:, 0, 0, 0] * x[:, 0, 0, 1] ** 2)[:, None], [(0, 0), (0, 1)]
+    )
     explain = functools.partial(
         ja.integrated_gradients,
         product,

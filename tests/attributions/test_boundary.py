@@ -123,7 +123,7 @@ def test_each_is_its_plain_method_at_the_point():
 
 
 def test_nothing_found_is_explained_by_nothing():
-    """Zero, whatever the method; the maps of other images are as they were."""
+    """NaN, whatever the method; the maps of other images are as they were."""
     images, boundary = toys.images(), found()
     labels = predicted(images)
     missed = boundary._replace(
@@ -140,14 +140,14 @@ def test_nothing_found_is_explained_by_nothing():
         run = functools.partial(method, model, images, labels, **options)
         maps, all_found = run(search=missed), run(search=boundary)
         assert float(jnp.abs(all_found[1]).max()) > 0
-        np.testing.assert_array_equal(maps, all_found.at[1].set(0))
+        np.testing.assert_array_equal(maps, all_found.at[1].set(jnp.nan))
 
 
 def test_a_model_of_one_class_has_no_map():
     images, labels = toys.images(), jnp.zeros(3, int)
     constant = lambda x: jnp.array([[1.0, 0.0]]) + 1e-6 * jnp.mean(x, (1, 2))[:, :1]
     maps = jax.jit(lambda x: ja.bsm(constant, x, labels, search="fab"))(images)
-    np.testing.assert_array_equal(maps, 0)
+    assert np.isnan(maps).all()
 
 
 def test_the_released_search_by_its_name():

@@ -9,11 +9,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxattr import projections
+from jaxattr import _norms, projections, scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_images,
     check_integer,
     check_key,
     check_labels,
@@ -23,6 +22,7 @@ from jaxattr._checks import (
 from jaxattr._dtypes import widen
 from jaxattr._random import per_key
 from jaxattr._rankings import pixel_magnitudes
+from jaxattr._task import check_bounded_images, checked_model
 from jaxattr.attacks.explanations.objectives import (
     KINDS,
     Measure,
@@ -133,14 +133,14 @@ def attack_explanation(
       softplus). Kamath et al. AAAI 2024, arXiv:2312.10534 (window, random_sign).
     """
     # Checking what is asked.
-    images = widen(check_images(images))
+    bounds = check_bounds(bounds)
+    images = widen(check_bounded_images(images, bounds))
     check_choice("kind", kind, KINDS)
     k = check_k(k, kind, measure, images)
     check_integer("num_steps", num_steps)
     check_integer("window", window, 0)
     for name, value in (("epsilon", epsilon), ("step_size", step_size)):
         check_number(name, value, 0.0)
-    bounds = check_bounds(bounds)
     target = check_target(target, kind, images)
     is_held = _label_check(logits_fn, labels, images)
     keys = None
@@ -193,7 +193,7 @@ def attack_explanation(
         given=lambda keys, t: (keys, t.astype(images.dtype)),
     )
     points, value = keep(best, state.points, None)
-    distances = jnp.sqrt(jnp.sum((points - images) ** 2, axis=(1, 2, 3)))
+    distances = _norms.norm(points - images, (1, 2, 3))
     return AttackResult(points, value < start, distances)
 
 
@@ -254,7 +254,7 @@ def _magnitudes(explain: ExplainFn, points: Array) -> Array:
     maps = pixel_magnitudes(widen(explain(points)))
     mean = jnp.mean(maps, axis=(1, 2), keepdims=True)
     # Two wheres: a division by zero would be NaN in the derivative too.
-    return jnp.where(mean > 0, maps / jnp.where(mean > 0, mean, 1), maps)
+    return jnp.where(mean == 0, maps, maps / jnp.where(mean == 0, 1, mean))
 
 
 def _label_check(
@@ -266,5 +266,6 @@ def _label_check(
     if logits_fn is None or labels is None:
         missing = "labels" if labels is None else "logits_fn"
         raise fail(missing, "logits_fn and labels together, or neither", None)
-    known, model = check_labels(labels, images.shape[0]), logits_fn
-    return lambda points: jnp.argmax(model(points), axis=-1) == known
+    known = check_labels(labels, images.shape[0])
+    model = checked_model(logits_fn, labels)
+    return lambda points: scores.correct(model(points), known)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _windows
+from jaxattr import _norms, _windows
 from jaxattr._checks import check_integer, fail
 from jaxattr._rankings import top_k_mask
 from jaxattr.typing import Array
@@ -62,7 +62,7 @@ def mass_center(original: Array) -> Objective:
 
     def nearness(a: Array, b: Array) -> Array:
         shift = _center(b) - _center(a)
-        return -jnp.sqrt(jnp.sum(shift**2, axis=-1))
+        return -_norms.norm(shift, -1)
 
     return Objective(
         lambda maps: jnp.sum((_center(maps) - center) ** 2, axis=-1), nearness

@@ -85,7 +85,7 @@ def draw_boundaries(
         rows.append(report.table_row(boundary, float(facts["seconds"]), raw))
         if not boundary.found:
             name = photograph.path.name
-            missing = f"{NOT_FOUND}, its maps are zero: {boundary.missing}"
+            missing = f"{NOT_FOUND}, its maps are NaN: {boundary.missing}"
             not_found.append(f"{name}: {missing}")
 
         # The figure.

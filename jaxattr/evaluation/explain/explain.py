@@ -152,7 +152,7 @@ def explain_photographs(
         rows += [report.table_row(d.explanation, d.seconds, d.file) for d in done]
         missing = ", ".join(d.explanation.method for d in done if not d.found)
         if missing:
-            maps = f"its maps are zero ({missing})"
+            maps = f"its maps are NaN ({missing})"
             not_found.append(f"{photograph.path}: {NOT_FOUND}; {maps}")
         if draw:
             drawn += _draw(photograph, done, files)
@@ -189,7 +189,7 @@ def _explain_one(
             label=f"{photograph.path.name}: {name}",
         )
         explanation, found = load_explanation(raw), bool(facts["found"])
-        if progress and not np.isfinite(explanation.map).all():
+        if progress and found and not np.isfinite(explanation.map).all():
             fault = "is not finite everywhere"
         elif progress and found and not explanation.map.any():
             fault = "is zero everywhere"

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import jaxattr
+from jaxattr._checks import check_single_key
 from jaxattr.evaluation.runs.files import atomic_write, file_name, make_folder
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.typing import Array
@@ -173,6 +174,8 @@ def chunks(num_images: int, size: int, key: Array) -> Iterator[Chunk]:
     >>> [(c.index.tolist(), c.count) for c in chunks(3, 2, jax.random.key(0))]
     [([0, 1], 2), ([2, 2], 1)]
     """
+    # Other generators would give an image another key in another chunk.
+    key = check_single_key(key)
     for first in range(0, num_images, size):
         index = np.arange(first, first + size).clip(max=num_images - 1)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(index))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import attacks, corruptions, metrics
+from jaxattr import attacks, corruptions, metrics, scores
 from jaxattr._checks import check_inputs, check_integer, fail
 from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
@@ -251,7 +251,7 @@ def _values(
         ).coalition_values
 
     values = jax.lax.map(of_one, (images, labels)).T
-    return values, jnp.argmax(model(images), axis=-1) == labels
+    return values, scores.correct(model(images), labels)
 
 
 @jax.jit

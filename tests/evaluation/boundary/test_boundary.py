@@ -72,7 +72,7 @@ def test_a_model_of_one_class_is_warned_of(one_class, photograph, tmp_path, caps
     captured = capsys.readouterr()
     assert "no boundary found" in captured.out
     assert (
-        "warning: cat.png: no boundary found, its maps are zero: the logits do not "
+        "warning: cat.png: no boundary found, its maps are NaN: the logits do not "
         "change with the image (tried fab: at most 51 forward and 50 backward passes)"
     ) in captured.err
     boundary = load_boundary(tmp_path / "o" / "cat.boundary.npz")

@@ -346,7 +346,7 @@ def test_a_model_of_one_class_is_warned_of(photographs, tmp_path, capsys, monkey
     ]
     assert warnings == [
         f"jaxattr: warning: {photograph}: no boundary found; "
-        "its maps are zero (bsm, big, bsg)"
+        "its maps are NaN (bsm, big, bsg)"
     ]
     with np.load(out / "a.bsg.npz") as saved:
         np.testing.assert_array_equal(saved["map"], 0)
