@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxattr._checks import fail
+from jaxattr._pixels import grey_range, to_rgb
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Preprocessing:
 
         Raises:
           ImportError: where Pillow is not installed (the extra ``app``).
-          ValueError: for something else than a photograph.
+          ValueError: for something else than a photograph, or for pixels of over 8 bits
+            whose white is not known.
         """
         image = _to_rgb(photo)
         height, width = self.size
@@ -41,10 +43,11 @@ class Preprocessing:
         if self.short_side is None:
             image = image.resize((width, height), resample)
         else:
-            scale = self.short_side / min(image.size)
-            resized = (max(self.short_side, round(n * scale)) for n in image.size)
+            # The long side is cut off to whole pixels, the margins of the crop are
+            # rounded, halves to even: the rules of torchvision, which timm calls.
+            short = min(image.size)
+            resized = (int(self.short_side * n / short) for n in image.size)
             image = image.resize(tuple(resized), resample)
-            # Halves are rounded to even, as torchvision does.
             left, top = (
                 round((image.width - width) / 2),
                 round((image.height - height) / 2),
@@ -59,16 +62,13 @@ def _to_rgb(photo: Any) -> Any:
     image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
     if 0 in image.size:
         raise fail("photo", "at least one pixel", image)
-    if image.mode.startswith(("I", "F")):
-        # 16-bit greys would be clipped, not scaled, by convert("RGB").
-        grey = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode.startswith("I") else 1.0
-        image = _from_array(np.clip(grey / top, 0, 1))
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        image = image.convert("RGBA")
-        white = pillow.new("RGBA", image.size, "white")
-        image = pillow.alpha_composite(white, image)
-    return image.convert("RGB")
+    if image.mode == "F":
+        # As of an array: floats in [0, 1], or an error.
+        image = _from_array(np.asarray(image))
+    try:
+        return to_rgb(image, pillow, grey_range(image))
+    except ValueError as error:
+        raise ValueError(f"photo: {error}") from None
 
 
 def _from_array(photo: Any) -> Any:
