@@ -12,7 +12,8 @@ def resolve_label(text: str, names: Sequence[str] | None, num_classes: int) -> i
 
     Args:
       text: an index ``0 .. K-1`` in decimal digits, or a class name; case, and ``_``
-        for a space, do not matter. Where names list synonyms, separated by commas, each will do.
+        for a space, do not matter. Where names list synonyms, separated by commas, each
+        will do.
       names: the K class names, or None where the model has none.
       num_classes: K.
 

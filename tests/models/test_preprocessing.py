@@ -1,11 +1,16 @@
 """Photographs of every mode and shape become what a model takes."""
 
 import builtins
+import pathlib
+import sys
 
 import numpy as np
 import pytest
 
 from jaxattr.models.preprocessing import Preprocessing
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import make_pixel_goldens
 
 Image = pytest.importorskip("PIL.Image")
 CROP = Preprocessing((8, 8), short_side=10)
@@ -109,6 +114,17 @@ def test_the_long_side_is_cut_off_to_whole_pixels():
     expected = np.asarray(resized)[16:240, 80:304] / np.float32(255)
     got = Preprocessing((224, 224), 256, "bilinear")(photo)
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("interpolation", make_pixel_goldens.INTERPOLATIONS)
+@pytest.mark.parametrize("index", range(len(make_pixel_goldens.CASES)))
+def test_pixels_are_those_of_torchvision_and_timm(index, interpolation):
+    *_, size, short_side = make_pixel_goldens.CASES[index]
+    prepare = Preprocessing((size, size), short_side or None, interpolation)
+    with np.load(make_pixel_goldens.FILE) as goldens:
+        expected = goldens[f"{index}.{interpolation}"]
+    got = np.round(prepare(make_pixel_goldens.photograph(index)) * 255)
+    np.testing.assert_array_equal(got.astype(np.uint8), expected)
 
 
 def test_without_pillow(photo, monkeypatch):
