@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import jax
+
 import jaxattr
 from jaxattr.commands import (
     boundary,
@@ -66,7 +68,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130
+    except Exception:
+        # JAX fails to start in several classes, AssertionError among them.
+        reason = _why_no_device()
+        if reason is None:
+            raise
+        _complain(reason)
     return 2
+
+
+def _why_no_device() -> str | None:
+    """What keeps JAX from starting a device; None where it has one."""
+    try:
+        jax.devices()
+    except Exception as error:
+        platforms = os.environ.get("JAX_PLATFORMS")
+        asked = f" (JAX_PLATFORMS={platforms})" if platforms else ""
+        reason = str(error) or "JAX could not start one"
+        return f"no device{asked}: {reason}"
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -80,9 +80,7 @@ class _Unpickler(pickle._Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: _tensor(
-                storage, offset, shape, strides
-            )
+            return lambda *arguments: _rebuild(*arguments)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_: tensor
         raise CheckpointError(
@@ -104,6 +102,18 @@ class _Unpickler(pickle._Unpickler):
         if self._storages.setdefault(key, storage) != storage:
             raise CheckpointError(f"storage {key:.80} is described in two ways")
         return storage
+
+
+def _rebuild(
+    storage: object, offset: object, shape: object, strides: object, *rest: object
+) -> Tensor:
+    """As torch's; behind gradient and hooks may stand that the signs are turned."""
+    if any(rest[2:]):
+        raise CheckpointError(
+            f"a tensor is a negated or conjugated view ({rest[2]!r:.80}); save"
+            " tensor.clone() or tensor.resolve_neg()"
+        )
+    return _tensor(storage, offset, shape, strides)
 
 
 def _tensor(storage: object, offset: object, shape: object, strides: object) -> Tensor:

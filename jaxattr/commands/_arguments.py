@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
@@ -38,7 +39,7 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         expected = f"a whole number from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdecimal() else None
+        number = int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else None
         if number is None or number < minimum or (maximum or number) < number:
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
         return number

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxattr._checks import fail
+from jaxattr._pixels import grey_range, to_rgb
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -37,7 +38,8 @@ class Preprocessing:
 
         Raises:
           ImportError: where Pillow is not installed (the extra ``app``).
-          ValueError: for something else than a photograph.
+          ValueError: for something else than a photograph, or for pixels of over 8 bits
+            whose white is not known.
         """
         image = _to_rgb(photo)
         height, width = self.size
@@ -45,10 +47,11 @@ class Preprocessing:
         if self.short_side is None:
             image = image.resize((width, height), resample)
         else:
-            scale = self.short_side / min(image.size)
-            columns, rows = (max(self.short_side, round(n * scale)) for n in image.size)
-            image = image.resize((columns, rows), resample)
-            # Halves are rounded to even, as torchvision does.
+            # The long side is cut off to whole pixels, the margins of the crop are
+            # rounded, halves to even: the rules of torchvision, which timm calls.
+            short = min(image.size)
+            resized = (int(self.short_side * n / short) for n in image.size)
+            image = image.resize(tuple(resized), resample)
             left, top = (
                 round((image.width - width) / 2),
                 round((image.height - height) / 2),
@@ -63,16 +66,13 @@ def _to_rgb(photo: object) -> PIL.Image.Image:
     image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
     if 0 in image.size:
         raise fail("photo", "at least one pixel", image)
-    if image.mode.startswith(("I", "F")):
-        # 16-bit greys would be clipped, not scaled, by convert("RGB").
-        grey = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode.startswith("I") else 1.0
-        image = _from_array(np.clip(grey / top, 0, 1))
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        image = image.convert("RGBA")
-        white = pillow.new("RGBA", image.size, "white")
-        image = pillow.alpha_composite(white, image)
-    return image.convert("RGB")
+    if image.mode == "F":
+        # As of an array: floats in [0, 1], or an error.
+        image = _from_array(np.asarray(image))
+    try:
+        return to_rgb(image, pillow, grey_range(image))
+    except ValueError as error:
+        raise ValueError(f"photo: {error}") from None
 
 
 def _from_array(photo: object) -> PIL.Image.Image:

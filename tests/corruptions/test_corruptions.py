@@ -243,3 +243,10 @@ def test_bad_input(change, message):
     given |= change
     with pytest.raises(ValueError, match=message):
         corruptions.corrupt(given.pop("name"), given.pop("images"), **given)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_jpeg_says_which_channels_it_has(channels):
+    images = jnp.full((1, 5, 7, channels), 0.5)
+    with pytest.raises(ValueError, match="images: expected 1 or 3 channels"):
+        corruptions.corrupt("jpeg_compression", images, severity=1)
