@@ -37,7 +37,7 @@ def over_mean_size(g: Array) -> Array:
     return jnp.where(size == 0, 0, g / jnp.where(size == 0, 1, size))
 
 
-def momentum(decay: float) -> optax.GradientTransformation:
+def momentum(decay: Scalar) -> optax.GradientTransformation:
     """``d ← μ d + g / mean|g|``: the momentum of transferable attacks.
 
     Args:

@@ -81,7 +81,7 @@ def grad_cam(
     check_values(images)
     head = checked_head(head, labels)
     score = scores.as_score(score)
-    size = images.shape[1:3]
+    size = (images.shape[1], images.shape[2])
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         values = features_fn(images)

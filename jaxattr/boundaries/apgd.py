@@ -137,7 +137,8 @@ def _apgd(
     check_choice("norm", norm, ("l2", "linf"))
 
     def find(task: BoundaryTask) -> Best:
-        def attempt(radius: Array, keys: Array, is_done: Array) -> Best:
+        def attempt(radius: Array, keys: Array | None, is_done: Array) -> Best:
+            assert keys is not None
             project = ball_and_box(task, radius, norm)
             noise = random_direction(keys, task.images, norm)
             if norm == "linf":
@@ -195,6 +196,7 @@ def _path(
         ahead = project(base + memory.step_size[:, None, None, None] * direction)
         share = jnp.where(t == 0, 1.0, 0.75).astype(base.dtype)
         mixed = base + share * (ahead - base) + (1 - share) * (base - memory.previous)
+        assert active is not None
         moved = where_images(active, project(mixed), points)
         rules = (memory._replace(previous=base), t + 1)
         info = PathInfo(points, evaluated, direction, moved - base)

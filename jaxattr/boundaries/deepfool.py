@@ -69,6 +69,7 @@ def deepfool(
 
         def move(state: PathState) -> tuple[PathState, PathInfo]:
             points, _, total, active = state
+            assert active is not None
             evaluated, active = _nearest_linearised(
                 task, points, candidates, norm, active
             )
@@ -90,6 +91,7 @@ def deepfool(
             return state._replace(direction=still), info
 
         def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+            assert state.active is not None
             return jax.lax.cond(jnp.any(state.active), move, stand, state)
 
         return closest_on(Path(init, step), task, task.images, num_steps)

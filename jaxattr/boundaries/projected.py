@@ -119,6 +119,7 @@ def _pgd(
             )
             start = task.images
             if random_start:
+                assert keys is not None
                 start = project(start + radius * _in_ball(keys, start, norm))
             return closest_on(path, task, start, num_steps, last_only=last_only)
 

@@ -219,19 +219,19 @@ def as_members(members: Members) -> tuple[Member, ...]:
     """
     if members is None or (isinstance(members, str) and members == "all"):
         members = boundary_names()
+    several: object = members
     if isinstance(members, str):
-        names = tuple(name.strip() for name in members.split(","))
-        if not all(names):
+        several = [name.strip() for name in members.split(",")]
+        if not all(several):
             raise fail("search", "a name, or several with commas between them", members)
-        members = names
-    if isinstance(members, Member | Attack):
-        members = (members,)
-    if not isinstance(members, Sequence):
+    elif isinstance(members, Member | Attack):
+        several = [members]
+    if not isinstance(several, Sequence):
         expected = "members of a boundary search, in a list or alone"
         raise fail("search", expected, members)
-    if not members:
+    if not several:
         raise fail("search", "at least one member, such as 'ddn'", members)
-    return tuple(_as_member(member) for member in members)
+    return tuple(_as_member(member) for member in several)
 
 
 def _as_member(member: OneMember) -> Member:

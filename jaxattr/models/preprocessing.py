@@ -50,8 +50,8 @@ class Preprocessing:
             # The long side is cut off to whole pixels, the margins of the crop are
             # rounded, halves to even: the rules of torchvision, which timm calls.
             short = min(image.size)
-            resized = (int(self.short_side * n / short) for n in image.size)
-            image = image.resize(tuple(resized), resample)
+            columns, rows = (int(self.short_side * n / short) for n in image.size)
+            image = image.resize((columns, rows), resample)
             left, top = (
                 round((image.width - width) / 2),
                 round((image.height - height) / 2),

@@ -239,7 +239,12 @@ def _ascent(
 def _random_signs(images: Array) -> _Drive:
     """A sign for each value, drawn at each step."""
     draw = per_key(lambda key: jax.random.rademacher(key, images.shape[1:]))
-    return lambda at, points: (draw(at[0]).astype(images.dtype), None)
+
+    def drive(at: tuple[Array | None, Array], points: Array) -> tuple[Array, None]:
+        assert at[0] is not None
+        return draw(at[0]).astype(images.dtype), None
+
+    return drive
 
 
 def _direction(momentum: Scalar) -> optax.GradientTransformation:
