@@ -1,7 +1,8 @@
 """Static checks: a ``ValueError`` that names argument, expectation and what came.
 
-They look at shapes, dtypes and Python values only, so they run while tracing and cost
-nothing in a compiled function.
+They look at shapes, dtypes and Python values, so they run while tracing and cost nothing
+in a compiled function. ``check_task`` looks at the values of images too, once a call, where
+they are not traced.
 """
 
 from __future__ import annotations
@@ -14,22 +15,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxattr._dtypes import widen
+from jaxattr._errors import describe, fail
+from jaxattr._logits import checked_model
 from jaxattr._random import as_threefry
-from jaxattr.typing import Array
-
-
-def describe(value: object) -> str:
-    """What came, in a few words: dtype and shape of an array, repr of the rest."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def fail(argument: str, expected: str, got: object) -> ValueError:
-    return ValueError(f"{argument}: expected {expected}, got {describe(got)}")
+from jaxattr.typing import Array, Bounds, LogitsFn
 
 
 def check_float_array(name: str, value: object, shape: str, ndim: int) -> Array:
@@ -191,3 +183,78 @@ def check_inputs(images: object, labels: object) -> tuple[Array, Array]:
     images = check_images(images)
     labels = check_labels(labels, images.shape[0])
     return widen(images), labels
+
+
+def check_task(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    bounds: Bounds | None = None,
+    finite: bool = True,
+) -> tuple[LogitsFn, Array, Array]:
+    """A model that checks its logits, images ``(N, H, W, C)`` and labels ``(N,)``.
+
+    Args:
+      logits_fn: images to logits ``(N, K)``.
+      images: at least float32 when they come back.
+      labels: integers; classes of the model, where they are not traced.
+      bounds: of the pixels, for methods that keep to them; see ``check_values``.
+      finite: refuse NaN, where there is no field that would tell of it.
+    """
+    # As they were given: while tracing, what is made of known values is traced.
+    check_values(images, bounds=bounds, finite=finite)
+    model = checked_model(logits_fn, labels)
+    images, labels = check_inputs(images, labels)
+    return model, images, labels
+
+
+def check_bounded_images(images: Array, bounds: Bounds) -> Array:
+    """Images that are not far outside the bounds, as they came."""
+    images = check_images(images)
+    check_values(images, bounds=bounds, finite=False)
+    return images
+
+
+def check_values(
+    images: Array, *, bounds: Bounds | None = None, finite: bool = True
+) -> None:
+    """Refuses images of another range, such as 0 to 255, and NaN.
+
+    Far is more than the width of the bounds outside them: rounding, noise and an odd
+    overshoot are none of our business.
+    """
+    bounds = None if bounds is None or not _are_numbers(bounds) else bounds
+    is_at_hand = getattr(images, "is_fully_addressable", True)
+    if (bounds is None and not finite) or not _is_float(images):
+        return
+    if isinstance(images, jax.core.Tracer) or not is_at_hand:
+        return
+    with jax.ensure_compile_time_eval():
+        low, high = np.asarray(jax.device_get(_extremes(images)), float)
+    if finite and not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("images: expected finite values, got NaN or infinity")
+    if bounds is None:
+        return
+    width = bounds[1] - bounds[0]
+    if low < bounds[0] - width or high > bounds[1] + width:
+        raise ValueError(
+            f"images: expected values within the bounds {bounds[0]:g} to "
+            f"{bounds[1]:g}, got {low:g} to {high:g}; divide 8-bit images by 255, and "
+            "normalise inside logits_fn"
+        )
+
+
+def _is_float(value: object) -> bool:
+    """A floating-point array that is not empty; of anything else others complain."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.floating) and value.size > 0  # type: ignore[attr-defined]
+
+
+def _are_numbers(bounds: Bounds) -> bool:
+    return all(isinstance(b, int | float) for b in bounds)
+
+
+@jax.jit
+def _extremes(images: Array) -> Array:
+    return jnp.stack([jnp.min(images), jnp.max(images)])

@@ -14,6 +14,7 @@ from jaxattr._checks import (
     check_integer,
     check_key,
     check_number,
+    check_task,
     fail,
 )
 from jaxattr._loops import (
@@ -23,7 +24,6 @@ from jaxattr._loops import (
     split_rows,
     sum_over,
 )
-from jaxattr._task import check_task
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import sign_step

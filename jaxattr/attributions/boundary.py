@@ -5,12 +5,13 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import _quadrature, _random, scores
-from jaxattr._checks import check_inputs, check_key
+from jaxattr._checks import check_key, check_task
 from jaxattr.attributions.gradient import saliency, smoothgrad
 from jaxattr.attributions.integrated import integrate_from
 from jaxattr.boundaries.member import where_images
 from jaxattr.boundaries.nearest import BoundaryPoint, PointOrSearch, boundary_point
-from jaxattr.typing import Array, LogitsFn, Scalar, Score
+from jaxattr.boundaries.search import as_search
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 
 def bsm(
@@ -63,7 +64,9 @@ def bsm(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=_bounds(search)
+    )
     boundary = boundary_point(
         logits_fn, images, labels, key=key, search=search, batch_size=batch_size
     )
@@ -126,8 +129,11 @@ def big(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=_bounds(search)
+    )
     nodes = _quadrature.rule(rule, num_steps)
+    score = scores.as_score(score)
     boundary = boundary_point(
         logits_fn, images, labels, key=key, search=search, batch_size=batch_size
     )
@@ -191,7 +197,9 @@ def bsg(
       Wang, Fredrikson, Datta. Boundary Attributions Provide Normal (Vector)
       Explanations. 2021, arXiv:2103.11257v1.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=_bounds(search)
+    )
     search_keys, noise_keys = _random.split(check_key(key, labels), 2)
     boundary = boundary_point(
         logits_fn, images, labels, key=search_keys, search=search, batch_size=batch_size
@@ -207,6 +215,11 @@ def bsg(
         score=score,
     )
     return _where_found(boundary, maps)
+
+
+def _bounds(search: PointOrSearch) -> Bounds | None:
+    """Of the images; a point that was found before has had its images checked."""
+    return None if isinstance(search, BoundaryPoint) else as_search(search).bounds
 
 
 def _where_found(boundary: BoundaryPoint, maps: Array) -> Array:

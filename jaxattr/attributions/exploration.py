@@ -9,9 +9,9 @@ from jaxattr._checks import (
     check_integer,
     check_key,
     check_number,
+    check_task,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr._task import check_task
 from jaxattr.attacks.attack import (
     Attack,
     Problem,

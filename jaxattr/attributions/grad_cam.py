@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_inputs, check_integer, fail
+from jaxattr._checks import check_inputs, check_integer, check_values, fail
 from jaxattr._dtypes import widen
+from jaxattr._logits import checked_head
 from jaxattr._loops import by_image_batches
-from jaxattr._task import check_values, checked_head
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, Score
 

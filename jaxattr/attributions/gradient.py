@@ -5,9 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_integer, check_key, check_number
+from jaxattr._checks import check_integer, check_key, check_number, check_task
 from jaxattr._loops import by_image_batches
-from jaxattr._task import check_task
 from jaxattr.gradients import averaged_gradient, gradient
 from jaxattr.perturbations import gaussian
 from jaxattr.typing import Array, LogitsFn, Scalar, Score

@@ -8,10 +8,10 @@ from jaxattr._checks import (
     check_integer,
     check_key,
     check_like_images,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, mean_over
-from jaxattr._task import check_task
 from jaxattr.gradients import gradient
 from jaxattr.paths import integrate_line
 from jaxattr.typing import Array, LogitsFn, Scalar, Score

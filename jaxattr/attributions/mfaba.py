@@ -12,9 +12,9 @@ from jaxattr._checks import (
     check_choice,
     check_integer,
     check_number,
+    check_task,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr._task import check_task
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import normalized_step, sign_step

@@ -13,10 +13,10 @@ from jaxattr._checks import (
     check_choice,
     check_integer,
     check_key,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
-from jaxattr._task import check_task
 from jaxattr.attributions import coalition_images
 from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 from jaxattr.frequencies.bands import CONVENTIONS, band_masks

@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_key, fail
+from jaxattr._checks import check_key, check_task, fail
 from jaxattr._loops import by_image_batches
-from jaxattr._task import check_task
 from jaxattr.boundaries import implicit
 from jaxattr.boundaries.member import (
     Best,

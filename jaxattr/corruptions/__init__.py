@@ -20,8 +20,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_choice, check_integer, check_key, fail
-from jaxattr._task import check_bounded_images
+from jaxattr._checks import (
+    check_bounded_images,
+    check_choice,
+    check_integer,
+    check_key,
+    fail,
+)
 from jaxattr.corruptions import blur, digital, noise, weather
 from jaxattr.corruptions.severities import PRESETS
 from jaxattr.corruptions.textures import frost_folder

@@ -13,10 +13,10 @@ from jaxattr._checks import (
     check_images,
     check_integer,
     check_key,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr._task import check_task
 from jaxattr.typing import Array, LogitsFn
 
 ALEXNET_ERRORS = (

@@ -19,8 +19,8 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._dtypes import widen
+from jaxattr._logits import checked_model
 from jaxattr._loops import by_image_batches, stack_over
-from jaxattr._task import checked_model
 from jaxattr.typing import Array, LogitsFn, Scalar
 
 ORDERS = ("channel_sum", "channel_union", "joint")

@@ -10,10 +10,10 @@ from jaxattr._checks import (
     check_integer,
     check_key,
     check_number,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
-from jaxattr._task import check_task
 from jaxattr.perturbations import gaussian
 from jaxattr.typing import Array, LogitsFn, Perturbation, Scalar, Score
 

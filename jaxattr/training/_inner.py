@@ -9,8 +9,8 @@ import jax
 import optax
 
 from jaxattr import _random, projections, scores
-from jaxattr._checks import check_bounds, check_integer, check_number
-from jaxattr._task import check_values, checked_model
+from jaxattr._checks import check_bounds, check_integer, check_number, check_values
+from jaxattr._logits import checked_model
 from jaxattr.paths import adversarial_path, follow_path
 from jaxattr.steps import sign_step
 from jaxattr.typing import Array, Bounds, GradientFn, Scalar, ScoreFn

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key
-from jaxattr._task import checked_model
+from jaxattr._logits import checked_model
 from jaxattr.gradients import gradient_at_points
 from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, Scalar, ScoreFn

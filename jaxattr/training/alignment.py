@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxattr import _norms, scores
 from jaxattr._checks import check_inputs, check_integer, check_key
+from jaxattr._logits import checked_model
 from jaxattr._rankings import top_k_mask
-from jaxattr._task import checked_model
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, ScoreFn

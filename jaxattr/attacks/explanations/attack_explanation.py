@@ -11,6 +11,7 @@ import optax
 
 from jaxattr import _norms, projections, scores
 from jaxattr._checks import (
+    check_bounded_images,
     check_bounds,
     check_choice,
     check_integer,
@@ -20,9 +21,9 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._dtypes import widen
+from jaxattr._logits import checked_model
 from jaxattr._random import per_key
 from jaxattr._rankings import pixel_magnitudes
-from jaxattr._task import check_bounded_images, checked_model
 from jaxattr.attacks.explanations.objectives import (
     KINDS,
     Measure,

@@ -1,8 +1,4 @@
-"""What a method is given: a model, images, labels. Looked at once, where values are known.
-
-Nothing here costs a model pass. The logits are looked at when the model is first traced
-or called; values only where they are not traced.
-"""
+"""A model whose logits are looked at when it is first traced or called, at no pass."""
 
 from __future__ import annotations
 
@@ -14,67 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr._checks import check_images, check_inputs, describe, fail
+from jaxattr._errors import describe, fail
 from jaxattr.typing import Array, LogitsFn
 
 PAGE = "docs/models.md shows how to adapt a model"
-
-
-def check_task(
-    logits_fn: Any,
-    images: Any,
-    labels: Any,
-    *,
-    bounds: tuple[Any, Any] | None = None,
-    finite: bool = True,
-) -> tuple[LogitsFn, Array, Array]:
-    """A model that checks its logits, images ``(N, H, W, C)`` and labels ``(N,)``.
-
-    Args:
-      logits_fn: images to logits ``(N, K)``.
-      images: at least float32 when they come back.
-      labels: integers; classes of the model, where they are not traced.
-      bounds: of the pixels, for methods that keep to them; see ``check_values``.
-      finite: refuse NaN, where there is no field that would tell of it.
-    """
-    given_images, given_labels = images, labels
-    images, labels = check_inputs(images, labels)
-    # As they were given: while tracing, what is made of known values is traced.
-    check_values(given_images, bounds=bounds, finite=finite)
-    return checked_model(logits_fn, given_labels), images, labels
-
-
-def check_bounded_images(images: Any, bounds: tuple[Any, Any]) -> Array:
-    """Images that are not far outside the bounds, as they came."""
-    images = check_images(images)
-    check_values(images, bounds=bounds, finite=False)
-    return images
-
-
-def check_values(
-    images: Any, *, bounds: tuple[Any, Any] | None = None, finite: bool = True
-) -> None:
-    """Refuses images of another range, such as 0 to 255, and NaN.
-
-    Far is more than the width of the bounds outside them: rounding, noise and an odd
-    overshoot are none of our business.
-    """
-    bounds = None if bounds is None or not _are_numbers(bounds) else bounds
-    if (bounds is None and not finite) or not _is_known(images):
-        return
-    with jax.ensure_compile_time_eval():
-        low, high = np.asarray(jax.device_get(_extremes(images)), float)
-    if finite and not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError("images: expected finite values, got NaN or infinity")
-    if bounds is None:
-        return
-    width = bounds[1] - bounds[0]
-    if low < bounds[0] - width or high > bounds[1] + width:
-        raise ValueError(
-            f"images: expected values within the bounds {bounds[0]:g} to "
-            f"{bounds[1]:g}, got {low:g} to {high:g}; divide 8-bit images by 255, and "
-            "normalise inside logits_fn"
-        )
 
 
 def checked_model(
@@ -84,7 +23,7 @@ def checked_model(
     if isinstance(model, _CheckedModel):
         model, name = model.model, model.name
     _refuse_modules(model, name)
-    known = labels is not None and _is_known(labels)
+    known = labels is not None and is_known(labels)
     values = np.asarray(jax.device_get(labels)) if known else None
     return _CheckedModel(model, name, values)
 
@@ -160,21 +99,6 @@ def _describe_output(output: Any) -> str:
     return describe(output)
 
 
-def _is_known(values: Any) -> bool:
-    """Not traced, and all of it at hand."""
-    is_traced = isinstance(values, jax.core.Tracer)
-    return not is_traced and getattr(values, "is_fully_addressable", True)
-
-
-def _are_numbers(bounds: tuple[Any, Any]) -> bool:
-    return all(isinstance(b, int | float) for b in bounds)
-
-
-@jax.jit
-def _extremes(images: Array) -> Array:
-    return jnp.stack([jnp.min(images), jnp.max(images)])
-
-
 def _bases(model: Any) -> set[str]:
     """The packages of its classes, without importing one."""
     return {
@@ -225,3 +149,9 @@ def _hint(model: Any) -> str:
             "jax.vmap(module)(jnp.moveaxis(images, -1, 1)), the module in inference mode"
         )
     return ""
+
+
+def is_known(values: Any) -> bool:
+    """Not traced, and all of it at hand."""
+    is_traced = isinstance(values, jax.core.Tracer)
+    return not is_traced and getattr(values, "is_fully_addressable", True)
