@@ -225,10 +225,10 @@ def check_values(
     overshoot are none of our business.
     """
     bounds = None if bounds is None or not _are_numbers(bounds) else bounds
-    is_at_hand = getattr(images, "is_fully_addressable", True)
     if (bounds is None and not finite) or not _is_float(images):
         return
-    if isinstance(images, jax.core.Tracer) or not is_at_hand:
+    is_traced = isinstance(images, jax.core.Tracer)
+    if is_traced or not getattr(images, "is_fully_addressable", True):
         return
     with jax.ensure_compile_time_eval():
         low, high = np.asarray(jax.device_get(_extremes(images)), float)
