@@ -1,0 +1,121 @@
+"""The page of ``jaxattr boundary``: photographs and the points behind the boundary."""
+
+from __future__ import annotations
+
+import pathlib
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxattr.report import pictures
+from jaxattr.report.blocks import (
+    Column,
+    Gallery,
+    Map,
+    Page,
+    Photograph,
+    Table,
+    number,
+)
+from jaxattr.report.kinds import Folder
+
+FIELDS = ("photograph", "model", "image", "point", "distance", "found", "bsm", "big")
+
+
+def page(folder: Folder) -> Page:
+    """Reads every ``STEM.boundary.npz`` of the folder.
+
+    Raises:
+      ValueError: not one that can be read.
+    """
+    files = sorted(folder.path.glob("*.boundary.npz"))
+    scale = pictures.fitting(4 * len(files))
+    photographs, rows, warnings = [], [], []
+    first: Mapping[str, np.ndarray] = {}
+    for path in files:
+        try:
+            fields = _read(path)
+        except ValueError as error:
+            warnings.append(str(error))
+            continue
+        first = first or fields
+        if len(photographs) < scale.most // 4:
+            photographs.append(_photograph(fields, scale.side))
+        change = float(np.abs(fields["point"] - fields["image"]).max())
+        rows.append(
+            [
+                pathlib.Path(str(fields["photograph"])).name,
+                str(fields["label_name"]),
+                str(fields["behind_name"]) or "none found",
+                number(fields["distance"]),
+                number(255 * change) if fields["found"] else None,
+                str(fields["member"]) or "–",
+            ]
+        )
+    if not rows:
+        reason = warnings[0] if warnings else "no .boundary.npz"
+        raise ValueError(f"{folder.path}: no boundary point can be read; {reason}")
+    columns = [
+        Column("photograph"),
+        Column("class"),
+        Column("class behind"),
+        Column("distance", True, "Euclidean, in pixel units"),
+        Column("largest change", True, "of a value, in 1/255"),
+        Column("found by"),
+    ]
+    gallery = Gallery(
+        "Photographs",
+        ("BSM", "BIG"),
+        (),
+        photographs,
+        "behind the boundary",
+        "BSM: the gradient at the nearest point of another class. BIG: integrated "
+        "gradients from that point.",
+    )
+    missing = sum(row[2] == "none found" for row in rows)
+    return Page(
+        f"Nearest boundaries: {len(rows)} photograph{'s' * (len(rows) != 1)}",
+        f"{first['model']}; no boundary was found for {missing}."
+        if missing
+        else f"{first['model']}; a boundary was found for each.",
+        warnings,
+        [gallery, Table("Distances", columns, rows)],
+        [
+            ("model", str(first["model"])),
+            ("search", ", ".join(str(name) for name in np.ravel(first["search"]))),
+            ("jaxattr", str(first["version"])),
+        ],
+    )
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            fields = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path}: not a boundary point ({error})") from None
+    lacking = [name for name in FIELDS if name not in fields]
+    if lacking:
+        raise ValueError(f"{path}: not a boundary point (no {lacking[0]})")
+    return fields
+
+
+def _photograph(fields: Mapping[str, np.ndarray], side: int) -> Photograph:
+    found = bool(fields["found"])
+    maps = {}
+    for name in ("BSM", "BIG") if found else ():
+        picture, limit = pictures.overlay(fields[name.lower()], side)
+        maps[name] = Map(picture, limit, {})
+    behind = str(fields["behind_name"]) if found else "none found"
+    facts = {"behind": behind}
+    if found:
+        facts["distance"] = f"{float(fields['distance']):.3f}"
+    return Photograph(
+        pathlib.Path(str(fields["photograph"])).name,
+        str(fields["label_name"]),
+        pictures.photograph(fields["image"], side),
+        facts,
+        maps,
+        pictures.photograph(fields["point"], side) if found else "",
+    )

@@ -1,0 +1,98 @@
+"""Pictures small enough for a mail: photographs and maps as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxattr.plots import color_limit
+from jaxattr.plots._style import DIVERGING
+
+SIZES = (224, 176, 128, 96, 64)
+"""Longest sides, in pixels, the largest that fits is taken."""
+BUDGET = 40e6
+"""The most bytes of all pictures of a page, as text."""
+
+
+class Scale(NamedTuple):
+    """How large the pictures of a page are, and how many of them fit."""
+
+    side: int
+    """The longest side, in pixels."""
+    most: int
+    """Pictures that fit at this size."""
+
+
+def fitting(num_pictures: int, *, budget: float = BUDGET) -> Scale:
+    """The largest pictures of which as many as these fit into the budget.
+
+    A picture of side ``s`` takes some ``0.35 s²`` bytes as text, measured on photographs
+    and on maps of saliency, which are the noisiest.
+
+    >>> fitting(30).side, fitting(6000).side
+    (224, 128)
+    """
+    for side in SIZES:
+        most = int(budget / (0.35 * side**2))
+        if num_pictures <= most:
+            break
+    return Scale(side, most)
+
+
+def photograph(image: np.ndarray, side: int) -> str:
+    """``(H, W, 3)`` or ``(H, W, 1)`` in [0, 1] as a data URI."""
+    return _encode(_shrunk(_to_rgb(image), side), quality=80)
+
+
+def overlay(attribution: np.ndarray, side: int) -> tuple[str, float]:
+    """A map ``(H, W, C)`` as a data URI, and the value at the ends of its colours.
+
+    The colours are those of the figures; the map is the more opaque the larger its
+    absolute value, so that it can be laid over the photograph.
+    """
+    values = np.asarray(attribution, float)
+    values = values if values.ndim == 2 else values.sum(axis=-1)
+    limit = color_limit(values)
+    scaled = np.nan_to_num(np.clip(values / limit, -1, 1))
+    places = np.linspace(-1, 1, len(DIVERGING))
+    ends = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in DIVERGING])
+    colors = [np.interp(scaled, places, ends[:, i]) for i in range(3)]
+    # White is what shows through: what is left of a colour is stronger for it.
+    opacity = np.sqrt(np.abs(scaled))
+    pixels = np.stack([*colors, 255 * opacity], axis=-1)
+    return _encode(_shrunk(np.rint(pixels).astype(np.uint8), side), quality=80), limit
+
+
+def _to_rgb(image: np.ndarray) -> np.ndarray:
+    image = np.nan_to_num(np.clip(np.asarray(image, float), 0, 1))
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[-1] != 3:
+        image = np.repeat(image[..., :1], 3, axis=-1)
+    return np.rint(255 * image).astype(np.uint8)
+
+
+def _shrunk(pixels: np.ndarray, side: int):
+    from PIL import Image
+
+    picture = Image.fromarray(pixels)
+    if max(picture.size) < 64:
+        # A small image is shown pixel by pixel, not as a blur.
+        factor = 64 // max(picture.size) + 1
+        size = (picture.width * factor, picture.height * factor)
+        return picture.resize(size, Image.Resampling.NEAREST)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _encode(picture, *, quality: int) -> str:
+    from PIL import features
+
+    stream = io.BytesIO()
+    kind = "webp" if features.check("webp") else "png"
+    picture.save(stream, format=kind, quality=quality)
+    data = base64.b64encode(stream.getvalue()).decode("ascii")
+    return f"data:image/{kind};base64,{data}"
