@@ -18,6 +18,7 @@ from jaxattr.commands import (
     explain,
     methods,
     models,
+    report,
     robustness,
     spectrum,
 )
@@ -29,6 +30,7 @@ COMMANDS = (
     boundary,
     spectrum,
     robustness,
+    report,
     methods,
     models,
 )

@@ -100,6 +100,8 @@ class Gallery(NamedTuple):
     extra_title: str = ""
     """What the second pictures are."""
     note: str = ""
+    curves: Mapping[str, str] = {}
+    """Title of a curve to what its steps are."""
 
 
 Block = Table | Charts | Gallery
@@ -111,11 +113,13 @@ class Page(NamedTuple):
     title: str
     lead: str
     """One sentence under the title."""
-    warnings: Sequence[str]
-    """What is missing or could not be read."""
+    missing: Sequence[str]
+    """What is not there or could not be read, a sentence each."""
     blocks: Sequence[Block]
     facts: Sequence[tuple[str, str]]
     """Settings, versions and the command."""
+    notes: Sequence[str] = ()
+    """What a reader should know before reading on, such as another version."""
 
 
 def number(value: object) -> Number:

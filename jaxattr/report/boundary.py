@@ -13,11 +13,13 @@ from jaxattr.report.blocks import (
     Column,
     Gallery,
     Map,
+    Number,
     Page,
     Photograph,
     Table,
     number,
 )
+from jaxattr.report.explain import lacking
 from jaxattr.report.kinds import Folder
 
 FIELDS = ("photograph", "model", "image", "point", "distance", "found", "bsm", "big")
@@ -31,16 +33,18 @@ def page(folder: Folder) -> Page:
     """
     files = sorted(folder.path.glob("*.boundary.npz"))
     scale = pictures.fitting(4 * len(files))
-    photographs, rows, warnings = [], [], []
+    photographs: list[Photograph] = []
+    rows: list[list[str | Number]] = []
+    unread: list[str] = []
     first: Mapping[str, np.ndarray] = {}
     for path in files:
         try:
             fields = _read(path)
         except ValueError as error:
-            warnings.append(str(error))
+            unread.append(str(error))
             continue
         first = first or fields
-        if len(photographs) < scale.most // 4:
+        if len(photographs) < scale.count // 4:
             photographs.append(_photograph(fields, scale.side))
         change = float(np.abs(fields["point"] - fields["image"]).max())
         rows.append(
@@ -54,7 +58,7 @@ def page(folder: Folder) -> Page:
             ]
         )
     if not rows:
-        reason = warnings[0] if warnings else "no .boundary.npz"
+        reason = unread[0] if unread else "no .boundary.npz"
         raise ValueError(f"{folder.path}: no boundary point can be read; {reason}")
     columns = [
         Column("photograph"),
@@ -64,22 +68,30 @@ def page(folder: Folder) -> Page:
         Column("largest change", True, "of a value, in 1/255"),
         Column("found by"),
     ]
+    note = (
+        "BSM: the gradient at the nearest point of another class. BIG: integrated "
+        "gradients from that point."
+    )
+    if len(photographs) < len(rows):
+        note += (
+            f" {len(photographs):,} of {len(rows):,} photographs, so that the file stays "
+            "small."
+        )
     gallery = Gallery(
         "Photographs",
         ("BSM", "BIG"),
         (),
         photographs,
         "behind the boundary",
-        "BSM: the gradient at the nearest point of another class. BIG: integrated "
-        "gradients from that point.",
+        note,
     )
-    missing = sum(row[2] == "none found" for row in rows)
+    none = sum(row[2] == "none found" for row in rows)
     return Page(
         f"Nearest boundaries: {len(rows)} photograph{'s' * (len(rows) != 1)}",
-        f"{first['model']}; no boundary was found for {missing}."
-        if missing
+        f"{first['model']}; no boundary was found for {none}."
+        if none
         else f"{first['model']}; a boundary was found for each.",
-        warnings,
+        [*unread, *lacking(folder, [str(row[0]) for row in rows])],
         [gallery, Table("Distances", columns, rows)],
         [
             ("model", str(first["model"])),

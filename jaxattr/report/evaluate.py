@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+import pathlib
+from collections.abc import Mapping
 
 from jaxattr.evaluation.runs.figures import method_title
-from jaxattr.photographs.reading import read_photograph
 from jaxattr.report import pictures, tables
 from jaxattr.report.blocks import (
     Block,
@@ -13,150 +13,240 @@ from jaxattr.report.blocks import (
     Charts,
     Gallery,
     Map,
+    Number,
     Page,
     Photograph,
     Score,
     Series,
     number,
 )
-from jaxattr.report.explain import thinned
 from jaxattr.report.kinds import Folder
+from jaxattr.report.tables import Rows
 
-LOWER_IS_BETTER = ("deletion", "infidelity")
+MOST_PHOTOGRAPHS = 1000
+"""Of a gallery: of more, the best and the worst by each score and method are shown."""
+
+_LOWER_IS_BETTER = ("deletion", "infidelity")
+_NEEDS = ("model", "method", "file", "class", "predicted", "probability", "metric")
 
 
 def page(folder: Folder) -> Page:
-    """Reads ``summary.csv``, ``images.csv`` and ``curves.npz``.
+    """Reads ``summary.csv``, ``images.csv`` and ``curves.csv``.
 
     Raises:
       ValueError: a table that cannot be read, or none.
     """
-    header, rows = tables.read(folder.path / "images.csv")
+    header, rows = tables.read(folder.path / "images.csv", (*_NEEDS, "score"))
     if not rows:
-        raise ValueError(f"{folder.path}: no photograph has been scored yet")
+        raise folder.unfinished("images.csv")
     summary_header, summary = tables.read(folder.path / "summary.csv")
-    warnings = missing(folder, rows, bool(summary))
     blocks: list[Block] = []
     if summary:
         note = (
-            "Means over the photographs with 95 % intervals of a paired bootstrap; "
-            "differences are to the method under “reference”. Insertion: higher is "
-            "better; deletion and infidelity: lower is better."
+            "Means over the photographs with 95 % intervals of a paired bootstrap. "
+            "Insertion: higher is better; deletion and infidelity: lower is better."
         )
-        blocks.append(tables.as_table("Scores", summary_header, summary, note))
+        blocks.append(tables.as_table("Scores", summary_header, _titled(summary), note))
     blocks += _curves(folder)
-    for model in dict.fromkeys(row["model"] for row in rows):
-        blocks.append(_gallery(folder, model, [r for r in rows if r["model"] == model]))
-    blocks.append(tables.as_table("All photographs", header, rows))
-    files = {row["file"] for row in rows}
-    methods = list(dict.fromkeys(method_title(row["method"]) for row in rows))
-    models = ", ".join(dict.fromkeys(row["model"] for row in rows))
+    models: dict[str, Rows] = {}
+    for row in rows:
+        models.setdefault(row["model"], []).append(row)
+    for model, own in models.items():
+        blocks.append(_gallery(folder, model, own, len(models)))
+    blocks.append(tables.as_table("All photographs", header, _titled(rows)))
+    files = len({row["file"] for row in rows})
+    methods = [method_title(m) for m in folder.in_order(row["method"] for row in rows)]
     return Page(
-        f"Evaluation: {len(methods)} methods, {len(files)} photographs",
-        f"{', '.join(methods)} on {models}.",
-        warnings,
+        f"Evaluation: {len(methods)} method{'s' * (len(methods) != 1)}, "
+        f"{files:,} photograph{'s' * (files != 1)}",
+        f"{', '.join(methods)} on {', '.join(models)}.",
+        _missing(folder, rows, bool(summary)),
         blocks,
         [],
     )
 
 
-def missing(folder: Folder, rows: list[dict[str, str]], has_summary: bool) -> list[str]:
+def _missing(folder: Folder, rows: Rows, has_summary: bool) -> list[str]:
     """What a run that was stopped has not done, in sentences."""
-    settings = folder.settings
-    warnings = []
+    found = []
     if not has_summary:
-        warnings.append("The run is not finished: there is no summary yet.")
+        found.append(
+            "The run is not finished: there is no summary yet. Start the same command "
+            "again, and it goes on where it was."
+        )
     done: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         done.setdefault((row["model"], row["method"]), set()).add(row["file"])
-    count = settings.get("photographs", {}).get("count", 0)
-    asked = [
-        (model, method)
-        for model in settings.get("models", {})
-        for method in settings.get("methods", {})
-    ]
-    for model, method in asked:
-        there = len(done.get((model, method), ()))
-        if there < count:
-            warnings.append(
-                f"{method_title(method)} on {model}: {there} of {count} photographs are "
-                "scored."
-            )
-    return warnings
+    photographs = folder.settings.get("photographs", {})
+    count = photographs.get("count", 0)
+    for model in folder.settings.get("models", {}):
+        for method in folder.settings.get("methods", {}):
+            there = len(done.get((model, method), ()))
+            if there < count:
+                found.append(
+                    f"{method_title(method)} on {model}: {there:,} of {count:,} "
+                    "photographs are scored."
+                )
+    return found
+
+
+def _titled(rows: Rows) -> Rows:
+    """Methods by the names that readers know."""
+    names = {name: method_title(name) for name in {row["method"] for row in rows}}
+    known = lambda row: {
+        key: names.get(value, value) if key in ("method", "reference") else value
+        for key, value in row.items()
+    }
+    return [known(row) for row in rows]
 
 
 def _curves(folder: Folder) -> list[Block]:
-    path = folder.path / "curves.npz"
-    if not path.is_file():
+    """The mean curves of ``curves.csv``, a chart a model, metric and protocol."""
+    needs = ("model", "method", "metric", "protocol", "share", "mean", "low", "high")
+    _, rows = tables.read(folder.path / "curves.csv", needs)
+    charts: dict[tuple[str, str, str], dict[str, Rows]] = {}
+    for row in rows:
+        which = (row["model"], row["metric"], row["protocol"])
+        charts.setdefault(which, {}).setdefault(row["method"], []).append(row)
+    if not charts:
         return []
-    charts: dict[str, list[Series]] = {}
-    with np.load(path, allow_pickle=False) as archive:
-        for name in archive.files:
-            model, method, title = name.split("\n")
-            mean, low, high = (thinned(line) for line in archive[name])
-            x = [float(v) for v in np.linspace(0, 1, len(mean))]
-            series = Series(method_title(method), x, mean, low, high)
-            charts.setdefault(f"{model}: {title}", []).append(series)
     drawn = [
-        Chart(title, f"share of the pixels {_verb(title)}", "mean probability", series)
-        for title, series in charts.items()
+        Chart(
+            f"{model}: {metric}",
+            f"share of the pixels {'removed' if metric == 'deletion' else 'shown'}",
+            "mean probability of the class",
+            [_series(name, of[name]) for name in folder.in_order(of)],
+            protocol,
+        )
+        for (model, metric, protocol), of in charts.items()
     ]
     note = "Means over the photographs; the bands are where the mean may lie (95 %)."
-    return [Charts("Curves", drawn, note)] if drawn else []
+    return [Charts("Curves", drawn, note)]
 
 
-def _verb(title: str) -> str:
-    return "removed" if "deletion" in title else "shown"
-
-
-def _gallery(folder: Folder, model: str, rows: list[dict[str, str]]) -> Gallery:
-    """The photographs of a model, with the scores of its methods."""
-    by_file: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        by_file.setdefault(row["file"], []).append(row)
-    metric = lambda row: f"{row['metric']} ({row['protocol'].split(',')[0]})"
-    names = list(dict.fromkeys(metric(row) for row in rows))
-    several = len({row["metric"] for row in rows}) < len(names)
-    title = (lambda row: metric(row)) if several else (lambda row: row["metric"])
-    scores = {title(row): row["metric"] not in LOWER_IS_BETTER for row in rows}
-    scale = pictures.fitting(len(by_file))
-    photographs = []
-    for file, own in by_file.items():
-        maps: dict[str, dict[str, float | None]] = {}
-        for row in own:
-            of = maps.setdefault(method_title(row["method"]), {})
-            of[title(row)] = number(row["score"])
-        first = own[0]
-        facts = {"explained class": first["class"], "predicted": first["predicted"]}
-        probability = number(first["probability"])
-        facts["probability"] = "–" if probability is None else f"{probability:.1%}"
-        shown = len(photographs) < scale.most
-        photographs.append(
-            Photograph(
-                file,
-                f"class {first['class']}",
-                _thumbnail(folder, file, scale.side) if shown else "",
-                facts,
-                {method: Map("", 0.0, found) for method, found in maps.items()},
-            )
-        )
-    methods = list(dict.fromkeys(method_title(row["method"]) for row in rows))
-    shown_scores = [Score(name, better) for name, better in scores.items()]
-    note = "Order by a score to see the best and the worst photographs of a method."
-    return Gallery(
-        f"Photographs: {model}", methods, shown_scores, photographs, "", note
+def _series(method: str, rows: Rows) -> Series:
+    step = max(1, (len(rows) - 1) // 56)
+    kept = rows[::step] if (len(rows) - 1) % step == 0 else [*rows[::step], rows[-1]]
+    column = lambda name: [number(row[name]) for row in kept]
+    x = [value or 0.0 for value in column("share")]
+    return Series(
+        method_title(method), x, column("mean"), column("low"), column("high")
     )
 
 
-def _thumbnail(folder: Folder, file: str, side: int) -> str:
-    source = folder.source
-    path = source / file if source is not None else None
-    if path is None or not path.is_file():
-        return ""
-    try:
-        image = read_photograph(path)
-    except ValueError:
-        return ""
-    image.draft("RGB", (2 * side, 2 * side))
-    image.thumbnail((2 * side, 2 * side))
-    return pictures.photograph(np.asarray(image.convert("RGB")) / 255, side)
+def _gallery(folder: Folder, model: str, rows: Rows, num_models: int) -> Gallery:
+    """The photographs of a model, with the scores of its methods."""
+    titles = _metric_titles(rows)
+    scores: dict[str, dict[str, dict[str, Number]]] = {}
+    first: dict[str, Mapping[str, str]] = {}
+    for row in rows:
+        first.setdefault(row["file"], row)
+        of = scores.setdefault(row["file"], {}).setdefault(row["method"], {})
+        of[titles[_metric(row)]] = number(row["score"])
+    better = {titles[_metric(row)]: _is_better_higher(row) for row in rows}
+    chosen = best_and_worst(scores, MOST_PHOTOGRAPHS)
+    scale = pictures.fitting(len(chosen) * num_models)
+    photographs = [
+        _photograph(folder, first[file], scores[file], scale.side)
+        for file in chosen[: scale.count // num_models]
+    ]
+    methods = folder.in_order(row["method"] for row in rows)
+    note = "Order by a score to see the best and the worst photographs of a method."
+    if len(chosen) < len(scores):
+        note += (
+            f" {len(chosen):,} of {len(scores):,} photographs: the best and the worst by "
+            "each score and method, and the first ones."
+        )
+    return Gallery(
+        f"Photographs: {model}",
+        [method_title(method) for method in methods],
+        [Score(name, is_higher) for name, is_higher in better.items()],
+        photographs,
+        note=note,
+    )
+
+
+def best_and_worst(
+    scores: Mapping[str, Mapping[str, Mapping[str, Number]]], most: int
+) -> list[str]:
+    """Files to be shown, in their order: both ends by each score, then the first ones.
+
+    Args:
+      scores: file to method to score to number.
+      most: how many files.
+
+    >>> scores = {str(i): {"m": {"s": float(i)}} for i in range(10)}
+    >>> best_and_worst(scores, 4)
+    ['0', '1', '8', '9']
+    """
+    if len(scores) <= most:
+        return list(scores)
+    columns: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    for file, of in scores.items():
+        for method, values in of.items():
+            for name, value in values.items():
+                if value is not None:
+                    columns.setdefault((method, name), []).append((value, file))
+    each = max(1, most // (2 * max(1, len(columns))))
+    chosen: dict[str, None] = {}
+    for column in columns.values():
+        column.sort()
+        ends = [*column[:each], *column[-each:]]
+        chosen |= dict.fromkeys(file for _, file in ends)
+    chosen = dict.fromkeys([*list(chosen)[:most], *scores])
+    kept = set(list(chosen)[:most])
+    return [file for file in scores if file in kept]
+
+
+def _metric(row: Mapping[str, str]) -> tuple[str, str]:
+    return row["metric"], row.get("protocol", "")
+
+
+def _metric_titles(rows: Rows) -> dict[tuple[str, str], str]:
+    """Metric and protocol to a name: that of the metric, with what tells it apart."""
+    found = list(dict.fromkeys(_metric(row) for row in rows))
+    names = [name for name, _ in found]
+    short = lambda name, protocol: f"{name} ({protocol.split(',')[0]})"
+    shorts = [short(*pair) for pair in found]
+    titles = {}
+    for pair in found:
+        name, protocol = pair
+        if names.count(name) == 1:
+            titles[pair] = name
+        elif shorts.count(short(*pair)) == 1:
+            titles[pair] = short(*pair)
+        else:
+            titles[pair] = f"{name} ({protocol})"
+    return titles
+
+
+def _is_better_higher(row: Mapping[str, str]) -> bool | None:
+    if row["metric"] == "insertion":
+        return True
+    return False if row["metric"] in _LOWER_IS_BETTER else None
+
+
+def _photograph(
+    folder: Folder,
+    row: Mapping[str, str],
+    scores: Mapping[str, Mapping[str, Number]],
+    side: int,
+) -> Photograph:
+    name = row.get("class_name") or f"class {row['class']}"
+    facts = {}
+    if row["predicted"] != row["class"]:
+        facts["predicted"] = row.get("predicted_name") or f"class {row['predicted']}"
+    probability = number(row["probability"])
+    known = "" if probability is None else f", {probability:.1%}"
+    inside = pathlib.PurePosixPath(row["file"])
+    path = None
+    # A table may say anything: no file from elsewhere gets into the report.
+    if folder.source and not inside.is_absolute() and ".." not in inside.parts:
+        path = folder.source / inside
+    return Photograph(
+        row["file"],
+        f"{name}{known}",
+        pictures.thumbnail(path, side) if path is not None else "",
+        facts,
+        {method_title(m): Map("", 0.0, found) for m, found in scores.items()},
+    )

@@ -14,6 +14,10 @@ from jaxattr.report.blocks import Gallery, Map, Number, Page, Photograph, Score,
 from jaxattr.report.kinds import Folder
 
 SCORES = (Score("insertion", True), Score("deletion", False))
+STEPS = {
+    "Insertion": "share of the pixels shown",
+    "Deletion": "share of the pixels removed",
+}
 
 
 def page(folder: Folder) -> Page:
@@ -22,61 +26,83 @@ def page(folder: Folder) -> Page:
     Raises:
       ValueError: not one that can be read.
     """
-    files = sorted(p for p in folder.path.glob("*.npz"))
-    files = [p for p in files if not p.name.endswith(".boundary.npz")]
-    warnings: list[str] = []
-    grouped: dict[str, list[pathlib.Path]] = {}
-    for path in files:
-        stem = path.name.rsplit(".", 2)[0]
-        grouped.setdefault(stem, []).append(path)
-    scale = pictures.fitting(len(files) + len(grouped))
-    photographs, methods, facts = [], dict[str, None](), list[tuple[str, str]]()
-    for paths in list(grouped.values())[: _most(scale.most, grouped)]:
+    grouped = _files(folder)
+    methods = folder.in_order(m for of in grouped.values() for m in of)
+    most = pictures.fitting(
+        len(grouped) * (1 + max(map(len, grouped.values()), default=0))
+    )
+    count = max(1, most.count // (1 + len(methods)))
+    photographs: list[Photograph] = []
+    missing: list[str] = []
+    facts: list[tuple[str, str]] = []
+    for of in list(grouped.values())[:count]:
         explanations = []
-        for path in paths:
+        for method in (m for m in methods if m in of):
             try:
-                explanations.append(load_explanation(path))
+                explanations.append(load_explanation(of[method]))
             except ValueError as error:
-                warnings.append(str(error))
+                missing.append(str(error))
         if explanations:
-            photographs.append(_photograph(explanations, scale.side))
-            methods |= dict.fromkeys(photographs[-1].maps)
+            photographs.append(_photograph(explanations, most.side))
             facts = facts or _facts(explanations)
     if not photographs:
-        raise ValueError(f"{folder.path}: no explanation can be read; {warnings[0]}")
-    if len(photographs) < len(grouped) - len(warnings):
-        warnings.append(
-            f"{len(photographs)} of {len(grouped)} photographs are shown, so that the "
-            "file stays small"
-        )
-    lacking = [
-        f"{p.file}: no map of {', '.join(m for m in methods if m not in p.maps)}"
+        reason = missing[0] if missing else "there is no .npz"
+        raise ValueError(f"{folder.path}: no explanation can be read; {reason}")
+    titles = [method_title(name) for name in methods]
+    for asked in folder.asked("methods"):
+        if method_title(asked) not in titles:
+            titles.append(method_title(asked))
+    missing += lacking(folder, [p.file for p in photographs], len(grouped) > count)
+    missing += [
+        f"{p.file}: no map of {', '.join(t for t in titles if t not in p.maps)}."
         for p in photographs
-        if len(p.maps) < len(methods)
+        if len(p.maps) < len(titles)
     ]
     has_curves = any(m.curves for p in photographs for m in p.maps.values())
+    note = "What the model looked at, for the class that stands under each photograph."
+    if len(grouped) > count:
+        note += (
+            f" {count:,} of {len(grouped):,} photographs, so that the file stays small."
+        )
     gallery = Gallery(
         "Maps",
-        tuple(methods),
+        titles,
         SCORES if has_curves else (),
         photographs,
-        note="What the model looked at, for the class that stands under each photograph.",
+        note=note,
+        curves=STEPS,
     )
-    count = f"{len(photographs)} photograph{'s' * (len(photographs) != 1)}"
-    names = ", ".join(methods)
+    number_of = f"{len(grouped):,} photograph{'s' * (len(grouped) != 1)}"
     return Page(
-        f"Explanations: {count}",
-        f"{facts[0][1]} explained by {names}.",
-        warnings + lacking[:20],
+        f"Explanations: {number_of}",
+        f"{facts[0][1]}, explained by {', '.join(titles)}.",
+        missing,
         [gallery],
         facts,
     )
 
 
-def _most(most: int, grouped: dict[str, list[pathlib.Path]]) -> int:
-    """How many photographs have room, each with its maps."""
-    per_photograph = 1 + max(len(paths) for paths in grouped.values())
-    return max(1, most // per_photograph)
+def lacking(folder: Folder, there: Sequence[str], is_cut: bool = False) -> list[str]:
+    """Photographs that were asked for and have no result, in one sentence."""
+    asked = [pathlib.Path(name).name for name in folder.asked("photographs")]
+    names = [name for name in dict.fromkeys(asked) if name not in set(there)]
+    if is_cut or not names:
+        return []
+    some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+    return [
+        f"{len(names)} of {len(set(asked))} photographs that were asked for have no "
+        f"result: {some}."
+    ]
+
+
+def _files(folder: Folder) -> dict[str, dict[str, pathlib.Path]]:
+    """Stem of a photograph to method to file."""
+    grouped: dict[str, dict[str, pathlib.Path]] = {}
+    for path in sorted(folder.path.glob("*.*.npz")):
+        stem, method, _ = path.name.rsplit(".", 2)
+        if method != "boundary":
+            grouped.setdefault(stem, {})[method] = path
+    return grouped
 
 
 def _photograph(explanations: Sequence[Explanation], side: int) -> Photograph:
@@ -112,7 +138,7 @@ def thinned(curve: np.ndarray, most: int = 57) -> list[Number]:
     """A curve at so many equal steps at most, with four digits."""
     places = np.linspace(0, len(curve) - 1, min(most, len(curve)))
     values = np.interp(places, np.arange(len(curve)), np.asarray(curve, float))
-    return [number(round(value, 4)) for value in values]
+    return [number(round(float(value), 4)) for value in values]
 
 
 def _area(curve: np.ndarray) -> float:

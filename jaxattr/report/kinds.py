@@ -1,11 +1,11 @@
-"""What kind of results a folder holds, and what of them is missing."""
+"""What kind of results a folder holds, and what made them."""
 
 from __future__ import annotations
 
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 KINDS = ("evaluate", "spectrum", "robustness", "boundary", "explain")
@@ -27,6 +27,27 @@ class Folder(NamedTuple):
         where = self.run.get("folder")
         path = pathlib.Path(where) if isinstance(where, str) else None
         return path if path is not None and path.is_dir() else None
+
+    def asked(self, what: str) -> list[str]:
+        """``methods`` or ``photographs`` of the command, or nothing if not known."""
+        found = self.run.get(what)
+        return [str(name) for name in found] if isinstance(found, list) else []
+
+    def in_order(self, methods: Iterable[str]) -> list[str]:
+        """Methods as they were asked for, the others behind them as they came."""
+        there = list(dict.fromkeys(methods))
+        asked = self.asked("methods") or list(self.settings.get("methods", ()))
+        first = [name for name in asked if name in there]
+        return list(dict.fromkeys([*first, *there]))
+
+    def unfinished(self, table: str) -> ValueError:
+        """For a job that writes its tables when all of it is done."""
+        done = len(list((self.path / "parts").glob("*.npz")))
+        parts = f"{done} part{'s' * (done != 1)} of the work" if done else "nothing"
+        return ValueError(
+            f"{self.path}: the run is not finished, {parts} is done and {table} is not "
+            "there yet; start the same command again"
+        )
 
 
 def recognise(path: str | os.PathLike[str]) -> Folder:
@@ -58,14 +79,15 @@ def _kind_of_files(folder: pathlib.Path) -> str | None:
     if has("bands.csv"):
         return "spectrum"
     if has("images.csv") or has("settings.json"):
-        first = ""
+        first = b""
         if has("images.csv"):
-            with open(folder / "images.csv", encoding="utf-8") as file:
-                first = file.readline()
-        return "robustness" if first.startswith("method,attack,") else "evaluate"
+            with open(folder / "images.csv", "rb") as file:
+                first = file.readline(200)
+        return "robustness" if first.startswith(b"method,attack,") else "evaluate"
     if has("*.boundary.npz"):
         return "boundary"
-    return "explain" if has("*.npz") else None
+    # A map has the name of its photograph and that of its method.
+    return "explain" if has("*.*.npz") else None
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxattr.photographs.reading import read_photograph
 from jaxattr.plots import color_limit
 from jaxattr.plots._style import DIVERGING
 
@@ -22,7 +24,7 @@ class Scale(NamedTuple):
 
     side: int
     """The longest side, in pixels."""
-    most: int
+    count: int
     """Pictures that fit at this size."""
 
 
@@ -36,15 +38,25 @@ def fitting(num_pictures: int, *, budget: float = BUDGET) -> Scale:
     (224, 128)
     """
     for side in SIZES:
-        most = int(budget / (0.35 * side**2))
-        if num_pictures <= most:
+        count = int(budget / (0.35 * side**2))
+        if num_pictures <= count:
             break
-    return Scale(side, most)
+    return Scale(side, count)
 
 
 def photograph(image: np.ndarray, side: int) -> str:
     """``(H, W, 3)`` or ``(H, W, 1)`` in [0, 1] as a data URI."""
     return _encode(_shrunk(_to_rgb(image), side), quality=80)
+
+
+def thumbnail(path: pathlib.Path, side: int) -> str:
+    """A photograph file as a data URI; nothing if it cannot be read."""
+    try:
+        image = read_photograph(path)
+    except (OSError, ValueError):
+        return ""
+    image.thumbnail((2 * side, 2 * side))
+    return photograph(np.asarray(image.convert("RGB")) / 255, side)
 
 
 def overlay(attribution: np.ndarray, side: int) -> tuple[str, float]:

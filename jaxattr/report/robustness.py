@@ -24,12 +24,14 @@ def page(folder: Folder) -> Page:
     Raises:
       ValueError: a table that cannot be read, or none.
     """
-    header, rows = tables.read(folder.path / "summary.csv")
+    header, rows = tables.read(
+        folder.path / "summary.csv", ("method", "attack", "epsilon")
+    )
     per_image_header, per_image = tables.read(folder.path / "images.csv")
     if not rows:
-        raise ValueError(f"{folder.path}: summary.csv is not there yet")
+        raise folder.unfinished("summary.csv")
     blocks: list[Block] = []
-    for method in dict.fromkeys(row["method"] for row in rows):
+    for method in folder.in_order(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == method]
         charts = [
             Chart(TITLES[name], "ε in 1/255", "", _series(own, name))
@@ -41,7 +43,7 @@ def page(folder: Folder) -> Page:
     blocks.append(tables.as_table("Means", header, rows))
     if per_image:
         blocks.append(tables.as_table("All photographs", per_image_header, per_image))
-    methods = [method_title(m) for m in dict.fromkeys(row["method"] for row in rows)]
+    methods = [method_title(m) for m in folder.in_order(r["method"] for r in rows)]
     attacks = ", ".join(dict.fromkeys(row["attack"] for row in rows))
     return Page(
         "Robustness of explanations",

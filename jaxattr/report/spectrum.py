@@ -13,10 +13,12 @@ def page(folder: Folder) -> Page:
     Raises:
       ValueError: a table that cannot be read, or none.
     """
-    header, rows = tables.read(folder.path / "bands.csv")
+    header, rows = tables.read(
+        folder.path / "bands.csv", ("model", "band", "value", "standard_error", "share")
+    )
     scores_header, scores = tables.read(folder.path / "scores.csv")
     if not rows:
-        raise ValueError(f"{folder.path}: bands.csv is not there yet")
+        raise folder.unfinished("bands.csv")
     models = list(dict.fromkeys(row["model"] for row in rows))
     values, shares = [], []
     for model in models:
@@ -39,12 +41,12 @@ def page(folder: Folder) -> Page:
         text = "A higher score: the model leans on low frequencies."
         blocks.append(tables.as_table("Models", scores_header, scores, text))
     blocks.append(tables.as_table("Bands", header, rows))
-    warnings = [] if scores else ["The run is not finished: there is no scores.csv."]
+    missing = [] if scores else ["The run is not finished: there is no scores.csv."]
     count = scores[0]["images"] if scores else "some"
     return Page(
         f"Frequency bands of {len(models)} model{'s' * (len(models) != 1)}",
         f"{', '.join(models)}, over {count} photographs.",
-        warnings,
+        missing,
         blocks,
         [],
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shlex
 from collections.abc import Callable, Mapping
 
+import jaxattr
 from jaxattr.evaluation.runs.files import atomic_write
 from jaxattr.report import boundary, evaluate, explain, kinds, robustness, spectrum
 from jaxattr.report.blocks import Page
@@ -39,13 +41,17 @@ def write_report(
     """
     folder = kinds.recognise(results)
     path = pathlib.Path(out) if out is not None else folder.path / "report.html"
-    if path.is_dir():
-        raise ValueError(f"out: expected a file, got the folder {path}")
+    if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
+        # A slip of the hand must not overwrite a table of the results.
+        raise ValueError(f"out: expected a name that ends in .html, got {path}")
     page = _PAGES[folder.kind](folder)
-    page = page._replace(facts=[*_run_facts(folder), *page.facts])
+    page = page._replace(
+        facts=[*_run_facts(folder), *page.facts],
+        notes=[*page.notes, *_versions(folder)],
+    )
     with atomic_write(path) as file:
         file.write(to_html(page).encode())
-    return path, tuple(page.warnings)
+    return path, tuple(page.missing)
 
 
 def _run_facts(folder: kinds.Folder) -> list[tuple[str, str]]:
@@ -62,6 +68,19 @@ def _run_facts(folder: kinds.Folder) -> list[tuple[str, str]]:
     return facts
 
 
+def _versions(folder: kinds.Folder) -> list[str]:
+    """That another version made the results, if one did."""
+    versions = folder.run.get("versions")
+    made = versions.get("jaxattr") if isinstance(versions, Mapping) else None
+    made = made or folder.settings.get("jaxattr")
+    if made is None or made == jaxattr.__version__:
+        return []
+    return [
+        f"Made by jaxattr {made}; this report was written by {jaxattr.__version__}, "
+        "which may read it otherwise."
+    ]
+
+
 def _flat(name: str, value: object) -> list[tuple[str, str]]:
     """A setting as lines; what has a line a photograph only says how many."""
     if isinstance(value, Mapping):
@@ -75,6 +94,4 @@ def _flat(name: str, value: object) -> list[tuple[str, str]]:
 
 
 def _quoted(word: object) -> str:
-    import shlex
-
     return shlex.quote(str(word))

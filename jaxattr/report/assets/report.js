@@ -16,6 +16,9 @@
       else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
       else if (value !== null && value !== undefined) element.setAttribute(key, value);
     }
+    return fill(element, children);
+  };
+  const fill = (element, children) => {
     element.append(...children.filter((child) => child !== null && child !== undefined));
     return element;
   };
@@ -50,6 +53,15 @@
         : String(a).localeCompare(String(b), undefined, { numeric: true });
     return descending ? -order : order;
   };
+  // Round numbers from low to high, some five of them.
+  const ticks = (low, high) => {
+    const rough = (high - low) / 4, size = 10 ** Math.floor(Math.log10(rough));
+    const step = size * [1, 2, 2.5, 5, 10].find((by) => by * size >= rough * 0.999);
+    const found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k += 1) found.push(k * step);
+    return found;
+  };
+  const tick = (value) => String(Number(value.toPrecision(6)));
   const heading = (block) => [
     block.title ? make("h2", { text: block.title }) : null,
     block.note ? make("p", { class: "soft", text: block.note }) : null,
@@ -64,19 +76,23 @@
     let low = Math.min(0, ...all), high = Math.max(...all);
     if (high > 0.6 && high <= 1 && low >= 0) high = 1;
     if (high === low) high = low + 1;
+    const marks = ticks(low, high), step = marks[1] - marks[0];
+    if (marks.at(-1) < high - step * 1e-6) marks.push(marks.at(-1) + step);
+    if (marks[0] > low + step * 1e-6) marks.unshift(marks[0] - step);
+    [low, high] = [marks[0], marks.at(-1)];
     const x0 = Math.min(...xs), x1 = Math.max(...xs) > x0 ? Math.max(...xs) : x0 + 1;
     const px = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
     const py = (y) => top + (1 - (y - low) / (high - low)) * (height - top - bottom);
     const title = newId();
     const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": title });
-    svg.append(draw("title", { id: title, text: `${given.title}: ${given.series.map((s) => s.name).join(", ")}` }));
-    for (const i of [0, 1, 2, 3, 4]) {
-      const y = low + ((high - low) * i) / 4;
+    const about = `${given.title}: ${given.series.map((s) => s.name).join(", ")}. Left and right arrow read the values.`;
+    svg.append(draw("title", { id: title, text: about }));
+    for (const y of marks) {
       svg.append(draw("line", { class: "grid", x1: left, x2: width - right, y1: py(y), y2: py(y) }));
-      svg.append(draw("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end", text: shown(y, 2) }));
-      const x = x0 + ((x1 - x0) * i) / 4;
-      svg.append(draw("text", { x: px(x), y: height - bottom + 17, "text-anchor": "middle", text: shown(x, 2) }));
+      svg.append(draw("text", { x: left - 6, y: py(y) + 4, "text-anchor": "end", text: tick(y) }));
     }
+    for (const x of ticks(x0, x1))
+      svg.append(draw("text", { x: px(x), y: height - bottom + 17, "text-anchor": "middle", text: tick(x) }));
     svg.append(draw("text", { x: (left + width - right) / 2, y: height - 5, "text-anchor": "middle", text: given.x_label }));
     given.series.forEach((s, i) => {
       const color = `var(--c${i % COLORS})`;
@@ -102,6 +118,7 @@
     svg.append(cursor);
     const values = given.series.map(() => make("b"));
     const place = make("span", { class: "soft" });
+    const spoken = make("span", { class: "visually-hidden", role: "status" });
     const legend = make(
       "ul", { class: "legend" },
       ...given.series.map((s, i) => {
@@ -134,10 +151,12 @@
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step) return;
       event.preventDefault();
+      event.stopPropagation();
       move(current + (step * (x1 - x0)) / 40);
+      spoken.textContent = [place.textContent, ...given.series.map((s, i) => `${s.name} ${values[i].textContent}`)].join(", ");
     });
     return make("div", { class: "chart" }, make("h3", { text: given.title }),
-      given.y_label ? make("div", { class: "soft small", text: given.y_label }) : null, svg, legend,
+      given.y_label ? make("div", { class: "soft small", text: given.y_label }) : null, svg, legend, spoken,
       given.note ? make("p", { class: "soft small", text: given.note }) : null);
   };
 
@@ -150,7 +169,7 @@
     const body = make("tbody");
     const count = make("span", { class: "soft small", role: "status" });
     const MOST = 2000; // Rows that a browser lays out without a pause.
-    const fill = () => {
+    const show = () => {
       let rows = block.rows.filter((row) => !words || row.some((cell) => String(cell ?? "").toLowerCase().includes(words)));
       const found = rows.length;
       if (order !== null) rows = [...rows].sort((a, b) => compare(a[order], b[order], descending));
@@ -159,22 +178,20 @@
           class: block.columns[i].is_number ? "number" : "", text: shown(cell) })))));
       count.textContent = `${found} of ${block.rows.length} rows` + (found > MOST ? `, the first ${MOST} shown` : "");
     };
-    const heads = block.columns.map((column, i) => {
-      const head = make("th", { scope: "col", class: column.is_number ? "number" : "", title: column.note || null },
-        make("button", { text: column.name, onclick: () => {
+    const heads = block.columns.map((column, i) =>
+      make("th", { scope: "col", class: column.is_number ? "number" : "" },
+        make("button", { type: "button", onclick: () => {
           descending = order === i ? !descending : column.is_number;
           order = i;
           heads.forEach((h, k) => k === i
             ? h.setAttribute("aria-sort", descending ? "descending" : "ascending")
             : h.removeAttribute("aria-sort"));
-          fill();
-        } }));
-      return head;
-    });
-    fill();
+          show();
+        } }, make("span", { text: column.name }), column.note ? make("span", { class: "note", text: column.note }) : null)));
+    show();
     const many = block.rows.length > 12;
     const filter = make("label", {}, make("span", { text: "Filter the rows" }),
-      make("input", { type: "search", oninput: (event) => { words = event.target.value.trim().toLowerCase(); fill(); } }));
+      make("input", { type: "search", oninput: (event) => { words = event.target.value.trim().toLowerCase(); show(); } }));
     return make("section", {}, ...heading(block),
       many ? make("div", { class: "controls" }, filter, count) : null,
       make("div", { class: many ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": block.title },
@@ -183,16 +200,21 @@
 
   // Galleries.
   const stack = (photograph, map, alt) => {
-    if (!photograph.picture && !map) return make("span", { class: "stack none", text: "not at hand" });
+    const over = map && map.picture ? map.picture : "";
+    if (!photograph.picture && !over) return make("span", { class: "stack none", text: "not at hand" });
     const picture = (source, kind, text) => make("img", { class: kind, src: source, alt: text, loading: "lazy", decoding: "async" });
     return make("span", { class: "stack" },
       photograph.picture ? picture(photograph.picture, "under", alt) : null,
-      map ? picture(map.picture, "over", "") : null);
+      over ? picture(over, "over", photograph.picture ? "" : alt) : null);
   };
+  const limit = (map) => map && map.picture
+    ? make("span", { class: "facts", text: `colours end at ±${shown(map.limit, 4)}` }) : null;
   const gallery = (block) => {
     let method = block.methods[0], order = "", words = "", many = FIRST;
     const scoreOf = (photograph, of, name) => photograph.maps[of] ? photograph.maps[of].scores[name] : null;
     const section = make("section", {}, ...heading(block));
+    const hasMaps = block.photographs.some((p) => Object.values(p.maps).some((m) => m.picture));
+    const hasPictures = hasMaps || block.photographs.some((p) => p.picture);
     const grid = make("div", { class: "gallery" });
     const status = make("span", { class: "soft small", role: "status" });
     const end = make("div");
@@ -213,19 +235,19 @@
     const scores = (photograph, of) => block.scores
       .map((s) => [s.name, scoreOf(photograph, of, s.name)])
       .filter(([, value]) => value !== null && value !== undefined)
-      .map(([name, value]) => make("div", { class: "facts", text: `${name} ${shown(value)}` }));
+      .map(([name, value]) => make("span", { class: "facts", text: `${name} ${shown(value)}` }));
     const card = (photograph) => {
       const map = photograph.maps[method];
       return make("button", { class: "card", type: "button", onclick: () => open(photograph) },
-        stack(photograph, map, `${photograph.file}: ${photograph.caption}`),
-        make("div", { class: "name", text: photograph.caption }),
-        make("div", { class: "facts", text: photograph.file }),
-        ...Object.entries(photograph.facts).map(([k, v]) => make("div", { class: "facts", text: `${k} ${v}` })),
+        hasPictures ? stack(photograph, map, `${photograph.file}: ${photograph.caption}`) : null,
+        make("span", { class: "name", text: photograph.caption }),
+        make("span", { class: "facts", text: photograph.file }),
+        ...Object.entries(photograph.facts).map(([k, v]) => make("span", { class: "facts", text: `${k} ${v}` })),
         ...scores(photograph, method),
-        map ? make("div", { class: "facts", text: `colours end at ±${shown(map.limit, 4)}` }) : null);
+        limit(map));
     };
     let current = [];
-    const fill = () => {
+    const show = () => {
       current = listed();
       grid.replaceChildren(...current.slice(0, many).map(card));
       status.textContent = `${current.length} of ${block.photographs.length} photographs`;
@@ -240,7 +262,8 @@
     else many = Infinity;
 
     // One photograph by all methods.
-    const dialog = make("dialog", { "aria-label": "One photograph" });
+    const dialogTitle = newId();
+    const dialog = make("dialog", { "aria-labelledby": dialogTitle });
     dialog.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (step && !event.target.closest("svg")) turn(step);
@@ -253,60 +276,63 @@
     const open = (photograph) => {
       opened = photograph;
       const titles = [...new Set(Object.values(photograph.maps).flatMap((m) => Object.keys(m.curves)))];
+      const pressed = dialog.contains(document.activeElement) ? document.activeElement.dataset.role : "close";
+      const button = (role, options) => make("button", { type: "button", "data-role": role, ...options });
       const lines = titles.map((title) => chart({
-        title, x_label: title.toLowerCase().includes("deletion") ? "share of the pixels removed" : "share of the pixels shown",
+        title, x_label: block.curves[title],
         y_label: "probability of the class",
         series: block.methods.filter((m) => photograph.maps[m] && photograph.maps[m].curves[title]).map((m) => {
           const y = photograph.maps[m].curves[title];
           return { name: m, x: y.map((_, k) => k / (y.length - 1)), y, low: [], high: [] };
         }) }));
       dialog.replaceChildren(
-        make("div", { class: "bar" }, make("h2", { text: photograph.caption }),
-          make("button", { text: "‹", "aria-label": "the photograph before", onclick: () => turn(-1) }),
-          make("button", { text: "›", "aria-label": "the next photograph", onclick: () => turn(1) }),
-          make("button", { text: "Close", onclick: () => dialog.close() })),
+        make("div", { class: "bar" }, make("h2", { id: dialogTitle, text: photograph.caption }),
+          button("before", { text: "‹", "aria-label": "the photograph before", onclick: () => turn(-1) }),
+          button("next", { text: "›", "aria-label": "the next photograph", onclick: () => turn(1) }),
+          button("close", { text: "Close", onclick: () => dialog.close() })),
         make("p", { class: "soft small", text: [photograph.file, ...Object.entries(photograph.facts).map(([k, v]) => `${k} ${v}`)].join(" · ") }),
         make("div", { class: "side" },
-          make("div", {}, stack({ picture: photograph.picture }, null, photograph.file), make("div", { class: "name", text: "the photograph" })),
-          photograph.extra ? make("div", {}, stack({ picture: photograph.extra }, null, block.extra_title), make("div", { class: "name", text: block.extra_title })) : null,
+          hasPictures ? make("div", {}, stack({ picture: photograph.picture }, null, photograph.file), make("span", { class: "name", text: "the photograph" })) : null,
+          photograph.extra ? make("div", {}, stack({ picture: photograph.extra }, null, block.extra_title), make("span", { class: "name", text: block.extra_title })) : null,
           ...block.methods.filter((m) => photograph.maps[m]).map((m) => make("div", {},
-            stack(photograph, photograph.maps[m], `map of ${m}`), make("div", { class: "name", text: m }),
-            ...scores(photograph, m), make("div", { class: "facts", text: `colours end at ±${shown(photograph.maps[m].limit, 4)}` })))),
+            photograph.maps[m].picture ? stack(photograph, photograph.maps[m], `map of ${m}`) : null, make("span", { class: "name", text: m }),
+            ...scores(photograph, m), limit(photograph.maps[m])))),
         make("div", { class: "charts" }, ...lines));
       if (!dialog.open) dialog.showModal();
+      // What was pressed is a new button now.
+      (dialog.querySelector(`[data-role="${pressed}"]`) || dialog).focus();
     };
 
     // Controls.
     const group = newId();
     const choices = make("fieldset", {}, make("legend", { text: "Method" }), make("div", { class: "choices" },
       ...block.methods.map((name, i) => {
-        const input = make("input", { type: "radio", name: group, value: name, onchange: () => { method = name; fill(); } });
+        const input = make("input", { type: "radio", name: group, value: name, onchange: () => { method = name; show(); } });
         input.checked = i === 0;
         return make("label", {}, input, make("span", { text: name }));
       })));
     const slider = make("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "from the photograph to the map",
       oninput: (event) => strength(Number(event.target.value)) });
-    const sorts = [["", "as they were given"], ["file", "name of the file"]];
+    const sorts = [["", "as they are listed"], ["file", "name of the file"]];
     for (const s of block.scores) {
       const [best, worst] = s.higher_is_better === false ? ["up", "down"] : ["down", "up"];
       const [first, last] = s.higher_is_better === null ? ["highest", "lowest"] : ["best", "worst"];
       sorts.push([`${best}\n${s.name}`, `${s.name}, ${first} first`], [`${worst}\n${s.name}`, `${s.name}, ${last} first`]);
     }
-    const select = make("select", { onchange: (event) => { order = event.target.value; many = FIRST; fill(); } },
+    const select = make("select", { onchange: (event) => { order = event.target.value; many = FIRST; show(); } },
       ...sorts.map(([value, text]) => make("option", { value, text })));
-    const search = make("input", { type: "search", oninput: (event) => { words = event.target.value.trim().toLowerCase(); many = FIRST; fill(); } });
-    const hasMaps = block.photographs.some((p) => Object.values(p.maps).some((m) => m.picture));
-    section.append(
+    const search = make("input", { type: "search", oninput: (event) => { words = event.target.value.trim().toLowerCase(); many = FIRST; show(); } });
+    fill(section, [
       make("div", { class: "controls" },
         block.methods.length ? choices : null,
         hasMaps ? make("label", {}, make("span", { text: "Photograph to map" }), slider,
           make("div", { class: "ends" }, make("span", { text: "photograph" }), make("span", { text: "map" }))) : null,
         make("label", {}, make("span", { text: "Order" }), select),
         make("label", {}, make("span", { text: "Filter by name or class" }), search), status),
-      hasMaps ? make("p", { class: "soft small", text: "Red speaks for the class, blue against it. Choose a photograph to see all methods and its curves." }) : null,
-      grid, end, dialog);
+      hasMaps ? make("p", { class: "soft small", text: "Red speaks for the class, blue against it. Choose a photograph to see it by all methods." }) : null,
+      grid, end, dialog]);
     strength(50);
-    fill();
+    show();
     return section;
   };
 
@@ -319,7 +345,8 @@
   root.append(
     make("header", {}, make("div", {}, make("h1", { text: page.title }), make("p", { class: "soft", text: page.lead })), theme),
     make("main", {},
-      page.warnings.length ? make("div", { class: "warnings", role: "note" }, make("ul", {}, ...page.warnings.map((text) => make("li", { text })))) : null,
+      page.missing.length || page.notes.length ? make("div", { class: "warnings", role: "note" },
+        make("ul", {}, ...[...page.missing.slice(0, 20), ...(page.missing.length > 20 ? [`and ${page.missing.length - 20} more`] : []), ...page.notes].map((text) => make("li", { text })))) : null,
       ...page.blocks.map((block) => ({ Table: table, Charts: charts, Gallery: gallery })[block.type](block)),
       make("section", {}, make("h2", { text: "How it was made" }),
         make("dl", {}, ...page.facts.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", { text: value })])))),
