@@ -46,14 +46,14 @@ def page(folder: Folder) -> Page:
             "Means over the photographs with 95 % intervals of a paired bootstrap. "
             "Insertion: higher is better; deletion and infidelity: lower is better."
         )
-        blocks.append(tables.as_table("Scores", summary_header, _titled(summary), note))
+        blocks.append(tables.as_table("Scores", summary_header, summary, note))
     blocks += _curves(folder)
     models: dict[str, Rows] = {}
     for row in rows:
         models.setdefault(row["model"], []).append(row)
     for model, own in models.items():
         blocks.append(_gallery(folder, model, own, len(models)))
-    blocks.append(tables.as_table("All photographs", header, _titled(rows)))
+    blocks.append(tables.as_table("All photographs", header, rows))
     files = len({row["file"] for row in rows})
     methods = [method_title(m) for m in folder.in_order(row["method"] for row in rows)]
     return Page(
@@ -88,16 +88,6 @@ def _missing(folder: Folder, rows: Rows, has_summary: bool) -> list[str]:
                     "photographs are scored."
                 )
     return found
-
-
-def _titled(rows: Rows) -> Rows:
-    """Methods by the names that readers know."""
-    names = {name: method_title(name) for name in {row["method"] for row in rows}}
-    known = lambda row: {
-        key: names.get(value, value) if key in ("method", "reference") else value
-        for key, value in row.items()
-    }
-    return [known(row) for row in rows]
 
 
 def _curves(folder: Folder) -> list[Block]:

@@ -7,6 +7,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from jaxattr.evaluation.runs.figures import method_title
 from jaxattr.report.blocks import Column, Number, Table, number
 
 Rows = list[dict[str, str]]
@@ -65,7 +66,8 @@ def read(path: pathlib.Path, needs: Sequence[str] = ()) -> tuple[list[str], Rows
 def as_table(title: str, header: Sequence[str], rows: Rows, note: str = "") -> Table:
     """A table of a page; columns whose cells are all numbers sort as numbers.
 
-    A column that has the same text in every row is said once, in the note, and one that
+    Methods have the names that readers know. A column that has the same text in every
+    row is said once, in the note, and one that
     is empty is left out. Of a very long table the first rows are shown.
     """
     shown = rows[:MOST_ROWS]
@@ -85,13 +87,15 @@ def as_table(title: str, header: Sequence[str], rows: Rows, note: str = "") -> T
     ]
     cells: list[list[str | Number]] = [
         [
-            number(row[name]) if is_number else row[name]
+            number(row[name]) if is_number else _cell(name, row[name])
             for name, is_number in zip(header, are_numbers, strict=True)
         ]
         for row in shown
     ]
     sentences = [note] if note else []
-    constant = [f"{_column(n, False)[0]}: {text}" for n, text in said.items() if text]
+    constant = [
+        f"{_column(n, False)[0]}: {_cell(n, text)}" for n, text in said.items() if text
+    ]
     if constant:
         sentences.append(f"In every row {'; '.join(constant)}.")
     if len(rows) > len(shown):
@@ -105,6 +109,11 @@ def as_table(title: str, header: Sequence[str], rows: Rows, note: str = "") -> T
 def _column(name: str, is_number: bool) -> tuple[str, bool, str]:
     title, note = _NAMES.get(name, (name.replace("_", " "), ""))
     return title, is_number, note
+
+
+def _cell(name: str, text: str) -> str:
+    """Methods by the names that readers know."""
+    return method_title(text) if name in ("method", "reference") else text
 
 
 def _is_number(text: str) -> bool:
