@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: all done. 1: done but for some photographs, which are named. 2: bad input, named
     in one line on the standard error stream.
     """
-    parsed = _parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else list(arguments)
+    parsed = _parser().parse_args(typed)
+    parsed.typed = typed
     try:
         code = parsed.run(parsed)
         sys.stdout.flush()

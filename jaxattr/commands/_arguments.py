@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 import jax
+
+from jaxattr.evaluation.runs.run_record import Run
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
@@ -30,6 +32,18 @@ class LoadOptions(TypedDict, total=False):
     activation: Activation | None
     preprocessing: str | None
     padding: str | None
+
+
+def run_of(
+    arguments: argparse.Namespace,
+    *,
+    methods: Sequence[str] = (),
+    photographs: Sequence[str] = (),
+    folder: str | None = None,
+) -> Run:
+    """What was asked for, for the record; see ``Run``."""
+    typed = list(arguments.typed)
+    return Run(typed[0] if typed else "", typed, methods, photographs, folder)
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:

@@ -14,6 +14,7 @@ from jaxattr.commands._arguments import (
     add_model,
     add_run_options,
     load_model,
+    run_of,
     whole,
 )
 from jaxattr.evaluation.boundary.boundary import draw_boundaries
@@ -76,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
+            run=run_of(arguments, photographs=arguments.photographs),
             progress=progress,
         )
     print(format_table(*report.table()))

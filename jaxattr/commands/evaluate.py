@@ -13,6 +13,7 @@ from jaxattr.commands._arguments import (
     add_model,
     add_run_options,
     load_models,
+    run_of,
     whole,
 )
 from jaxattr.evaluation import evaluate
@@ -153,6 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
             explained=arguments.explained,
+            run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
             progress=progress,
         )
     print(format_table(*evaluation.short_summary()))

@@ -11,6 +11,7 @@ from jaxattr.commands._arguments import (
     add_model,
     add_run_options,
     load_model,
+    run_of,
     whole,
 )
 from jaxattr.evaluation.boundary.points import explains_at_boundary
@@ -105,6 +106,9 @@ def run(arguments: argparse.Namespace) -> int:
             curve_steps=arguments.curve_steps,
             references=arguments.references,
             weights=arguments.weights or "default",
+            run=run_of(
+                arguments, methods=tuple(chosen), photographs=arguments.photographs
+            ),
             progress=progress,
         )
     print(format_table(*report.table()))

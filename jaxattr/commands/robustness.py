@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
+from jaxattr.commands._arguments import (
+    add_model,
+    add_run_options,
+    load_model,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.photographs.reading import list_photographs, read_photograph
 from jaxattr.typing import Array
@@ -148,6 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.beta:
         twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
     folder = make_folder(arguments.out)
+    write_run(folder, run_of(arguments, methods=tuple(chosen), folder=arguments.folder))
     total = robustness.num_parts(len(chosen), len(pixels), settings)
     with Progress(total) as progress:
         results = robustness.measure(

@@ -10,10 +10,17 @@ import jax
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
+from jaxattr.commands._arguments import (
+    add_model,
+    add_run_options,
+    load_models,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.evaluation.spectrum import spectrum
 from jaxattr.photographs.reading import read_photograph
@@ -104,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = resolve_labels(photographs, model.labels, logits.shape[1])
         labels[name] = np.asarray(found, np.int32)
     folder = make_folder(arguments.out)
+    write_run(folder, run_of(arguments, folder=arguments.folder))
     total = spectrum.num_parts(len(models), len(photographs), settings)
     with Progress(total) as progress:
         spectra = spectrum.measure(

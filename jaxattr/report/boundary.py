@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,7 +34,7 @@ def page(folder: Folder) -> Page:
       ValueError: not one that can be read.
     """
     files = sorted(folder.path.glob("*.boundary.npz"))
-    scale = pictures.fitting(4 * len(files))
+    scale = pictures.fitting(len(files), _bytes_of(files))
     photographs: list[Photograph] = []
     rows: list[list[str | Number]] = []
     unread: list[str] = []
@@ -44,7 +46,7 @@ def page(folder: Folder) -> Page:
             unread.append(str(error))
             continue
         first = first or fields
-        if len(photographs) < scale.count // 4:
+        if len(photographs) < scale.count:
             photographs.append(_photograph(fields, scale.side))
         change = float(np.abs(fields["point"] - fields["image"]).max())
         rows.append(
@@ -101,6 +103,20 @@ def page(folder: Folder) -> Page:
     )
 
 
+def _bytes_of(files: Sequence[pathlib.Path]) -> Callable[[int], float]:
+    """Side of the pictures to the mean bytes of a photograph with its three others."""
+    some = []
+    for path in pictures.sample(files):
+        with contextlib.suppress(ValueError):
+            some.append(_read(path))
+
+    def mean(side: int) -> float:
+        sizes = [len(json.dumps(_photograph(fields, side))) for fields in some]
+        return sum(sizes) / max(1, len(sizes))
+
+    return mean
+
+
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -121,6 +137,8 @@ def _photograph(fields: Mapping[str, np.ndarray], side: int) -> Photograph:
         maps[name] = Map(picture, limit, {})
     behind = str(fields["behind_name"]) if found else "none found"
     facts = {"behind": behind}
+    if not found and str(fields.get("reason", "")):
+        facts["why"] = str(fields["reason"])
     if found:
         facts["distance"] = f"{float(fields['distance']):.3f}"
     return Photograph(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from collections.abc import Mapping
 
@@ -26,7 +27,8 @@ from jaxattr.report.tables import Rows
 MOST_PHOTOGRAPHS = 1000
 """Of a gallery: of more, the best and the worst by each score and method are shown."""
 
-_LOWER_IS_BETTER = ("deletion", "infidelity")
+_KNOWN = {"insertion": True, "deletion": False, "infidelity": False}
+"""Whether higher scores are better, for runs that are not finished."""
 _NEEDS = ("model", "method", "file", "class", "predicted", "probability", "metric")
 
 
@@ -43,16 +45,18 @@ def page(folder: Folder) -> Page:
     blocks: list[Block] = []
     if summary:
         note = (
-            "Means over the photographs with 95 % intervals of a paired bootstrap. "
-            "Insertion: higher is better; deletion and infidelity: lower is better."
+            "Means over the photographs with 95 % intervals of a paired bootstrap; "
+            "“better” says which means are."
         )
         blocks.append(tables.as_table("Scores", summary_header, summary, note))
     blocks += _curves(folder)
+    words = {"higher": True, "lower": False}
+    better = {row["metric"]: words.get(row.get("better", "")) for row in summary}
     models: dict[str, Rows] = {}
     for row in rows:
         models.setdefault(row["model"], []).append(row)
     for model, own in models.items():
-        blocks.append(_gallery(folder, model, own, len(models)))
+        blocks.append(_gallery(folder, model, own, len(models), better))
     blocks.append(tables.as_table("All photographs", header, rows))
     files = len({row["file"] for row in rows})
     methods = [method_title(m) for m in folder.in_order(row["method"] for row in rows)]
@@ -124,7 +128,13 @@ def _series(method: str, rows: Rows) -> Series:
     )
 
 
-def _gallery(folder: Folder, model: str, rows: Rows, num_models: int) -> Gallery:
+def _gallery(
+    folder: Folder,
+    model: str,
+    rows: Rows,
+    num_models: int,
+    better: Mapping[str, bool | None],
+) -> Gallery:
     """The photographs of a model, with the scores of its methods."""
     titles = _metric_titles(rows)
     scores: dict[str, dict[str, dict[str, Number]]] = {}
@@ -133,13 +143,15 @@ def _gallery(folder: Folder, model: str, rows: Rows, num_models: int) -> Gallery
         first.setdefault(row["file"], row)
         of = scores.setdefault(row["file"], {}).setdefault(row["method"], {})
         of[titles[_metric(row)]] = number(row["score"])
-    better = {titles[_metric(row)]: _is_better_higher(row) for row in rows}
+    metrics = {titles[_metric(row)]: row["metric"] for row in rows}
     chosen = best_and_worst(scores, MOST_PHOTOGRAPHS)
-    scale = pictures.fitting(len(chosen) * num_models)
-    photographs = [
-        _photograph(folder, first[file], scores[file], scale.side)
-        for file in chosen[: scale.count // num_models]
-    ]
+    draw = lambda file, side: _photograph(folder, first[file], scores[file], side)
+    some = pictures.sample(chosen)
+    bytes_of = lambda side: (
+        num_models * sum(len(json.dumps(draw(file, side))) for file in some) / len(some)
+    )
+    side, count = pictures.fitting(len(chosen), bytes_of)
+    photographs = [draw(file, side) for file in chosen[:count]]
     methods = folder.in_order(row["method"] for row in rows)
     note = "Order by a score to see the best and the worst photographs of a method."
     if len(chosen) < len(scores):
@@ -150,7 +162,7 @@ def _gallery(folder: Folder, model: str, rows: Rows, num_models: int) -> Gallery
     return Gallery(
         f"Photographs: {model}",
         [method_title(method) for method in methods],
-        [Score(name, is_higher) for name, is_higher in better.items()],
+        [Score(name, better.get(of, _KNOWN.get(of))) for name, of in metrics.items()],
         photographs,
         note=note,
     )
@@ -208,12 +220,6 @@ def _metric_titles(rows: Rows) -> dict[tuple[str, str], str]:
         else:
             titles[pair] = f"{name} ({protocol})"
     return titles
-
-
-def _is_better_higher(row: Mapping[str, str]) -> bool | None:
-    if row["metric"] == "insertion":
-        return True
-    return False if row["metric"] in _LOWER_IS_BETTER else None
 
 
 def _photograph(

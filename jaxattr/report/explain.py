@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,10 +30,7 @@ def page(folder: Folder) -> Page:
     """
     grouped = _files(folder)
     methods = folder.in_order(m for of in grouped.values() for m in of)
-    most = pictures.fitting(
-        len(grouped) * (1 + max(map(len, grouped.values()), default=0))
-    )
-    count = max(1, most.count // (1 + len(methods)))
+    side, count = pictures.fitting(len(grouped), _bytes_of(list(grouped.values())))
     photographs: list[Photograph] = []
     missing: list[str] = []
     facts: list[tuple[str, str]] = []
@@ -43,7 +42,7 @@ def page(folder: Folder) -> Page:
             except ValueError as error:
                 missing.append(str(error))
         if explanations:
-            photographs.append(_photograph(explanations, most.side))
+            photographs.append(_photograph(explanations, side))
             facts = facts or _facts(explanations)
     if not photographs:
         reason = missing[0] if missing else "there is no .npz"
@@ -80,6 +79,20 @@ def page(folder: Folder) -> Page:
         [gallery],
         facts,
     )
+
+
+def _bytes_of(grouped: Sequence[Mapping[str, pathlib.Path]]) -> Callable[[int], float]:
+    """Side of the pictures to the mean bytes of a photograph with its maps."""
+    some: list[list[Explanation]] = []
+    for files in pictures.sample(grouped):
+        with contextlib.suppress(ValueError):
+            some.append([load_explanation(path) for path in files.values()])
+
+    def mean(side: int) -> float:
+        sizes = [len(json.dumps(_photograph(found, side))) for found in some]
+        return sum(sizes) / max(1, len(sizes))
+
+    return mean
 
 
 def lacking(folder: Folder, there: Sequence[str], is_cut: bool = False) -> list[str]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import pathlib
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.plots import color_limit
 from jaxattr.plots._style import DIVERGING
+
+T = TypeVar("T")
 
 SIZES = (224, 176, 128, 96, 64)
 """Longest sides, in pixels, the largest that fits is taken."""
@@ -20,28 +23,42 @@ BUDGET = 40e6
 
 
 class Scale(NamedTuple):
-    """How large the pictures of a page are, and how many of them fit."""
+    """How large the pictures of a page are, and how much of it has room."""
 
     side: int
     """The longest side, in pixels."""
     count: int
-    """Pictures that fit at this size."""
+    """Photographs, each with its maps, that fit at this size."""
 
 
-def fitting(num_pictures: int, *, budget: float = BUDGET) -> Scale:
-    """The largest pictures of which as many as these fit into the budget.
+def fitting(
+    num_photographs: int,
+    bytes_of: Callable[[int], float],
+    *,
+    budget: float | None = None,
+) -> Scale:
+    """The largest pictures with which so many photographs fit into the budget.
 
-    A picture of side ``s`` takes some ``0.35 s²`` bytes as text, measured on photographs
-    and on maps of saliency, which are the noisiest.
+    Args:
+      num_photographs: how many there are.
+      bytes_of: side of the pictures to the bytes of a photograph with its maps, measured
+        on some of them: noise takes many times as much as a smooth map.
+      budget: bytes of all of them, by default ``BUDGET``.
 
-    >>> fitting(30).side, fitting(6000).side
-    (224, 128)
+    >>> fitting(1000, lambda side: side**2), fitting(9000, lambda side: side**2)
+    (Scale(side=176, count=1291), Scale(side=64, count=9765))
     """
+    budget = BUDGET if budget is None else budget
     for side in SIZES:
-        count = int(budget / (0.35 * side**2))
-        if num_pictures <= count:
+        count = int(budget / max(1.0, bytes_of(side)))
+        if num_photographs <= count:
             break
-    return Scale(side, count)
+    return Scale(side, max(1, count))
+
+
+def sample(items: Sequence[T], count: int = 8) -> list[T]:
+    """Some of them from all over, to measure sizes on."""
+    return [items[i * len(items) // count] for i in range(min(count, len(items)))]
 
 
 def photograph(image: np.ndarray, side: int) -> str:
@@ -75,7 +92,8 @@ def overlay(attribution: np.ndarray, side: int) -> tuple[str, float]:
     # White is what shows through: what is left of a colour is stronger for it.
     opacity = np.sqrt(np.abs(scaled))
     pixels = np.stack([*colors, 255 * opacity], axis=-1)
-    return _encode(_shrunk(np.rint(pixels).astype(np.uint8), side), quality=80), limit
+    picture = _shrunk(np.rint(pixels).astype(np.uint8), side)
+    return _encode(picture, quality=60), limit
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:
@@ -105,6 +123,7 @@ def _encode(picture, *, quality: int) -> str:
 
     stream = io.BytesIO()
     kind = "webp" if features.check("webp") else "png"
-    picture.save(stream, format=kind, quality=quality)
+    # Of a map, opacity takes most of the bytes. A slower method saves hardly any.
+    picture.save(stream, format=kind, quality=quality, alpha_quality=quality, method=2)
     data = base64.b64encode(stream.getvalue()).decode("ascii")
     return f"data:image/{kind};base64,{data}"

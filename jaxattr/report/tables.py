@@ -23,7 +23,6 @@ _NAMES = {
     "difference_low": ("from", "of the difference"),
     "difference_high": ("to", "of the difference"),
     "images": ("photographs", ""),
-    "images_per_second": ("speed", "photographs a second"),
     "class_name": ("class", ""),
     "better": ("better", ""),
     "epsilon": ("ε", ""),

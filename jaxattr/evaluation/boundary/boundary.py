@@ -26,6 +26,7 @@ from jaxattr.evaluation.runs.models import Model, identity, label_name
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.typing import Array, LogitsFn
 
 
@@ -38,6 +39,7 @@ def draw_boundaries(
     seed: int = 0,
     batch_size: int = 8,
     num_steps: int = 50,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> BoundaryReport:
     """Finds and draws the nearest boundary of photographs, one after the other.
@@ -54,6 +56,7 @@ def draw_boundaries(
       seed: of ``jax.random.key``; every photograph has the same.
       batch_size: the most model rows in one call.
       num_steps: of BIG.
+      run: the command, for ``run.json``.
       progress: where each photograph is reported; None for nowhere.
 
     Returns:
@@ -66,7 +69,7 @@ def draw_boundaries(
     members = as_members(None if search is None else tuple(search))
     figures.need_matplotlib()
     job = _Job(classifier, members, jax.random.key(seed), batch_size, num_steps)
-    files = ResultFiles(out, job.record(), progress)
+    files = ResultFiles(out, job.record(), progress, run)
     photographs = Photographs(paths, classifier)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []

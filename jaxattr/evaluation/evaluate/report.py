@@ -28,11 +28,15 @@ def write_images(folder: pathlib.Path, evaluation: Evaluation) -> None:
 def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
     """Writes ``images.csv``, ``summary.csv`` and the figures of each model.
 
+    What a second run would not repeat to the byte is apart, in ``timings.csv``.
     ``MODEL.curves.png`` has the mean curves with bands, ``MODEL.bars.png`` a bar a
     method with its interval.
     """
     write_csv(folder / "images.csv", *evaluation.table())
     write_csv(folder / "summary.csv", *evaluation.summary())
+    write_csv(folder / "timings.csv", *evaluation.timings())
+    if any(metric.xlabel for metric in evaluation.metrics):
+        write_csv(folder / "curves.csv", *evaluation.curves())
     for model in dict.fromkeys(r.model for r in evaluation.results):
         stem = folder / file_name(model)
         _draw_bars(stem.with_name(stem.name + ".bars.png"), evaluation, model)

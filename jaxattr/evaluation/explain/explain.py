@@ -38,6 +38,7 @@ from jaxattr.evaluation.runs.digests import digest, file_digest, key_data
 from jaxattr.evaluation.runs.models import Model, identity, image_size, label_name
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.typing import Array
 
@@ -81,6 +82,7 @@ def explain_photographs(
     references: str | os.PathLike[str] | None = None,
     weights: str = "default",
     draw: bool = True,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Explains photographs one after the other and saves each as soon as it is done.
@@ -106,6 +108,7 @@ def explain_photographs(
       references: a folder of photographs, for methods that need references.
       weights: where the weights came from, for the record.
       draw: whether to draw ``STEM.png`` and ``STEM.curves.png``.
+      run: the command, for ``run.json``.
       progress: where each map is reported; None for nowhere.
 
     Returns:
@@ -141,7 +144,7 @@ def explain_photographs(
     job = _Job(
         *(classifier, prepared, records, index, key, batch_size, curve_steps, weights)
     )
-    files = ResultFiles(out, job.record(), progress)
+    files = ResultFiles(out, job.record(), progress, run)
 
     # Explaining.
     rows: list[report.Row] = []
