@@ -46,7 +46,7 @@ def page(folder: Folder) -> Page:
             unread.append(str(error))
             continue
         first = first or fields
-        if len(photographs) < scale.count:
+        if len(photographs) < scale.photographs:
             photographs.append(_photograph(fields, scale.side))
         change = float(np.abs(fields["point"] - fields["image"]).max())
         rows.append(

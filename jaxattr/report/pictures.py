@@ -27,8 +27,8 @@ class Scale(NamedTuple):
 
     side: int
     """The longest side, in pixels."""
-    count: int
-    """Photographs, each with its maps, that fit at this size."""
+    photographs: int
+    """How many, each with its maps, fit at this size."""
 
 
 def fitting(
@@ -46,7 +46,7 @@ def fitting(
       budget: bytes of all of them, by default ``BUDGET``.
 
     >>> fitting(1000, lambda side: side**2), fitting(9000, lambda side: side**2)
-    (Scale(side=176, count=1291), Scale(side=64, count=9765))
+    (Scale(side=176, photographs=1291), Scale(side=64, photographs=9765))
     """
     budget = BUDGET if budget is None else budget
     for side in SIZES:

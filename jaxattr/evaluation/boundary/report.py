@@ -116,7 +116,8 @@ def table_row(boundary: Boundary, seconds: float, file: pathlib.Path) -> Boundar
 
 def draw(path: pathlib.Path, boundary: Boundary) -> None:
     """Writes ``STEM.boundary.png``."""
-    with figures.one_figure(path, (9.5, 2.5)) as figure:
+    with figures.one_figure(path, (9.5, 2.75)) as figure:
+        figure.suptitle(boundary.model, fontsize=10, color="#555555")
         plots.boundary_row(
             boundary.image,
             boundary.point,

@@ -105,7 +105,9 @@ def draw_maps(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> None
       path: the file to write.
       rows: for each photograph its explanations, the methods in the same order.
     """
-    figure = new_figure(plots.grid_size(len(rows), len(rows[0])))
+    width, height = plots.grid_size(len(rows), len(rows[0]))
+    figure = new_figure((width, height + 0.25))
+    figure.suptitle(rows[0][0].model, fontsize=10, color="#555555")
     plots.explanation_grid(
         np.stack([row[0].image for row in rows]),
         {
@@ -120,7 +122,9 @@ def draw_maps(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> None
 
 def draw_curves(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> None:
     """Insertion above deletion, one column for each photograph."""
-    figure = new_figure((3.6 * max(len(rows), 1), 5.6))
+    width, height = plots.curves_size(len(rows[0]))
+    figure = new_figure((width * len(rows), 2 * height))
+    figure.suptitle(rows[0][0].model, fontsize=10, color="#555555")
     axes = figure.subplots(2, len(rows), squeeze=False, sharey=True)
     for column, row in enumerate(rows):
         for kind, ax in zip(("insertion", "deletion"), axes[:, column], strict=True):
@@ -128,7 +132,8 @@ def draw_curves(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> No
                 {method_title(e.method): getattr(e, kind) for e in row},
                 ax,
                 title=f"{row[0].label_name}: {kind}",
+                xlabel=CURVES[kind].xlabel,
+                better=CURVES[kind].better,
                 ylabel=None if column else "probability of the class",
             )
-            ax.set_xlabel(CURVES[kind].xlabel, fontsize=9, color="#555555")
     save(figure, path)
