@@ -13,6 +13,7 @@ import jax
 import jaxattr
 from jaxattr.commands import (
     boundary,
+    completion,
     demo,
     evaluate,
     explain,
@@ -33,6 +34,7 @@ COMMANDS = (
     report,
     methods,
     models,
+    completion,
 )
 """Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
 
@@ -54,10 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     in one line on the standard error stream.
     """
     typed = sys.argv[1:] if arguments is None else list(arguments)
-    parsed = _parser().parse_args(typed)
-    parsed.typed = typed
+    parser = _parser()
+    parsed = parser.parse_args(typed)
+    parsed.typed, parsed.parser = typed, parser
     try:
-        code = parsed.run(parsed)
+        with jax.default_device(getattr(parsed, "device", None)):
+            code = parsed.run(parsed)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

@@ -71,6 +71,11 @@ def colormap(name: str | None = None) -> Colormap:
     return LinearSegmentedColormap.from_list("against-for", DIVERGING)
 
 
+def check_colors(name: str) -> None:
+    """Raises ``ValueError`` for a colour map that matplotlib does not know."""
+    colormap(name)
+
+
 def pyplot() -> types.ModuleType:
     """matplotlib's, which is an extra."""
     try:

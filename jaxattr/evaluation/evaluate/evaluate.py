@@ -31,6 +31,7 @@ from jaxattr.evaluation.methods.requests import (
 )
 from jaxattr.evaluation.runs import figures, image_sets, programs
 from jaxattr.evaluation.runs.digests import key_data
+from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet
 from jaxattr.evaluation.runs.models import (
@@ -64,6 +65,7 @@ def evaluate(
     batch_size: int = 8,
     images_per_part: int | None = None,
     explained: str = "given",
+    figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -105,6 +107,7 @@ def evaluate(
         default ``batch_size``, at most 16. With a mesh rounded up to its devices.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
+      figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where it is reported, an item an image, method and model.
 
@@ -194,7 +197,7 @@ def evaluate(
                 report.write_images(out, evaluation)
         done += results
     if out is not None:
-        report.write_report(out, evaluation)
+        report.write_report(out, evaluation, figure_files)
     return evaluation
 
 

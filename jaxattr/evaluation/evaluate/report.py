@@ -26,7 +26,11 @@ def write_images(folder: pathlib.Path, evaluation: Evaluation) -> None:
         write_csv(folder / "images.csv", header, rows)
 
 
-def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
+def write_report(
+    folder: pathlib.Path,
+    evaluation: Evaluation,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
+) -> None:
     """Writes ``images.csv``, ``summary.csv`` and the figures of each model.
 
     What a second run would not repeat to the byte is apart, in ``timings.csv``.
@@ -40,19 +44,28 @@ def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
         write_csv(folder / "curves.csv", *evaluation.curves())
     for model in dict.fromkeys(r.model for r in evaluation.results):
         stem = folder / file_name(model)
-        _draw_bars(stem.with_name(stem.name + ".bars.png"), evaluation, model)
+        _draw_bars(
+            stem.with_name(stem.name + ".bars.png"), evaluation, model, figure_files
+        )
         if any(metric.xlabel for metric in evaluation.metrics):
-            _draw_curves(stem.with_name(stem.name + ".curves.png"), evaluation, model)
+            _draw_curves(
+                stem.with_name(stem.name + ".curves.png"),
+                evaluation,
+                model,
+                figure_files,
+            )
 
 
-def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
+def _draw_curves(
+    path: pathlib.Path, evaluation: Evaluation, model: str, files: figures.FigureFiles
+) -> None:
     drawn = [i for i, m in enumerate(evaluation.metrics) if m.xlabel]
     results = [r for r in evaluation.results if r.model == model]
     columns = min(2, len(drawn))
     lines = -(-len(drawn) // columns)
     width, height = plots.curves_size(len(results))
     size = width * columns, 0.3 + (height + 0.2) * lines
-    with figures.one_figure(path, size) as figure:
+    with figures.one_figure(path, size, files) as figure:
         figure.suptitle(_over(model, results), fontsize=11)
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for ax in axes[len(drawn) :]:
@@ -69,12 +82,14 @@ def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None
             )
 
 
-def _draw_bars(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
+def _draw_bars(
+    path: pathlib.Path, evaluation: Evaluation, model: str, files: figures.FigureFiles
+) -> None:
     header, rows = evaluation.summary()
     of_model = [dict(zip(header, row)) for row in rows if row[0] == model]
     num_methods = len(of_model) // len(evaluation.metrics)
     size = 1.6 + 3.2 * len(evaluation.metrics), 1.2 + 0.26 * num_methods
-    with figures.one_figure(path, size) as figure:
+    with figures.one_figure(path, size, files) as figure:
         results = [r for r in evaluation.results if r.model == model]
         figure.suptitle(_over(model, results), fontsize=11)
         axes = figure.subplots(1, len(evaluation.metrics), sharey=True, squeeze=False)

@@ -71,6 +71,7 @@ def write_report(
     results: Sequence[MethodRobustness],
     names: Sequence[str],
     settings: Settings,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
 ) -> None:
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
     write_csv(folder / "summary.csv", *summary(results, settings))
@@ -100,7 +101,9 @@ def write_report(
             for name, title in titles.items()
         }
         size = plots.panels_size(len(titles))
-        with figures.one_figure(folder / f"{r.method}.png", size) as figure:
+        with figures.one_figure(
+            folder / f"{r.method}.png", size, figure_files
+        ) as figure:
             plots.agreement_panels(
                 settings.epsilons,
                 values,
