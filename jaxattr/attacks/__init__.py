@@ -13,8 +13,9 @@ from jaxattr.attacks.fgsm_family import (
     si_ni_fgsm,
     ti_fgsm,
 )
+from jaxattr.attacks.mig import mig
 from jaxattr.attacks.naa import naa
-from jaxattr.attacks.neighbourhood import fgsra, gra, mig, pgn, vmi_fgsm, vni_fgsm
+from jaxattr.attacks.neighbourhood import fgsra, gra, pgn, vmi_fgsm, vni_fgsm
 from jaxattr.attacks.registry import names
 from jaxattr.attacks.run import AttackResult, run
 from jaxattr.attacks.spectral_copies import attexplore, fampe, ssa

@@ -1,4 +1,4 @@
-"""Transferable attacks that gather gradients around the point or along a line.
+"""Transferable attacks that gather gradients around the point.
 
 Each function returns an ``Attack``; the defaults are the published settings. Radii
 (``beta``, ``zeta``) are in units of ε, ``sigma`` is in pixel units.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import jax.numpy as jnp
 import optax
 
-from jaxattr import _quadrature, _random, perturbations, scores
+from jaxattr import _random, perturbations
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.gradients import averaged, averaged_gradient, gradient
-from jaxattr.paths import integrate_line
 from jaxattr.steps import (
     cosine,
     decaying_sign_step,
@@ -41,32 +40,6 @@ def vni_fgsm(num_samples: int = 20, beta: float = 1.5, decay: float = 1.0) -> At
     Wang, He. CVPR 2021.
     """
     return vmi_fgsm(num_samples, beta, decay)._replace(nesterov=decay)
-
-
-def mig(num_points: int = 20, decay: float = 1.0) -> Attack:
-    """Momentum of minus the integrated gradients of the label's logit from black.
-
-    ``δ = -x ⊙ 1/n Σᵢ ∇z_y(i/n x)``, whatever the loss. Ma et al. Transferable
-    Adversarial Attack for Both Vision Transformers and Convolutional Networks via
-    Momentum Integrated Gradients. ICCV 2023. The paper leaves the function to integrate
-    open; the logit is what the explanation code integrates.
-    """
-    rule = _quadrature.rule("right", num_points)
-
-    def against(problem: Problem) -> GradientFn:
-        logit = scores.stacked_rows(scores.logit, problem.logits_fn, problem.labels)
-        return lambda keys, points: (
-            -points
-            * integrate_line(
-                logit,
-                jnp.zeros_like(points),
-                points,
-                rule,
-                steps_per_call=problem.samples_per_call,
-            )
-        )
-
-    return Attack(against, momentum(decay), needs_key=False, follows_score=False)
 
 
 def gra(

@@ -134,8 +134,8 @@ def boundary_point(
 
     Args:
       logits_fn: as in ``nearest_boundary``.
-      images: as ``check_inputs`` returns them.
-      labels: as ``check_inputs`` returns them.
+      images: as ``check_task`` returns them.
+      labels: as ``check_task`` returns them.
       key: as in ``nearest_boundary``; not looked at where the point is there.
       search: a ``BoundaryPoint``, or what ``nearest_boundary`` takes.
       batch_size: as in ``nearest_boundary``.

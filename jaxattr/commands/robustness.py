@@ -74,7 +74,7 @@ def add_parser(commands: Commands) -> None:
         "--attack",
         action="append",
         metavar="NAME",
-        help=f"may be given several times: {', '.join(robustness.ATTACKS)} "
+        help=f"may be given several times: {', '.join(robustness.EXPLANATION_ATTACKS)} "
         "(default: random_sign, mass_center and top_k)",
     )
     add(
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
     defaults = robustness.Settings._field_defaults["attacks"]
     attacks = tuple(dict.fromkeys(arguments.attack or defaults))
     for attack in attacks:
-        check_choice("--attack", attack, robustness.ATTACKS)
+        check_choice("--attack", attack, robustness.EXPLANATION_ATTACKS)
     for method in chosen.values():
         if method.needs_references:
             raise ValueError(

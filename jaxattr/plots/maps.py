@@ -1,4 +1,4 @@
-"""Figures of maps and curves: arrays and an ``Axes`` in, the ``Axes`` out.
+"""Figures of maps: arrays and an ``Axes`` in, the ``Axes`` out.
 
 One rule of colour holds for every method: channels are summed, red speaks for the class
 and blue against it, white is zero, and both ends stand for the same absolute value,
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxattr._checks import check_number, fail
-from jaxattr.plots._style import GREY, axes_or_new, bare, colormap, pyplot
+from jaxattr.plots._style import GREY, PERCENTILE, axes_or_new, bare, colormap, pyplot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ def attribution_map(
     ax: Axes | None = None,
     *,
     image: ArrayLike | None = None,
-    percentile: float = 99.5,
+    percentile: float = PERCENTILE,
     title: str | None = None,
     colors: str | None = None,
 ) -> Axes:
@@ -69,7 +69,7 @@ def attribution_map(
     return ax
 
 
-def color_limit(attribution: ArrayLike, percentile: float = 99.5) -> float:
+def color_limit(attribution: ArrayLike, percentile: float = PERCENTILE) -> float:
     """The absolute value at the ends of the colours; 1 for a map of zeros.
 
     Not finite values are left out.
@@ -89,7 +89,7 @@ def explanation_grid(
     *,
     captions: Sequence[str] = (),
     overlay: bool = False,
-    percentile: float = 99.5,
+    percentile: float = PERCENTILE,
     colors: str | None = None,
     figure: Figure | None = None,
 ) -> np.ndarray:

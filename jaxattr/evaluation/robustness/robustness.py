@@ -23,7 +23,7 @@ from jaxattr.evaluation.runs.parts import Computation, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.typing import Array, LogitsFn
 
-ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
+EXPLANATION_ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
 """``lens`` is ``top_k`` that presses down the neighbourhood as well."""
 NULLS = ("random", "shift", "photographs")
 
