@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxattr.evaluation.runs.files import atomic_write
 
@@ -62,7 +62,11 @@ DEFAULT = FigureFiles()
 # Text of a PDF stays text, in a font that is embedded and that journals take; in an SVG
 # letters are outlines, since a font that the reader lacks would move everything.
 # Numbers that would be drawn at random are the same every time.
-_VECTORS = {"pdf.fonttype": 42, "svg.fonttype": "path", "svg.hashsalt": "jaxattr"}
+_VECTORS: dict[Any, Any] = {
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "jaxattr",
+}
 _METADATA: Mapping[str, dict[str, str | None]] = {
     "png": {"Software": "jaxattr"},
     "pdf": {"Creator": "jaxattr", "Producer": "jaxattr", "CreationDate": None},
@@ -115,6 +119,6 @@ def save(figure: Figure, path: pathlib.Path, files: FigureFiles = DEFAULT) -> No
     import matplotlib
 
     for name, file_path in zip(files.formats, files.paths(path), strict=True):
-        options = {"format": name, "dpi": files.dpi, "metadata": _METADATA[name]}
+        about: Any = _METADATA[name]
         with matplotlib.rc_context(_VECTORS), atomic_write(file_path) as file:
-            figure.savefig(file, **options)
+            figure.savefig(file, format=name, dpi=files.dpi, metadata=about)
