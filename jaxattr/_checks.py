@@ -177,8 +177,10 @@ def _near(text: str, known: list[str]) -> list[str]:
     initials = lambda name: "".join(word[0] for word in name.split("_") if word)
     if len(short) < 2:
         return []
-    likely = [n for n in known if short in (_letters(n), initials(n))]
-    likely += [n for n in known if _letters(n).startswith(short)]
+    same = [name for name in known if short in (_letters(name), initials(name))]
+    if same:
+        return same[:3]
+    likely = [n for n in known if _letters(n).startswith(short)]
     likely += difflib.get_close_matches(text, known, n=3)
     likely += [n for n in known if len(short) > 2 and short in _letters(n)]
     return list(dict.fromkeys(likely))[:3]

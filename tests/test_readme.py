@@ -4,6 +4,8 @@ import pathlib
 import re
 import tomllib
 
+import matplotlib.pyplot as plt
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -17,6 +19,15 @@ def test_python_blocks_run(capsys):
     areas, shape = capsys.readouterr().out.splitlines()
     assert len(areas.strip("[]").split()) == 4
     assert shape == "(4, 32, 32, 3)"
+
+
+def test_the_example_of_figures_runs(tmp_path, monkeypatch):
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {"__name__": "results"})
+    assert (tmp_path / "figure.pdf").stat().st_size > 5000
+    plt.close("all")
 
 
 def test_figure_is_there_and_small():

@@ -35,6 +35,7 @@ examples:
   jaxattr explain cat.jpg --method integrated_gradients --method attexplore
   jaxattr explain *.jpg --method smoothgrad --option smoothgrad.num_samples=100
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
+  jaxattr explain cat.jpg --label 281 --label 285
   jaxattr explain cat.jpg --method bsm --method big
   jaxattr explain cat.jpg --method big --option big.search=ddn,fab
   jaxattr explain cat.jpg --method big --option big.search.norm=linf
@@ -83,7 +84,13 @@ def add_parser(commands: Commands) -> None:
         "`jaxattr methods` lists them",
     )
     add_model(parser)
-    add("--label", metavar="CLASS", help="index or name (default: what is predicted)")
+    add(
+        "--label",
+        action="append",
+        metavar="CLASS",
+        help="index or name; given several times, a row each, and the difference of the "
+        "first two (default: what is predicted)",
+    )
     add("--references", metavar="DIR", help="photographs, for expected_gradients")
     add_run_options(parser, batch_size=8, out="explanations")
     add(
@@ -113,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
     quick = [f"{name}.search={','.join(QUICK_SEARCH)}" for name in at_boundary]
     methods = parse_options([*quick, *arguments.option], chosen)
     photographs = photograph_files(arguments.photographs)
-    total = len(photographs) * len(methods)
+    total = len(photographs) * len(methods) * len(arguments.label or [""])
     figures = figures_of(arguments)
     with Progress(total, quiet=arguments.quiet) as progress:
         report = explain_photographs(

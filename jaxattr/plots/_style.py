@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import types
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,6 +95,15 @@ def frame(ax: Axes, *, grid: Literal["both", "x", "y"] = "both") -> None:
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#bbbbbb")
+
+
+def wrapped(caption: str) -> str:
+    """A caption in lines that a photograph is wide enough for.
+
+    >>> wrapped("West Highland white terrier, 97.1%")
+    'West Highland white\\nterrier, 97.1%'
+    """
+    return textwrap.fill(caption, 25)
 
 
 def bare(ax: Axes) -> None:

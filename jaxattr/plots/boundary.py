@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
-from jaxattr.plots._style import LINES, axes_or_new, bare, frame, pyplot
+from jaxattr.plots._style import LINES, axes_or_new, bare, frame, pyplot, wrapped
 from jaxattr.plots.maps import attribution_map
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ def boundary_row(
     shown = (image, point, 0.5 + factor * (point - image))
     is_found = distance is None or bool(np.isfinite(distance))
     is_moved = bool(np.any(point != image))
-    behind = captions[1]
+    seen, behind = map(wrapped, captions)
     if distance is not None and is_found:
         behind = f"{behind}\n{distance:.3g} away".strip()
     middle = "At the boundary" if is_found else "No boundary found"
     titles = ("Photograph", middle, "Difference")
-    notes = (captions[0], behind, f"× {_rounded(factor)}" if is_moved else "none")
+    notes = (seen, behind, f"× {_rounded(factor)}" if is_moved else "none")
     for ax, pixels, title, note in zip(axes, shown, titles, notes):
         ax.imshow(np.clip(pixels, 0, 1), interpolation="antialiased")
         bare(ax)

@@ -17,7 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxattr._checks import check_number, fail
-from jaxattr.plots._style import GREY, PERCENTILE, axes_or_new, bare, colormap, pyplot
+from jaxattr.plots._style import (
+    GREY,
+    PERCENTILE,
+    axes_or_new,
+    bare,
+    colormap,
+    pyplot,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -130,7 +138,7 @@ def explanation_grid(
         photograph.imshow(np.clip(image, 0, 1), interpolation="antialiased")
         bare(photograph)
         if captions:
-            photograph.set_xlabel(captions[row], fontsize=9, labelpad=3)
+            photograph.set_xlabel(wrapped(captions[row]), fontsize=9, labelpad=3)
         for ax, (title, values) in zip(axes[row, 1:], maps.items()):
             attribution_map(
                 np.asarray(values)[row],

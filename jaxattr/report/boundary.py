@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from jaxattr.report import pictures
+from jaxattr.evaluation.runs import pictures
 from jaxattr.report.blocks import (
     Column,
     Gallery,

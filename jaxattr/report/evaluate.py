@@ -6,8 +6,9 @@ import json
 import pathlib
 from collections.abc import Mapping
 
+from jaxattr.evaluation.runs import pictures
 from jaxattr.evaluation.runs.figures import method_title
-from jaxattr.report import pictures, tables
+from jaxattr.report import tables
 from jaxattr.report.blocks import (
     Block,
     Chart,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from jaxattr.evaluation.explain.explanations import Explanation, load_explanation
+from jaxattr.evaluation.runs import pictures
 from jaxattr.evaluation.runs.figures import method_title
-from jaxattr.report import pictures
 from jaxattr.report.blocks import Gallery, Map, Number, Page, Photograph, Score, number
 from jaxattr.report.kinds import Folder
 

@@ -16,7 +16,8 @@ import small_photographs
 from PIL import Image
 
 from jaxattr import cli
-from jaxattr.report import evaluate, pictures, tables, write_report
+from jaxattr.evaluation.runs import pictures
+from jaxattr.report import evaluate, tables, write_report
 from jaxattr.report.blocks import Page
 from jaxattr.report.page import to_html
 

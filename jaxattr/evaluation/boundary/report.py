@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs import figures, pictures
+from jaxattr.evaluation.runs.notebook import pictures_html, table_html
 from jaxattr.evaluation.runs.tables import TextTable
 
 NOT_FOUND = "no boundary found"
@@ -43,6 +44,10 @@ class BoundaryReport(NamedTuple):
     not_found: tuple[str, ...]
     """One line for each photograph without a boundary: which, why, what was tried."""
     figures: tuple[pathlib.Path, ...]
+
+    def _repr_html_(self) -> str:
+        """In a notebook: its table."""
+        return table_html(*self.table())
 
     def table(self) -> TextTable:
         """Header and rows for ``format_table``."""
@@ -87,6 +92,18 @@ class Boundary(NamedTuple):
     """For each member the most model passes of an image."""
     reason: str
     """Why no boundary was found, as far as it is known; empty where one was."""
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the photograph, what is behind its boundary, and the maps."""
+        image = pictures.photograph(self.image, 180)
+        shown = [([image], self.label_name)]
+        if self.found:
+            point = pictures.photograph(self.point, 180)
+            shown.append(([point], f"{self.behind_name}, {self.distance:.3g} away"))
+            for name, values in (("BSM", self.bsm), ("BIG", self.big)):
+                shown.append(([image, pictures.overlay(values, 180)[0]], name))
+        title = pathlib.Path(self.photograph).name
+        return pictures_html(shown, title if self.found else f"{title}: {NOT_FOUND}")
 
     @property
     def missing(self) -> str:

@@ -11,6 +11,7 @@ from jaxattr import plots
 from jaxattr._checks import check_choice
 from jaxattr.evaluation.evaluate.metrics import AnyMetric
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
+from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable
 
 
@@ -152,6 +153,13 @@ class Evaluation(NamedTuple):
                     for line in zip(shares, *lines, strict=True)
                 ]
         return header, rows
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a row a method, and which scores are better."""
+        better = ", ".join(f"{m.name}: {m.better}" for m in self.metrics if m.better)
+        return table_html(
+            *self.short_summary(), note=f"better: {better}" * bool(better)
+        )
 
     def short_summary(self) -> TextTable:
         """What fits on a terminal: a row a method, a column a metric."""

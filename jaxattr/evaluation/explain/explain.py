@@ -63,7 +63,6 @@ class _Job(NamedTuple):
             "model": [self.model.name, identity(self.model)],
             "labels": digest(np.asarray(self.model.labels or ())),
             "weights": self.weights,
-            "label": self.label,
             "key": key_data(self.key),
             "batch_size": self.batch_size,
             "curve_steps": self.curve_steps,
@@ -76,7 +75,7 @@ def explain_photographs(
     methods: Mapping[str, Options],
     *,
     out: str | os.PathLike[str],
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     seed: int = 0,
     batch_size: int = 8,
     curve_steps: int = 224,
@@ -103,7 +102,9 @@ def explain_photographs(
       methods: names of registered methods to their options.
       out: the folder for ``STEM.METHOD.npz``, the figures, and the folder ``parts``,
         which says from what they were made; made if need be.
-      label: an index or a name of a class; by default what the model predicts.
+      label: an index or a name of a class, or several of them: then files are called
+        ``STEM-INDEX.METHOD.npz``, and the figure has a row each, and one of the
+        difference of the first two. By default what the model predicts.
       seed: of ``jax.random.key``.
       batch_size: the most model rows in one call.
       curve_steps: steps of the insertion and deletion curves, 0 for no curves.
@@ -137,15 +138,14 @@ def explain_photographs(
         classes,
         lambda: None if references is None else read_references(references, classifier),
     )
-    index = None
-    if label is not None:
-        index = resolve_label(str(label), classifier.labels, classes)
+    asked = [label] if isinstance(label, str | int) else label or ()
+    indices = [resolve_label(str(x), classifier.labels, classes) for x in asked]
     key = jax.random.key(seed)
     if draw:
         figures.need_matplotlib()
     records = {name: method_record(*pair) for name, pair in prepared.items()}
     job = _Job(
-        *(classifier, prepared, records, index, key, batch_size, curve_steps, weights)
+        *(classifier, prepared, records, None, key, batch_size, curve_steps, weights)
     )
     files = ResultFiles(out, job.record(), progress, run)
 
@@ -154,17 +154,34 @@ def explain_photographs(
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []
     for photograph in photographs:
-        done = list(_explain_one(job, photograph, files, progress))
+        explained = [
+            list(_explain_one(each, named, files, progress))
+            for each, named in _by_label(job, photograph, indices)
+        ]
+        done = [d for of_label in explained for d in of_label]
         rows += [report.table_row(d.explanation, d.seconds, d.file) for d in done]
-        missing = ", ".join(d.explanation.method for d in done if not d.found)
+        without = dict.fromkeys(d.explanation.method for d in done if not d.found)
+        missing = ", ".join(without)
         if missing:
             maps = f"its maps are NaN ({missing})"
             not_found.append(f"{photograph.path}: {NOT_FOUND}; {maps}")
         if draw:
-            drawn += _draw(photograph, done, files, figure_files)
+            drawn += _draw(photograph, explained, files, figure_files)
     return Report(
         tuple(rows), tuple(photographs.broken), tuple(not_found), tuple(drawn)
     )
+
+
+def _by_label(
+    job: _Job, photograph: Photograph, indices: Sequence[int]
+) -> Iterator[tuple[_Job, Photograph]]:
+    """The job for each class that is asked for, and what its files are called after."""
+    if not indices:
+        yield job, photograph
+    several = len(dict.fromkeys(indices)) > 1
+    for index in dict.fromkeys(indices):
+        stem = f"{photograph.stem}-{index}" if several else photograph.stem
+        yield job._replace(label=index), photograph._replace(stem=stem)
 
 
 class _Explained(NamedTuple):
@@ -187,6 +204,7 @@ def _explain_one(
             {
                 "photograph": str(photograph.path),
                 "pixels": photograph.pixels,
+                "label": job.label,
                 "method": name,
                 **job.records[name],
             },
@@ -291,23 +309,25 @@ def _curves(
 
 def _draw(
     photograph: Photograph,
-    done: Sequence[_Explained],
+    explained: Sequence[Sequence[_Explained]],
     files: ResultFiles,
     figure_files: FigureFiles,
 ) -> list[pathlib.Path]:
-    """Writes the figures of one photograph."""
-    explanations = [d.explanation for d in done]
+    """Writes the figures of one photograph, a row a class."""
+    rows = [[d.explanation for d in of_label] for of_label in explained]
     drawings = report.figure_files(
-        files.folder / photograph.stem, curves=bool(explanations[0].insertion.size)
+        files.folder / photograph.stem, curves=bool(rows[0][0].insertion.size)
     )
     made = [path for drawing in drawings for path in figure_files.paths(drawing)]
     files.write(
         f"{photograph.stem} figures",
         {
-            "explanations": [file_digest(d.file) for d in done],
+            "explanations": [
+                file_digest(d.file) for of_label in explained for d in of_label
+            ],
             "figures": figure_files._asdict(),
         },
         made,
-        lambda: report.draw_photograph(drawings, explanations, figure_files),
+        lambda: report.draw_photograph(drawings, rows, figure_files),
     )
     return made

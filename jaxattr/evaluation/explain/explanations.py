@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxattr.evaluation.methods.options import to_json
+from jaxattr.evaluation.runs import pictures
+from jaxattr.evaluation.runs.figures import method_title
 from jaxattr.evaluation.runs.files import atomic_write
+from jaxattr.evaluation.runs.notebook import pictures_html
 
 
 class Explanation(NamedTuple):
@@ -43,6 +46,15 @@ class Explanation(NamedTuple):
     version: str
     """Of jaxattr."""
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the photograph, and the map over it."""
+        image = pictures.photograph(self.image, 180)
+        over, limit = pictures.overlay(self.map, 180)
+        name = f"{method_title(self.method)}, ±{limit:.2g}"
+        return pictures_html(
+            [([image], self.caption), ([image, over], name)], self.model
+        )
+
     @property
     def probability(self) -> float:
         """Of the class that is explained."""
@@ -50,7 +62,9 @@ class Explanation(NamedTuple):
 
     @property
     def caption(self) -> str:
-        """Class and probability in words."""
+        """Class and probability in words; of a difference of two classes only these."""
+        if self.label < 0:
+            return self.label_name
         return f"{self.label_name}, {self.probability:.1%}"
 
 

@@ -19,6 +19,7 @@ from jaxattr.evaluation.runs.figures import (
     new_figure,
     save,
 )
+from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.tables import TextTable
 
 
@@ -48,6 +49,10 @@ class Report(NamedTuple):
     """One line for each photograph without a boundary: which, and what of its maps."""
     figures: tuple[pathlib.Path, ...]
 
+    def _repr_html_(self) -> str:
+        """In a notebook: its table."""
+        return table_html(*self.table())
+
     def table(self) -> TextTable:
         """Header and rows for ``format_table``; scores only where there are curves."""
         columns = {
@@ -59,7 +64,7 @@ class Report(NamedTuple):
             "deletion": [f"{row.deletion:.3f}" for row in self.rows],
             "seconds": [f"{row.seconds:.1f}" for row in self.rows],
         }
-        if np.isnan(self.rows[0].insertion):
+        if self.rows and np.isnan(self.rows[0].insertion):
             del columns["insertion"], columns["deletion"]
         return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
@@ -98,12 +103,30 @@ def figure_files(stem: pathlib.Path, *, curves: bool) -> list[pathlib.Path]:
 
 def draw_photograph(
     files: Sequence[pathlib.Path],
-    explanations: Sequence[Explanation],
+    rows: Sequence[Sequence[Explanation]],
     figure_files: FigureFiles = DEFAULT,
 ) -> None:
-    """Writes the ``figure_files`` of one photograph."""
-    for path, draw in zip(files, (draw_maps, draw_curves)):
-        draw(path, [explanations], figure_files)
+    """Writes the ``figure_files`` of one photograph, a row of maps a class.
+
+    Below those of two classes or more, what speaks for the first and not the second.
+    """
+    maps = [*rows, difference(rows[0], rows[1])] if len(rows) > 1 else rows
+    for path, draw, drawn in zip(files, (draw_maps, draw_curves), (maps, rows)):
+        draw(path, drawn, figure_files)
+
+
+def difference(
+    first: Sequence[Explanation], second: Sequence[Explanation]
+) -> list[Explanation]:
+    """The maps of one class less those of another, method by method."""
+    return [
+        a._replace(
+            map=a.map - b.map,
+            label_name=f"{a.label_name} less {b.label_name}",
+            label=-1,
+        )
+        for a, b in zip(first, second, strict=True)
+    ]
 
 
 def draw_maps(

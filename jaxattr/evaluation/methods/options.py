@@ -144,7 +144,8 @@ def _parse(target: str, text: str, parameter: inspect.Parameter) -> Any:
             raise ValueError(f"{target}: expected true or false, got {text!r}")
         return text.lower() == "true"
     if isinstance(default, str):
-        if "str" not in str(parameter.annotation):
+        # A name, or a number in its place.
+        if str(parameter.annotation) != "str":
             with contextlib.suppress(ValueError):
                 return _number(target, text, float, "a number")
         return text

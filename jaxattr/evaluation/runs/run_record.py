@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import platform
@@ -56,5 +57,9 @@ def write_run(folder: pathlib.Path, run: Run | None) -> None:
             "python": platform.python_version(),
         },
     }
-    with atomic_write(folder / "run.json") as file:
-        file.write((json.dumps(record, indent=1) + "\n").encode())
+    path, text = folder / "run.json", (json.dumps(record, indent=1) + "\n").encode()
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == text:
+            return
+    with atomic_write(path) as file:
+        file.write(text)

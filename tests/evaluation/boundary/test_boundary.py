@@ -39,6 +39,7 @@ def test_boundary(model, photograph, tmp_path, capsys):
         "cat.boundary.npz",
         "cat.boundary.png",
         "parts",
+        "run.json",
     ]
     with np.load(out / "cat.boundary.npz") as saved:
         image, point = saved["image"], saved["point"]

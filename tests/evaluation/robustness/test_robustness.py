@@ -47,7 +47,7 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
     out = tmp_path / "out"
     assert run(folder, *SMALL, out=out) == 0
     assert {p.name for p in out.iterdir()} == {
-        "parts", "images.csv", "summary.csv", "saliency.png",
+        "parts", "run.json", "images.csv", "summary.csv", "saliency.png",
     }  # fmt: skip
     captured = capsys.readouterr()
     assert "1-LENS-div" in captured.out

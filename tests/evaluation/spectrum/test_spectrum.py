@@ -31,7 +31,7 @@ def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(labelled, out, "--model", "tiny", "--model", "tiny2", *SMALL) == 0
     assert {p.name for p in out.iterdir()} == {
-        *("parts", "bands.csv", "scores.csv", "importance.png"),
+        *("parts", "run.json", "bands.csv", "scores.csv", "importance.png"),
         *("tiny.npz", "tiny.spread.png", "tiny.interactions.png"),
         *("tiny2.npz", "tiny2.spread.png", "tiny2.interactions.png"),
     }

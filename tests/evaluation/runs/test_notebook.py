@@ -1,0 +1,81 @@
+"""How results show themselves in a notebook."""
+
+import html.parser
+
+import jax
+import jax.numpy as jnp
+import result_folders
+
+import jaxattr as ja
+from jaxattr.evaluation.boundary.boundary import load_boundary
+from jaxattr.evaluation.explain.explanations import load_explanation
+from jaxattr.evaluation.explain.report import Report
+from jaxattr.evaluation.runs import notebook
+
+
+def tags(text):
+    found = []
+    parser = html.parser.HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append(
+        (tag, dict(attributes))
+    )
+    parser.feed(text)
+    return found
+
+
+def test_an_explanation_is_two_pictures_and_its_names_are_text(tmp_path):
+    folder = result_folders.explanations(tmp_path, (result_folders.NASTY,))
+    (path,) = folder.glob("*.npz")
+    text = load_explanation(path)._repr_html_()
+    found = tags(text)
+    assert "script" not in [tag for tag, _ in found]
+    images = [attributes["src"] for tag, attributes in found if tag == "img"]
+    assert len(images) == 3  # the photograph twice, once under the map
+    assert all(source.startswith("data:image/") for source in images)
+    assert len(text) < 200_000
+
+
+def test_a_boundary_with_and_without_a_point(tmp_path):
+    folder = result_folders.boundaries(tmp_path)
+    found, missing = (load_boundary(folder / f"{i}.boundary.npz") for i in (0, 1))
+    assert "espresso, 0.28 away" in found._repr_html_()
+    assert "no boundary found" in missing._repr_html_()
+    assert missing._repr_html_().count("<img") == 1
+
+
+def test_tables_are_escaped_and_cut():
+    rows = [["<script>", "1.5"]] * 60
+    text = notebook.table_html(["name", "<b>"], rows, note="a & b")
+    assert {tag for tag, _ in tags(text)} <= {
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "p",
+    }
+    assert text.count("<tr>") == 1 + notebook.MOST_ROWS
+    assert "and 10 rows more" in text
+    assert "a &amp; b" in text
+    assert text.count("text-align:right") == 1 + notebook.MOST_ROWS
+
+
+def test_an_evaluation_is_its_short_summary():
+    logits_fn = lambda x: 5 * jnp.mean(x, axis=(1, 2))
+    images = jax.random.uniform(jax.random.key(0), (3, 4, 4, 3))
+    found = ja.evaluation.evaluate(
+        {"mean": logits_fn},
+        ["saliency"],
+        ["insertion"],
+        images,
+        jnp.array([0, 1, 2]),
+        key=jax.random.key(1),
+    )
+    text = found._repr_html_()
+    assert "saliency" in text
+    assert "better: insertion: higher" in text
+
+
+def test_a_report_without_rows_is_a_table_without_rows():
+    assert "<table>" in Report((), (), (), ())._repr_html_()
