@@ -38,13 +38,10 @@ def summary(results: Sequence[MethodRobustness], settings: Settings) -> Table:
     return header + others, rows
 
 
-_SHORT = ("top-k", "LENS", "LENS-div")
-"""Names of the scores that are drawn, for a terminal."""
-
-
 def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> TextTable:
     """What fits on a terminal: each score with its highest chance level in brackets."""
-    titles = panel_titles(settings.window)
+    titles, window = panel_titles(settings.window), settings.window
+    short = ["top-k", f"{window}-LENS", f"{window}-LENS-div"]
     rows = []
     for result in results:
         for (attack, epsilon), scores in result.scores.items():
@@ -54,7 +51,7 @@ def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> Te
                 row.append(f"{np.mean(scores[name]):.2f} ({level:.2f})")
             row.append(f"{np.mean(scores['kendall']):.2f}")
             rows.append([*row, f"{np.mean(scores['success']):.0%}"])
-    return ["method", "attack", "ε/255", *_SHORT, "kendall", "moved"], rows
+    return ["method", "attack", "ε/255", *short, "kendall", "moved"], rows
 
 
 def panel_titles(window: int) -> dict[str, str]:
