@@ -1,7 +1,8 @@
 """Networks whose weights are drawn by a rule, and what torch made of them.
 
 A golden file holds no weights: they are drawn from their names, here and in
-``tests/models/make_goldens.py``, and compared by a checksum.
+``make_goldens.py`` of ``tests/models`` and of ``tests/rules``, and compared by a
+checksum.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxattr.models.classifier import Config, layer_names
+from jaxattr.models.classifier import Classifier, Config, layer_names, skeleton
+from jaxattr.models.convert import expected_shapes
+from jaxattr.models.loading import from_tensors
 
 FOLDER = pathlib.Path(__file__).parent / "models" / "goldens"
 NUM_CLASSES = 10
@@ -94,6 +97,15 @@ def config(case: Case) -> Config:
         padding="symmetric",
         preprocessing="crop",
     )
+
+
+def drawn(case: Case) -> tuple[Classifier, int]:
+    """The classifier with drawn weights, and their checksum."""
+    chosen = config(case)
+    shapes = expected_shapes(chosen.weights.rules(), skeleton(chosen)[1])
+    tensors = checkpoint({name: max(s, key=len) for name, s in shapes.items()})
+    params = from_tensors(chosen, tensors, "drawn")
+    return Classifier(params, chosen), checksum(tensors)
 
 
 def missing_layers(case: Case, names: Iterable[str]) -> list[str]:

@@ -55,21 +55,7 @@ def write(case: Any) -> None:
     from jaxattr.models.classifier import layer_names
 
     source = goldens.config(case).weights
-    network = build(case, source).double().eval()
-    ignored = (*source.unused, "num_batches")
-    shapes = {
-        name: tensor.shape
-        for name, tensor in network.state_dict().items()
-        if not name.endswith(IGNORED) and not name.startswith(ignored)
-    }
-    tensors = goldens.checkpoint(shapes)
-    checksum = goldens.checksum(tensors)
-    as_torch = {name: torch.from_numpy(t).double() for name, t in tensors.items()}
-    result = network.load_state_dict(as_torch, strict=False)
-    assert not result.unexpected_keys
-    kept = {n for n in result.missing_keys if not n.endswith(IGNORED)}
-    assert all(n.startswith(ignored) for n in kept), kept
-
+    network, checksum = drawn(case)
     layers: dict[str, np.ndarray] = {}
     modules = dict(network.named_modules())
     for name in layer_names(goldens.config(case)):
@@ -97,6 +83,28 @@ def write(case: Any) -> None:
         gradient=goldens.summary(gradient.numpy()),
         gradient_max=gradient.abs().max().numpy(),
     )
+
+
+def drawn(case: Any) -> tuple[Any, int]:
+    """The network in float64, its weights drawn by their names, and their checksum."""
+    import goldens
+    import torch
+
+    source = goldens.config(case).weights
+    network = build(case, source).double().eval()
+    ignored = (*source.unused, "num_batches")
+    shapes = {
+        name: tensor.shape
+        for name, tensor in network.state_dict().items()
+        if not name.endswith(IGNORED) and not name.startswith(ignored)
+    }
+    tensors = goldens.checkpoint(shapes)
+    as_torch = {name: torch.from_numpy(t).double() for name, t in tensors.items()}
+    result = network.load_state_dict(as_torch, strict=False)
+    assert not result.unexpected_keys
+    kept = {n for n in result.missing_keys if not n.endswith(IGNORED)}
+    assert all(n.startswith(ignored) for n in kept), kept
+    return network, goldens.checksum(tensors)
 
 
 def import_torchvision() -> None:

@@ -8,24 +8,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxattr import models
-from jaxattr.models.classifier import Part, skeleton
-from jaxattr.models.convert import expected_shapes
-from jaxattr.models.loading import from_tensors
+from jaxattr.models.classifier import Part
 
 PARAMETERS = [
     pytest.param(case, id=case.path.stem, marks=[pytest.mark.slow] if case.slow else [])
     for case in goldens.CASES
 ]
-
-
-def drawn(case):
-    """The classifier with drawn weights, and their checksum."""
-    config = goldens.config(case)
-    shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
-    tensors = goldens.checkpoint({name: max(s, key=len) for name, s in shapes.items()})
-    params = from_tensors(config, tensors, "drawn")
-    return models.Classifier(params, config), goldens.checksum(tensors)
 
 
 def outputs(classifier, images):
@@ -58,7 +46,7 @@ def test_hardly_a_layer_is_left_out(case):
 @pytest.mark.parametrize("case", PARAMETERS)
 def test_parity(case):
     golden = np.load(case.path)
-    classifier, checksum = drawn(case)
+    classifier, checksum = goldens.drawn(case)
     assert checksum == golden["checksum"], "the rules name other tensors than torch"
     gradient, layers = jax.jit(explained)(classifier, goldens.images(case.size))
     for name, expected in zip(golden["names"], golden["layers"], strict=True):
