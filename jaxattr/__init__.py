@@ -33,7 +33,7 @@ from jaxattr.attributions import (
     spectral_importance,
     spectral_score,
 )
-from jaxattr.boundaries import BoundaryPoint, nearest_boundary
+from jaxattr.boundaries import BoundaryPoint, BoundarySearch, nearest_boundary
 from jaxattr.frequencies import band_images, band_masks, spectral_snr
 from jaxattr.games import (
     banzhaf_values,
@@ -78,6 +78,7 @@ from jaxattr.metrics import (
 __all__ = [
     "Alignment",
     "BoundaryPoint",
+    "BoundarySearch",
     "Localization",
     "RandomizationCheck",
     "SpectralImportance",

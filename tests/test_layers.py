@@ -41,7 +41,7 @@ ONLY_FROM = {
     "models": BASE | {"convolutions", "checkpoints", "models"},
 }
 BESIDE = {
-    "photographs": {"typing", "_checks", "photographs"},
+    "photographs": {"typing", "_checks", "_pixels", "photographs"},
     "plots": {"typing", "_checks", "plots"},
 }
 CORE_LIBRARIES = {"jax", "numpy", "optax"}

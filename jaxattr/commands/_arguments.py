@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 import jax
+
+if TYPE_CHECKING:
+    from jaxattr.models import Classifier
+    from jaxattr.models.activations import Activation
+    from jaxattr.typing import Array
+
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+    """Where a command adds its parser."""
+
+QUICK_SEARCH = ("deepfool", "ddn", "fab")
+"""Members of a boundary search that come near the whole ensemble, which is the default
+of the library, at a quarter of its passes: what the commands search with."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """Of ``jaxattr.models.load``."""
+
+    key: Array
+    activation: Activation | None
+    preprocessing: str | None
+    padding: str | None
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -17,7 +39,7 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         expected = f"a whole number from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdecimal() else None
+        number = int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else None
         if number is None or number < minimum or (maximum or number) < number:
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
         return number
@@ -66,24 +88,38 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
 
 
-def load_model(name: str, arguments: argparse.Namespace, **options: Any) -> Any:
-    """The model of ``--weights``; random ones come from ``--seed``."""
+def load_model(
+    name: str,
+    arguments: argparse.Namespace,
+    *,
+    file: str | None = None,
+    **options: Unpack[LoadOptions],
+) -> Classifier:
+    """A model with the weights of a file, by default those of ``--weights``.
+
+    Args:
+      name: as ``jaxattr models`` lists it.
+      arguments: of the command; random weights come from ``--seed``.
+      file: a checkpoint.
+      **options: of ``jaxattr.models.load``.
+    """
     from jaxattr import models
 
-    weights = options.pop("weights", arguments.weights)
+    weights = file or arguments.weights
     if weights == "random":
         options["key"] = jax.random.key(arguments.seed)
     return models.load(name, weights, **options)
 
 
-def load_models(arguments: argparse.Namespace, **options: Any) -> dict[str, Any]:
+def load_models(
+    arguments: argparse.Namespace, **options: Unpack[LoadOptions]
+) -> dict[str, Classifier]:
     """Label to model, of each ``--model NAME`` or ``--model NAME=FILE``."""
-    models: dict[str, Any] = {}
+    models: dict[str, Classifier] = {}
     for asked in dict.fromkeys(arguments.model or ["efficientnet_lite0"]):
         name, _, file = asked.partition("=")
         label = f"{name} ({pathlib.Path(file).stem})" if file else name
         # Files of one name in two folders are two models.
         label = f"{name} ({file})" if label in models else label
-        given = {"weights": file} if file else {}
-        models[label] = load_model(name, arguments, **given, **options)
+        models[label] = load_model(name, arguments, file=file or None, **options)
     return models

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation.boundary.boundary import QUICK
+from jaxattr.commands._arguments import (
+    QUICK_SEARCH,
+    add_model,
+    add_run_options,
+    load_model,
+    whole,
+)
 from jaxattr.evaluation.boundary.points import explains_at_boundary
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -23,11 +31,12 @@ examples:
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
   jaxattr explain cat.jpg --method bsm --method big
   jaxattr explain cat.jpg --method big --option big.search=ddn,fab
+  jaxattr explain cat.jpg --method big --option big.search.norm=linf
   jaxattr explain cat.jpg --method expected_gradients --references photographs/
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "explain",
@@ -37,8 +46,10 @@ def add_parser(commands: Any) -> None:
             "for each method the raw map with all that is needed to make it again,\n"
             "STEM.METHOD.npz.\n\n"
             "bsm, big and bsg search for the nearest boundary, once for all of them, with\n"
-            f"{', '.join(QUICK)}, or as --option METHOD.search says (all: with every\n"
-            "attack, which takes several times as long)."
+            f"{', '.join(QUICK_SEARCH)}, or as --option METHOD.search says (all: with "
+            "every\n"
+            "attack, which takes several times as long).\n\n"
+            "Stopped, it goes on where it was when it is started again."
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -78,11 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
     names = dict.fromkeys(arguments.method or ["integrated_gradients"])
     chosen = {name: registry.method(name) for name in names}
-    methods = parse_options(arguments.option, chosen)
-    for name, options in methods.items():
-        # The released mode brings a search of its own.
-        if explains_at_boundary(chosen[name]) and options.get("mode") != "released":
-            options.setdefault("search", ",".join(QUICK))
+    # What is given for a search comes after these, and holds.
+    at_boundary = [name for name in chosen if explains_at_boundary(chosen[name])]
+    quick = [f"{name}.search={','.join(QUICK_SEARCH)}" for name in at_boundary]
+    methods = parse_options([*quick, *arguments.option], chosen)
     with Progress(len(arguments.photographs) * len(methods)) as progress:
         report = explain_photographs(
             arguments.photographs,

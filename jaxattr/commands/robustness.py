@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.photographs.reading import list_photographs, read_photograph
+from jaxattr.typing import Array
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -30,7 +35,7 @@ _CAPPED = ("efficientnet_lite", "mobilenet")
 """Models with ReLU6."""
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "robustness",
@@ -177,7 +182,9 @@ def _budget(text: str) -> float:
     return value
 
 
-def _smooth(arguments: argparse.Namespace) -> robustness.SmoothRelu:
+def _smooth(arguments: argparse.Namespace) -> Callable[[Array], Array]:
+    from jaxattr.models import SmoothRelu
+
     if arguments.model.startswith(_CAPPED):
-        return robustness.SmoothRelu(arguments.beta, 6.0)
-    return robustness.SmoothRelu(arguments.beta)
+        return SmoothRelu(arguments.beta, 6.0)
+    return SmoothRelu(arguments.beta)

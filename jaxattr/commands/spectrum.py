@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -19,6 +19,9 @@ from jaxattr.evaluation.spectrum import spectrum
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.photographs.sets import labelled_photographs, resolve_labels
 
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
+
 _EXAMPLES = """\
 examples:
   jaxattr spectrum photographs
@@ -27,7 +30,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "spectrum",

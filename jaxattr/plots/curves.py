@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
 from jaxattr.plots._style import GREY, LINES, axes_or_new, frame
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def curves(
-    values: Mapping[str, Any],
-    ax: Any = None,
+    values: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
     *,
     title: str | None = None,
     ylabel: str | None = "probability of the class",
-) -> Any:
+) -> Axes:
     """Draws insertion or deletion curves, the area under each in the legend.
 
     Args:
@@ -40,8 +44,8 @@ def curves(
             raise fail(f"values[{name!r}]", "a curve (T + 1,) or (N, T + 1)", curve)
         share, color = np.linspace(0, 1, curve.shape[-1]), LINES[i % len(LINES)]
         if curve.ndim == 2:
-            curve, *band = mean_and_band(curve)
-            ax.fill_between(share, *band, color=color, alpha=0.12, linewidth=0)
+            curve, low, high = mean_and_band(curve)
+            ax.fill_between(share, low, high, color=color, alpha=0.12, linewidth=0)
         area = np.sum(curve[1:] + curve[:-1]) / 2 / (curve.size - 1)
         ax.plot(
             share,
@@ -61,7 +65,8 @@ def curves(
         ax.set_title(title, fontsize=10)
     if values:
         legend = ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
-        legend.set_title("area under the curve", prop={"size": 8})
+        legend.set_title("area under the curve")
+        legend.get_title().set_fontsize(8)
         legend.get_title().set_color(GREY)
     return ax
 

@@ -11,22 +11,27 @@ No global style is touched. Without ``ax`` a new figure is made with ``pyplot``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import check_number, fail
 from jaxattr.plots._style import GREY, axes_or_new, bare, colormap, pyplot
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 def attribution_map(
-    attribution: Any,
-    ax: Any = None,
+    attribution: ArrayLike,
+    ax: Axes | None = None,
     *,
-    image: Any = None,
+    image: ArrayLike | None = None,
     percentile: float = 99.5,
     title: str | None = None,
-) -> Any:
+) -> Axes:
     """Draws one map with the shared rule of colour.
 
     Args:
@@ -48,7 +53,7 @@ def attribution_map(
     limit = color_limit(values, percentile)
     ax = axes_or_new(ax)
     if image is None:
-        shown: Any = np.clip(values / limit, -1, 1)
+        shown = np.clip(values / limit, -1, 1)
         ax.imshow(shown, cmap=colormap(), vmin=-1, vmax=1, interpolation="nearest")
     else:
         ax.imshow(_overlay(values / limit, image), interpolation="nearest")
@@ -59,7 +64,7 @@ def attribution_map(
     return ax
 
 
-def color_limit(attribution: Any, percentile: float = 99.5) -> float:
+def color_limit(attribution: ArrayLike, percentile: float = 99.5) -> float:
     """The absolute value at the ends of the colours; 1 for a map of zeros.
 
     Not finite values are left out.
@@ -74,13 +79,13 @@ def color_limit(attribution: Any, percentile: float = 99.5) -> float:
 
 
 def explanation_grid(
-    images: Any,
-    maps: Mapping[str, Any],
+    images: ArrayLike,
+    maps: Mapping[str, ArrayLike],
     *,
     captions: Sequence[str] = (),
     overlay: bool = False,
     percentile: float = 99.5,
-    figure: Any = None,
+    figure: Figure | None = None,
 ) -> np.ndarray:
     """Draws each photograph, what it is taken for, and its maps by several methods.
 
@@ -136,14 +141,14 @@ def grid_size(num_images: int, num_maps: int) -> tuple[float, float]:
     return 1.75 * (1 + num_maps), 1.93 * num_images + 0.6
 
 
-def _channel_sum(attribution: Any) -> np.ndarray:
+def _channel_sum(attribution: ArrayLike) -> np.ndarray:
     values = np.asarray(attribution, float)
     if values.ndim not in (2, 3) or not values.size:
         raise fail("attribution", "an array (H, W, C) or (H, W)", values)
     return values if values.ndim == 2 else values.sum(axis=-1)
 
 
-def _overlay(scaled: np.ndarray, image: Any) -> np.ndarray:
+def _overlay(scaled: np.ndarray, image: ArrayLike) -> np.ndarray:
     image = np.asarray(image, float)
     if image.shape[:2] != scaled.shape or image.ndim not in (2, 3):
         raise fail("image", f"{(*scaled.shape, 3)}", image)
@@ -155,7 +160,7 @@ def _overlay(scaled: np.ndarray, image: Any) -> np.ndarray:
     return (1 - opacity) * pale + opacity * colors
 
 
-def _colorbar(figure: Any, axes: np.ndarray) -> None:
+def _colorbar(figure: Figure, axes: np.ndarray) -> None:
     if axes.shape[1] < 2:
         return
     from matplotlib.cm import ScalarMappable

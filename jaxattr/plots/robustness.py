@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
 from jaxattr.plots._style import GREY, LINES, axes_or_new, frame, pyplot
 from jaxattr.plots.curves import mean_and_band
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 def agreement_curve(
-    epsilons: Any,
-    scores: Mapping[str, Any],
-    ax: Any = None,
+    epsilons: ArrayLike,
+    scores: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
     *,
     chance: Mapping[str, float] | None = None,
     title: str | None = None,
     legend: bool = True,
-) -> Any:
+) -> Axes:
     """Draws how agreement falls as the budget grows, one line an attack.
 
     The line is the mean over images, the band 95 % of where that mean may lie. Every
@@ -70,13 +75,13 @@ def agreement_curve(
 
 
 def agreement_panels(
-    epsilons: Any,
-    scores: Mapping[str, Mapping[str, Any]],
+    epsilons: ArrayLike,
+    scores: Mapping[str, Mapping[str, ArrayLike]],
     *,
     chance: Mapping[str, Mapping[str, float]] | None = None,
     title: str | None = None,
-    figure: Any = None,
-) -> list[Any]:
+    figure: Figure | None = None,
+) -> list[Axes]:
     """Draws several scores side by side, each as ``agreement_curve``.
 
     Args:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
 from jaxattr.plots._style import GREY, LINES, axes_or_new, colormap, frame
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def band_importance(
-    values: Mapping[str, tuple[Any, Any]],
-    ax: Any = None,
+    values: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    ax: Axes | None = None,
     *,
     title: str | None = None,
     ylabel: str = "Shapley value (nats)",
-) -> Any:
+) -> Axes:
     """Draws the importance of each band with error bars, one line a model.
 
     Args:
@@ -63,8 +67,8 @@ def band_importance(
 
 
 def importance_spread(
-    per_image: Any, ax: Any = None, *, title: str | None = None
-) -> Any:
+    per_image: ArrayLike, ax: Axes | None = None, *, title: str | None = None
+) -> Axes:
     """Draws how the importance of each band differs from image to image.
 
     Args:
@@ -111,8 +115,8 @@ def importance_spread(
 
 
 def interaction_map(
-    interactions: Any, ax: Any = None, *, title: str | None = None
-) -> Any:
+    interactions: ArrayLike, ax: Axes | None = None, *, title: str | None = None
+) -> Axes:
     """Draws the interaction of every pair of bands as a heat map.
 
     Red pairs are worth more together than apart, blue ones make up for each other. The
@@ -153,13 +157,13 @@ def interaction_map(
 
 def score_against(
     names: Sequence[str],
-    scores: Any,
-    errors: Any,
-    ax: Any = None,
+    scores: ArrayLike,
+    errors: ArrayLike,
+    ax: Axes | None = None,
     *,
     xlabel: str = "spectral score (signed)",
     ylabel: str = "mean corruption error",
-) -> Any:
+) -> Axes:
     """Draws a point a model, named in the legend: spectral score against an error.
 
     Args:
@@ -192,7 +196,7 @@ def score_against(
     return ax
 
 
-def _frame(ax: Any, num_bands: int, ylabel: str, title: str | None) -> None:
+def _frame(ax: Axes, num_bands: int, ylabel: str, title: str | None) -> None:
     ax.set_xticks(np.arange(num_bands), [str(i) for i in range(num_bands)])
     ax.set_xlim(-0.6, num_bands - 0.4)
     ax.set_xlabel("frequency band, low to high", fontsize=9, color=GREY)

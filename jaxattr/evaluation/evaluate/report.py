@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
 
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.evaluate.protocols import Curve
-from jaxattr.evaluation.evaluate.table import Evaluation
+from jaxattr.evaluation.evaluate.metrics import AnyMetric
+from jaxattr.evaluation.evaluate.results import Evaluation
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import file_name
@@ -37,12 +36,12 @@ def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
     for model in dict.fromkeys(r.model for r in evaluation.results):
         stem = folder / file_name(model)
         _draw_bars(stem.with_name(stem.name + ".bars.png"), evaluation, model)
-        if any(isinstance(metric, Curve) for metric in evaluation.metrics):
+        if any(metric.xlabel for metric in evaluation.metrics):
             _draw_curves(stem.with_name(stem.name + ".curves.png"), evaluation, model)
 
 
 def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
-    drawn = [i for i, m in enumerate(evaluation.metrics) if isinstance(m, Curve)]
+    drawn = [i for i, m in enumerate(evaluation.metrics) if m.xlabel]
     results = [r for r in evaluation.results if r.model == model]
     # Beside the panel, where the names of many methods do not hide the curves.
     beside = len(results) > 6
@@ -62,8 +61,7 @@ def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None
                 ax,
                 title=_title(metric),
             )
-            verb = "shown" if metric.name == "insertion" else "removed"
-            ax.set_xlabel(f"pixels {verb}", fontsize=9, color="#555555")
+            ax.set_xlabel(metric.xlabel, fontsize=9, color="#555555")
             if beside:
                 ax.get_legend().set_loc("upper left")
                 ax.get_legend().set_bbox_to_anchor((1.01, 1.0))
@@ -71,26 +69,25 @@ def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None
 
 def _draw_bars(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
     header, rows = evaluation.summary()
-    mine = [dict(zip(header, row)) for row in rows if row[0] == model]
-    num_methods = len(mine) // len(evaluation.metrics)
+    of_model = [dict(zip(header, row)) for row in rows if row[0] == model]
+    num_methods = len(of_model) // len(evaluation.metrics)
     size = 1.6 + 3.2 * len(evaluation.metrics), 1.2 + 0.26 * num_methods
     with figures.one_figure(path, size) as figure:
         figure.suptitle(model, fontsize=11)
         axes = figure.subplots(1, len(evaluation.metrics), sharey=True, squeeze=False)
         for i, (metric, ax) in enumerate(zip(evaluation.metrics, axes[0])):
-            of = mine[i * num_methods : (i + 1) * num_methods]
+            bars = of_model[i * num_methods : (i + 1) * num_methods]
             plots.score_bars(
-                [_name(row["method"]) for row in of],
-                np.array([row["mean"] for row in of]),
-                np.array([[row["low"], row["high"]] for row in of]),
+                [_name(str(row["method"])) for row in bars],
+                np.array([row["mean"] for row in bars]),
+                np.array([[row["low"], row["high"]] for row in bars]),
                 ax,
                 title=_title(metric),
             )
 
 
-def _title(metric: Any) -> str:
-    how = metric.order if isinstance(metric, Curve) else metric.protocol
-    return f"{metric.name}\n{how}" if how else metric.name
+def _title(metric: AnyMetric) -> str:
+    return f"{metric.name}\n{metric.subtitle}".strip()
 
 
 def _name(label: str) -> str:

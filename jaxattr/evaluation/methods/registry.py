@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxattr import attributions
 from jaxattr._checks import check_choice
+from jaxattr.typing import Array
+
+Explainer = Callable[..., Array]
+"""``(logits_fn, images, labels, *, key, batch_size, **options) -> (N, H, W, C)``."""
 
 
 class Method(NamedTuple):
     """A registered explainer and what a caller must know to run it."""
 
     name: str
-    explain: Callable[..., Any]
+    explain: Explainer
     needs_key: bool = False
     """Draws at random, so ``key`` must be given."""
     needs_references: bool = False
@@ -59,6 +63,6 @@ def methods() -> dict[str, Method]:
 
 
 def method(name: str) -> Method:
-    """One by name; ``ValueError`` with the nearest names for one nobody knows."""
+    """One by name; ``ValueError`` with the nearest names for an unknown one."""
     known = methods()
     return known[check_choice("method", name, known)]

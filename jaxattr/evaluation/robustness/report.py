@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import plots
 from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
 from jaxattr.evaluation.runs import figures
-from jaxattr.evaluation.runs.tables import write_csv
+from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.metrics import chance_corrected
 
 
-def summary(
-    results: Sequence[MethodRobustness], settings: Settings
-) -> tuple[list[str], list[list[Any]]]:
+def summary(results: Sequence[MethodRobustness], settings: Settings) -> Table:
     """A row a method, attack and ε: mean scores, chance levels, chance-corrected."""
     nulls = list(results[0].chance)
     drawn = list(results[0].chance[nulls[0]])
@@ -26,22 +24,21 @@ def summary(
         header += [name, *(f"{name}_chance_{null}" for null in nulls)]
         header += [f"{name}_above_{nulls[-1]}"]
     others = ["lens_precision", "spearman", "kendall"]
-    rows = []
+    rows: list[list[Cell]] = []
     for result in results:
         for (attack, epsilon), scores in result.scores.items():
-            row: list[Any] = [result.method, attack, f"{255 * epsilon:g}/255"]
+            row: list[Cell] = [result.method, attack, f"{255 * epsilon:g}/255"]
             row.append(float(np.mean(scores["success"])))
             for name in drawn:
                 mean = float(np.mean(scores[name]))
                 levels = [result.chance[null][name] for null in nulls]
-                row += [mean, *levels, float(chance_corrected(mean, levels[-1]))]
+                corrected = chance_corrected(jnp.asarray(mean), jnp.asarray(levels[-1]))
+                row += [mean, *levels, float(corrected)]
             rows.append(row + [float(np.mean(scores[name])) for name in others])
     return header + others, rows
 
 
-def short_summary(
-    results: Sequence[MethodRobustness], settings: Settings
-) -> tuple[list[str], list[list[str]]]:
+def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> TextTable:
     """What fits on a terminal: each score with its highest chance level in brackets."""
     titles = panel_titles(settings.window)
     rows = []

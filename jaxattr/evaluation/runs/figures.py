@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import pathlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jaxattr.evaluation.runs.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # As the publications write them; other names only lose their underscores.
 _TITLES = {
@@ -35,7 +39,7 @@ def method_title(name: str) -> str:
 
 
 @contextlib.contextmanager
-def one_panel(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Any]:
+def one_panel(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Axes]:
     """An ``Axes`` to draw on; the figure is written when the body is done."""
     figure = new_figure(size)
     yield figure.subplots()
@@ -43,14 +47,14 @@ def one_panel(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def one_figure(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Any]:
+def one_figure(path: pathlib.Path, size: tuple[float, float]) -> Iterator[Figure]:
     """A figure to draw on, written when the body is done."""
     figure = new_figure(size)
     yield figure
     save(figure, path)
 
 
-def need_matplotlib() -> Any:
+def need_matplotlib() -> type[Figure]:
     """The class of figures, asked for before work starts that ends in one.
 
     Raises:
@@ -65,12 +69,12 @@ def need_matplotlib() -> Any:
     return Figure
 
 
-def new_figure(size: tuple[float, float]) -> Any:
+def new_figure(size: tuple[float, float]) -> Figure:
     """An empty one, in inches."""
     return need_matplotlib()(figsize=size, layout="constrained")
 
 
-def save(figure: Any, path: pathlib.Path) -> None:
+def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure, whole or not at all."""
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=150, metadata={"Software": "jaxattr"})
