@@ -164,11 +164,33 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     known = sorted(choices)
     if value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=3)
+    near = _near(str(value), known)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ValueError(
         f"{name}: unknown {describe(value)}; {hint}known: {', '.join(known)}"
     )
+
+
+def _near(text: str, known: list[str]) -> list[str]:
+    """Up to three names that may be meant: alike, or of which it is a part or initials."""
+    short = _letters(text)
+    initials = lambda name: "".join(word[0] for word in name.split("_") if word)
+    if len(short) < 2:
+        return []
+    likely = [n for n in known if short in (_letters(n), initials(n))]
+    likely += [n for n in known if _letters(n).startswith(short)]
+    likely += difflib.get_close_matches(text, known, n=3)
+    likely += [n for n in known if len(short) > 2 and short in _letters(n)]
+    return list(dict.fromkeys(likely))[:3]
+
+
+def _letters(text: str) -> str:
+    """Letters and digits in lower case.
+
+    >>> _letters("Grad-CAM++")
+    'gradcam'
+    """
+    return "".join(c for c in text.lower() if c.isalnum())
 
 
 def _as_array(name: str, value: Any, expected: str) -> Array:
@@ -225,10 +247,10 @@ def check_values(
     overshoot are none of our business.
     """
     bounds = None if bounds is None or not _are_numbers(bounds) else bounds
-    is_at_hand = getattr(images, "is_fully_addressable", True)
     if (bounds is None and not finite) or not _is_float(images):
         return
-    if isinstance(images, jax.core.Tracer) or not is_at_hand:
+    is_traced = isinstance(images, jax.core.Tracer)
+    if is_traced or not getattr(images, "is_fully_addressable", True):
         return
     with jax.ensure_compile_time_eval():
         low, high = np.asarray(jax.device_get(_extremes(images)), float)

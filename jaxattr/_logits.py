@@ -23,7 +23,7 @@ def checked_model(
     if isinstance(model, _CheckedModel):
         model, name = model.model, model.name
     _refuse_modules(model, name)
-    known = labels is not None and is_known(labels)
+    known = labels is not None and _is_known(labels)
     values = np.asarray(jax.device_get(labels)) if known else None
     return _CheckedModel(model, name, values)
 
@@ -151,7 +151,7 @@ def _hint(model: Any) -> str:
     return ""
 
 
-def is_known(values: Any) -> bool:
+def _is_known(values: Any) -> bool:
     """Not traced, and all of it at hand."""
     is_traced = isinstance(values, jax.core.Tracer)
     return not is_traced and getattr(values, "is_fully_addressable", True)

@@ -13,11 +13,13 @@ import jax
 import jaxattr
 from jaxattr.commands import (
     boundary,
+    completion,
     demo,
     evaluate,
     explain,
     methods,
     models,
+    report,
     robustness,
     spectrum,
 )
@@ -29,8 +31,10 @@ COMMANDS = (
     boundary,
     spectrum,
     robustness,
+    report,
     methods,
     models,
+    completion,
 )
 """Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
 
@@ -51,9 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: all done. 1: done but for some photographs, which are named. 2: bad input, named
     in one line on the standard error stream.
     """
-    parsed = _parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(typed)
+    parsed.typed, parsed.parser = typed, parser
     try:
-        code = parsed.run(parsed)
+        with jax.default_device(getattr(parsed, "device", None)):
+            code = parsed.run(parsed)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

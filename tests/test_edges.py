@@ -43,7 +43,7 @@ EXPLAINERS = {
     ),
     "grad_cam": functools.partial(ja.grad_cam, split_net),
     "bsm": functools.partial(
-        ja.bsm, net, search=[ja.boundaries.deepfool()], leave="label"
+        ja.bsm, net, search=ja.BoundarySearch("deepfool", leave="label")
     ),
 }
 
@@ -78,8 +78,10 @@ def test_labels_are_refused_by_attacks_and_searches_and_their_flags_say_no():
         ja.nearest_boundary,
         net,
         x,
-        leave="label",
-        search=[ja.boundaries.deepfool(num_steps=2), ja.boundaries.fab(num_steps=2)],
+        search=ja.BoundarySearch(
+            [ja.boundaries.deepfool(num_steps=2), ja.boundaries.fab(num_steps=2)],
+            leave="label",
+        ),
     )
     for f in (run, search):
         with pytest.raises(ValueError, match="labels: expected classes 0 to 2, got 99"):
@@ -106,7 +108,10 @@ def test_logits_of_nan_are_no_success_whatever_the_label():
         found = ja.attacks.run("fgsm", net, broken, labels, epsilon=1e-6)
         assert not found.success[0]
         near = ja.nearest_boundary(
-            net, broken, labels, search=[ja.boundaries.fab(num_steps=2)], leave="label"
+            net,
+            broken,
+            labels,
+            search=ja.BoundarySearch(ja.boundaries.fab(num_steps=2), leave="label"),
         )
         assert not near.found[0]
         assert near.distances[0] == np.inf

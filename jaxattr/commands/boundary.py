@@ -11,9 +11,14 @@ from jaxattr import boundaries
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import (
     QUICK_SEARCH,
+    add_figure_options,
     add_model,
     add_run_options,
+    figures_of,
     load_model,
+    photograph_files,
+    print_results,
+    run_of,
     whole,
 )
 from jaxattr.evaluation.boundary.boundary import draw_boundaries
@@ -47,7 +52,12 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
+    add(
+        "photographs",
+        nargs="+",
+        metavar="PHOTO",
+        help="JPEG, PNG and more, any size; or a folder of them",
+    )
     add_model(parser)
     add(
         "--search",
@@ -61,30 +71,37 @@ def add_parser(commands: Commands) -> None:
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
     )
     add_run_options(parser, batch_size=8, out="boundaries")
+    add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
     search = members_named(arguments.search or QUICK_SEARCH)
-    with Progress(len(arguments.photographs)) as progress:
+    photographs = photograph_files(arguments.photographs)
+    figures = figures_of(arguments)
+    with Progress(len(photographs), quiet=arguments.quiet) as progress:
         report = draw_boundaries(
-            arguments.photographs,
+            photographs,
             load_model(arguments.model, arguments),
             out=arguments.out,
             search=search,
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
+            run=run_of(arguments, photographs=photographs),
+            figure_files=figures,
             progress=progress,
         )
-    print(format_table(*report.table()))
-    print(f"\nfigures and arrays: {report.rows[0].file.parent}")
-    for reason in report.not_found:
-        print(f"jaxattr: warning: {reason}", file=sys.stderr)
-    for reason in report.broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if report.broken else 0
+    for photograph in report.not_found:
+        print(f"jaxattr: warning: {photograph}", file=sys.stderr)
+    where = f"figures and arrays: {report.rows[0].file.parent}"
+    return print_results(
+        arguments,
+        f"{format_table(*report.table())}\n\n{where}",
+        [row._asdict() for row in report.rows],
+        report.broken,
+    )
 
 
 def members_named(texts: Iterable[str]) -> tuple[str, ...]:

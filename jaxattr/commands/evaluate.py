@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 import jax
 
 from jaxattr.commands._arguments import (
-    LoadOptions,
+    add_figure_options,
     add_model,
     add_run_options,
+    figures_of,
     load_models,
+    print_results,
+    run_of,
     whole,
 )
 from jaxattr.evaluation import evaluate
@@ -66,11 +68,6 @@ def add_parser(commands: Commands) -> None:
     )
     several = "may be given several times"
     add_model(parser, several=True)
-    add(
-        "--preprocessing",
-        metavar="NAME",
-        help="crop or squash (default: as the weights were trained)",
-    )
     add(
         "--labels",
         metavar="FILE",
@@ -128,6 +125,7 @@ def add_parser(commands: Commands) -> None:
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add_run_options(parser, batch_size=8, out="evaluation")
+    add_figure_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -137,12 +135,10 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = {name: registry.method(name) for name in names}
     methods = parse_options(arguments.option, chosen)
     metrics = _metrics(arguments)
-    options: LoadOptions = {}
-    if arguments.preprocessing is not None:
-        options["preprocessing"] = arguments.preprocessing
-    with Progress(0) as progress:
+    figures = figures_of(arguments)
+    with Progress(0, quiet=arguments.quiet) as progress:
         evaluation = evaluate(
-            load_models(arguments, **options),
+            load_models(arguments),
             methods,
             metrics,
             arguments.folder,
@@ -153,18 +149,25 @@ def run(arguments: argparse.Namespace) -> int:
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
             explained=arguments.explained,
+            run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
+            figure_files=figures,
             progress=progress,
         )
-    print(format_table(*evaluation.short_summary()))
     better = {m.name: m.better for m in metrics if m.better}
-    print(
-        "\n" + ", ".join(f"{name}: {word} is better" for name, word in better.items())
+    lines = [
+        format_table(*evaluation.short_summary()),
+        "",
+        ", ".join(f"{name}: {word} is better" for name, word in better.items()),
+        "in brackets: 95 % of where the mean over the photographs may lie",
+        f"tables and figures: {arguments.out}",
+    ]
+    header, rows = evaluation.summary()
+    return print_results(
+        arguments,
+        "\n".join(lines),
+        [dict(zip(header, row, strict=True)) for row in rows],
+        evaluation.broken,
     )
-    print("in brackets: 95 % of where the mean over the photographs may lie")
-    print(f"tables and figures: {arguments.out}")
-    for reason in evaluation.broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if evaluation.broken else 0
 
 
 def _metrics(arguments: argparse.Namespace) -> tuple[AnyMetric, ...]:

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 from jaxattr.commands._arguments import (
     QUICK_SEARCH,
+    add_figure_options,
     add_model,
     add_run_options,
+    figures_of,
     load_model,
+    photograph_files,
+    print_results,
+    run_of,
     whole,
 )
 from jaxattr.evaluation.boundary.points import explains_at_boundary
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   jaxattr explain cat.jpg
+  jaxattr explain photographs/ --no-curves --overlay --format png,pdf
   jaxattr explain cat.jpg --method integrated_gradients --method attexplore
   jaxattr explain *.jpg --method smoothgrad --option smoothgrad.num_samples=100
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
@@ -55,7 +61,12 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
+    add(
+        "photographs",
+        nargs="+",
+        metavar="PHOTO",
+        help="JPEG, PNG and more, any size; or a folder of them",
+    )
     names = ", ".join(registry.methods())
     add(
         "--method",
@@ -82,6 +93,14 @@ def add_parser(commands: Commands) -> None:
         metavar="INT",
         help="of the insertion and deletion curves, 0 for none (default: 224)",
     )
+    add(
+        "--no-curves",
+        action="store_const",
+        const=0,
+        dest="curve_steps",
+        help="the same as --curve-steps 0",
+    )
+    add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
 
@@ -93,9 +112,12 @@ def run(arguments: argparse.Namespace) -> int:
     at_boundary = [name for name in chosen if explains_at_boundary(chosen[name])]
     quick = [f"{name}.search={','.join(QUICK_SEARCH)}" for name in at_boundary]
     methods = parse_options([*quick, *arguments.option], chosen)
-    with Progress(len(arguments.photographs) * len(methods)) as progress:
+    photographs = photograph_files(arguments.photographs)
+    total = len(photographs) * len(methods)
+    figures = figures_of(arguments)
+    with Progress(total, quiet=arguments.quiet) as progress:
         report = explain_photographs(
-            arguments.photographs,
+            photographs,
             load_model(arguments.model, arguments),
             methods,
             out=arguments.out,
@@ -104,13 +126,17 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             curve_steps=arguments.curve_steps,
             references=arguments.references,
-            weights=arguments.weights or "default",
+            weights=arguments.model.partition("=")[2] or arguments.weights or "default",
+            figure_files=figures,
+            run=run_of(arguments, methods=tuple(chosen), photographs=photographs),
             progress=progress,
         )
-    print(format_table(*report.table()))
-    print(f"\nfigures and raw maps: {report.rows[0].file.parent}")
     for reason in report.not_found:
         print(f"jaxattr: warning: {reason}", file=sys.stderr)
-    for reason in report.broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if report.broken else 0
+    where = f"figures and raw maps: {report.rows[0].file.parent}"
+    return print_results(
+        arguments,
+        f"{format_table(*report.table())}\n\n{where}",
+        [row._asdict() for row in report.rows],
+        report.broken,
+    )

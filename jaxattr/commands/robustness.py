@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
+from jaxattr.commands._arguments import (
+    add_figure_options,
+    add_model,
+    add_run_options,
+    figures_of,
+    load_model,
+    print_results,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.photographs.reading import list_photographs, read_photograph
 from jaxattr.typing import Array
@@ -88,6 +98,7 @@ def add_parser(commands: Commands) -> None:
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add_run_options(parser, batch_size=4, out="robustness")
+    add_figure_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -95,6 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the table."""
     from jaxattr.evaluation.robustness import report
 
+    figures = figures_of(arguments)
     names = dict.fromkeys(arguments.method or ["saliency"])
     chosen = {name: registry.method(name) for name in names}
     options = parse_options(arguments.option, chosen)
@@ -148,8 +160,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.beta:
         twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
     folder = make_folder(arguments.out)
+    write_run(folder, run_of(arguments, methods=tuple(chosen), folder=arguments.folder))
     total = robustness.num_parts(len(chosen), len(pixels), settings)
-    with Progress(total) as progress:
+    with Progress(total, quiet=arguments.quiet) as progress:
         results = robustness.measure(
             model,
             twin,
@@ -161,13 +174,20 @@ def run(arguments: argparse.Namespace) -> int:
             parts=Parts(folder / "parts"),
             progress=progress,
         )
-    report.write_report(folder, results, file_names, settings)
-    print(format_table(*report.short_summary(results, settings)))
-    print("\nin brackets: what unrelated maps reach (the highest of three nulls)")
-    print(f"tables and figures: {folder}")
-    for reason in broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if broken else 0
+    report.write_report(folder, results, file_names, settings, figures)
+    lines = [
+        format_table(*report.short_summary(results, settings)),
+        "",
+        "in brackets: what unrelated maps reach (the highest of three nulls)",
+        f"tables and figures: {folder}",
+    ]
+    header, rows = report.summary(results, settings)
+    return print_results(
+        arguments,
+        "\n".join(lines),
+        [dict(zip(header, row, strict=True)) for row in rows],
+        broken,
+    )
 
 
 def _budget(text: str) -> float:

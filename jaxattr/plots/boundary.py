@@ -24,6 +24,8 @@ def boundary_row(
     *,
     captions: tuple[str, str] = ("", ""),
     distance: float | None = None,
+    overlay: bool = False,
+    colors: str | None = None,
 ) -> Sequence[Axes]:
     """Draws an image, the boundary point, what differs, and maps made with it.
 
@@ -38,6 +40,8 @@ def boundary_row(
       captions: what the model takes the two images for.
       distance: Euclidean, written below the boundary point; infinite where none was
         found, which then stands above.
+      overlay: lay the maps over the image.
+      colors: a colour map of matplotlib; see ``attribution_map``.
 
     Returns:
       The ``Axes``.
@@ -71,7 +75,9 @@ def boundary_row(
         ax.set_title(title, fontsize=10, pad=5)
         ax.set_xlabel(note, fontsize=8, labelpad=3)
     for ax, (title, values) in zip(axes[3:], maps.items()):
-        attribution_map(values, ax, title=title)
+        attribution_map(
+            values, ax, title=title, image=image if overlay else None, colors=colors
+        )
     return axes
 
 

@@ -21,11 +21,13 @@ from jaxattr.evaluation.boundary import diagnosis, report
 from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryReport
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.digests import digest, file_digest, identify, key_data
+from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import atomic_write
 from jaxattr.evaluation.runs.models import Model, identity, label_name
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.typing import Array, LogitsFn
 
 
@@ -38,6 +40,8 @@ def draw_boundaries(
     seed: int = 0,
     batch_size: int = 8,
     num_steps: int = 50,
+    figure_files: FigureFiles = DEFAULT,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> BoundaryReport:
     """Finds and draws the nearest boundary of photographs, one after the other.
@@ -54,6 +58,8 @@ def draw_boundaries(
       seed: of ``jax.random.key``; every photograph has the same.
       batch_size: the most model rows in one call.
       num_steps: of BIG.
+      figure_files: formats, resolution and colours of the figures.
+      run: the command, for ``run.json``.
       progress: where each photograph is reported; None for nowhere.
 
     Returns:
@@ -66,7 +72,7 @@ def draw_boundaries(
     members = as_members(None if search is None else tuple(search))
     figures.need_matplotlib()
     job = _Job(classifier, members, jax.random.key(seed), batch_size, num_steps)
-    files = ResultFiles(out, job.record(), progress)
+    files = ResultFiles(out, job.record(), progress, run)
     photographs = Photographs(paths, classifier)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
@@ -89,12 +95,14 @@ def draw_boundaries(
             not_found.append(f"{name}: {missing}")
 
         # The figure.
-        drawn.append(raw.with_suffix(".png"))
+        drawing = raw.with_suffix(".png")
+        made = figure_files.paths(drawing)
+        drawn += made
         files.write(
             f"{photograph.stem} boundary figure",
-            {"boundary": file_digest(raw)},
-            drawn[-1:],
-            lambda: report.draw(drawn[-1], boundary),
+            {"boundary": file_digest(raw), "figures": figure_files._asdict()},
+            made,
+            lambda: report.draw(drawing, boundary, figure_files),
         )
     return BoundaryReport(
         tuple(rows), tuple(photographs.broken), tuple(not_found), tuple(drawn)

@@ -114,9 +114,14 @@ def table_row(boundary: Boundary, seconds: float, file: pathlib.Path) -> Boundar
     )
 
 
-def draw(path: pathlib.Path, boundary: Boundary) -> None:
-    """Writes ``STEM.boundary.png``."""
-    with figures.one_figure(path, (9.5, 2.5)) as figure:
+def draw(
+    path: pathlib.Path,
+    boundary: Boundary,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
+) -> None:
+    """Writes ``STEM.boundary.png``, or in other formats."""
+    with figures.one_figure(path, (9.5, 2.75), figure_files) as figure:
+        figure.suptitle(boundary.model, fontsize=10, color="#555555")
         plots.boundary_row(
             boundary.image,
             boundary.point,
@@ -124,4 +129,6 @@ def draw(path: pathlib.Path, boundary: Boundary) -> None:
             figure.subplots(1, 5),
             captions=(boundary.label_name, boundary.behind_name),
             distance=boundary.distance,
+            overlay=figure_files.overlay,
+            colors=figure_files.colors,
         )

@@ -31,6 +31,7 @@ from jaxattr.evaluation.methods.requests import (
 )
 from jaxattr.evaluation.runs import figures, image_sets, programs
 from jaxattr.evaluation.runs.digests import key_data
+from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet
 from jaxattr.evaluation.runs.models import (
@@ -43,6 +44,7 @@ from jaxattr.evaluation.runs.models import (
 )
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.settings import claim
 from jaxattr.typing import Array, LogitsFn
 
@@ -63,6 +65,8 @@ def evaluate(
     batch_size: int = 8,
     images_per_part: int | None = None,
     explained: str = "given",
+    figure_files: FigureFiles = DEFAULT,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Scores attribution methods on models over a set of images.
@@ -103,6 +107,8 @@ def evaluate(
         default ``batch_size``, at most 16. With a mesh rounded up to its devices.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
+      figure_files: formats, resolution and colours of the figures.
+      run: the command, for ``run.json``.
       progress: where it is reported, an item an image, method and model.
 
     Returns:
@@ -173,22 +179,25 @@ def evaluate(
     if out is not None:
         out = make_folder(out)
         claim(out, _record(job, named, prepared))
+        write_run(out, run)
         parts = Parts(out / "parts")
     if progress:
         progress.total = len(named) * len(asked) * len(given.names)
 
     # Measuring, a model after the other.
+    labelled = {name: getattr(model, "labels", None) for name, model in named.items()}
+    class_names = {name: names for name, names in labelled.items() if names}
     done: list[MethodScores] = []
     for name, model in named.items():
         for results in measure(job, name, model, prepared[name], parts, progress):
             evaluation = Evaluation(
-                given.names, scored, (*done, *results), given.broken
+                given.names, scored, (*done, *results), given.broken, class_names
             )
             if out is not None:
                 report.write_images(out, evaluation)
         done += results
     if out is not None:
-        report.write_report(out, evaluation)
+        report.write_report(out, evaluation, figure_files)
     return evaluation
 
 

@@ -25,6 +25,14 @@ BETTER = ("higher", "lower", "")
 """Which scores of a metric are the better ones; the empty text where it is not known."""
 
 
+_ORDER_TITLES = {
+    "channel_sum": "pixels by their summed channels",
+    "channel_union": "pixels by the first of their channels",
+    "joint": "values of all channels in one order",
+}
+"""The orders of pixels in words, for figures."""
+
+
 class CurveKind(NamedTuple):
     """A curve whose area is a score."""
 
@@ -80,7 +88,7 @@ class Curve(NamedTuple):
     @property
     def subtitle(self) -> str:
         """What stands under its name on a figure."""
-        return self.order
+        return _ORDER_TITLES.get(self.order, self.order)
 
     @property
     def xlabel(self) -> str:

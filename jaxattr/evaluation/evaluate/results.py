@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from jaxattr import plots
 from jaxattr._checks import check_choice
 from jaxattr.evaluation.evaluate.metrics import AnyMetric
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
@@ -41,6 +42,8 @@ class Evaluation(NamedTuple):
     results: tuple[MethodScores, ...]
     broken: tuple[str, ...] = ()
     """One line for each photograph that could not be read."""
+    class_names: Mapping[str, Sequence[str]] = {}
+    """Model to the names of its classes, where they have names."""
 
     def scores(self, model: str, method: str, metric: int = 0) -> np.ndarray:
         """``(n,)`` of one method by the metric in that place."""
@@ -51,15 +54,20 @@ class Evaluation(NamedTuple):
     def table(self) -> Table:
         """Header, and a row an image, method, model and metric."""
         header = ["model", "method", "file", "class", "predicted", "probability"]
+        header[4:4] = ["class_name"] * bool(self.class_names)
         header += ["metric", "protocol", "score", "shown"]
         rows: list[list[Cell]] = []
         for r in self.results:
+            names = self.class_names.get(r.model, ())
+            name = lambda label: [names[label] if label < len(names) else ""]
             for metric, found in zip(self.metrics, r.measured, strict=True):
                 shown = found.get("shown")
                 rows += [
                     [
                         *(r.model, r.method, self.names[i]),
-                        *(int(r.labels[i]), int(r.predicted[i])),
+                        int(r.labels[i]),
+                        *(name(int(r.labels[i])) if self.class_names else ()),
+                        int(r.predicted[i]),
                         *(float(r.probability[i]), metric.name, metric.protocol),
                         float(found["score"][i]),
                         "" if shown is None else float(shown[i]),
@@ -85,7 +93,7 @@ class Evaluation(NamedTuple):
         """
         header = ["model", "method", "metric", "protocol", "images", "mean", "low"]
         header += ["high", "shown", "reference", "difference", "difference_low"]
-        header += ["difference_high", "images_per_second", "better"]
+        header += ["difference_high", "better"]
         rows: list[list[Cell]] = []
         for model in dict.fromkeys(r.model for r in self.results):
             of_model = [r for r in self.results if r.model == model]
@@ -105,9 +113,44 @@ class Evaluation(NamedTuple):
                             "" if shown is None else float(np.mean(shown)),
                             *(first, float(middle[j] - middle[base])),
                             *interval(means[:, j] - means[:, base]),
-                            *(r.images_per_second, metric.better),
+                            metric.better,
                         ]
                     )
+        return header, rows
+
+    def timings(self) -> Table:
+        """Header, and a row a method and model: images a second, which differ by run."""
+        rows: list[list[Cell]] = [
+            [r.model, r.method, r.images_per_second] for r in self.results
+        ]
+        return ["model", "method", "images_per_second"], rows
+
+    def curves(self) -> Table:
+        """Header, and a row a model, method, metric with a curve, and step of it.
+
+        The mean over the images, and 95 % of where it may lie.
+        """
+        header = [
+            "model",
+            "method",
+            "metric",
+            "protocol",
+            "share",
+            "mean",
+            "low",
+            "high",
+        ]
+        rows: list[list[Cell]] = []
+        for r in self.results:
+            for metric, found in zip(self.metrics, r.measured, strict=True):
+                if "curve" not in found:
+                    continue
+                lines = plots.mean_and_band(np.asarray(found["curve"], float))
+                shares = np.linspace(0, 1, len(lines[0]))
+                rows += [
+                    [r.model, r.method, metric.name, metric.protocol, *map(float, line)]
+                    for line in zip(shares, *lines, strict=True)
+                ]
         return header, rows
 
     def short_summary(self) -> TextTable:

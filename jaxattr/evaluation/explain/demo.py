@@ -13,6 +13,7 @@ from jaxattr.evaluation.explain.explanations import load_explanation
 from jaxattr.evaluation.explain.report import Report, draw_curves, draw_maps
 from jaxattr.evaluation.runs.files import atomic_write, make_folder
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 
 MODEL = "efficientnet_lite0"
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
@@ -61,6 +62,7 @@ def run_demo(out: str | os.PathLike[str]) -> Demo:
             batch_size=BATCH_SIZE,
             curve_steps=CURVE_STEPS,
             draw=False,
+            run=Run("demo", ["demo"], tuple(METHODS), [str(p) for p in photographs]),
             progress=progress,
         )
         progress.doing("drawing")

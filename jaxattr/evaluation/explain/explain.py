@@ -35,9 +35,11 @@ from jaxattr.evaluation.methods.requests import (
 )
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.digests import digest, file_digest, key_data
+from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.models import Model, identity, image_size, label_name
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.typing import Array
 
@@ -81,6 +83,8 @@ def explain_photographs(
     references: str | os.PathLike[str] | None = None,
     weights: str = "default",
     draw: bool = True,
+    figure_files: FigureFiles = DEFAULT,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Explains photographs one after the other and saves each as soon as it is done.
@@ -106,6 +110,8 @@ def explain_photographs(
       references: a folder of photographs, for methods that need references.
       weights: where the weights came from, for the record.
       draw: whether to draw ``STEM.png`` and ``STEM.curves.png``.
+      figure_files: formats, resolution and colours of the figures.
+      run: the command, for ``run.json``.
       progress: where each map is reported; None for nowhere.
 
     Returns:
@@ -141,7 +147,7 @@ def explain_photographs(
     job = _Job(
         *(classifier, prepared, records, index, key, batch_size, curve_steps, weights)
     )
-    files = ResultFiles(out, job.record(), progress)
+    files = ResultFiles(out, job.record(), progress, run)
 
     # Explaining.
     rows: list[report.Row] = []
@@ -155,7 +161,7 @@ def explain_photographs(
             maps = f"its maps are NaN ({missing})"
             not_found.append(f"{photograph.path}: {NOT_FOUND}; {maps}")
         if draw:
-            drawn += _draw(photograph, done, files)
+            drawn += _draw(photograph, done, files, figure_files)
     return Report(
         tuple(rows), tuple(photographs.broken), tuple(not_found), tuple(drawn)
     )
@@ -284,17 +290,24 @@ def _curves(
 
 
 def _draw(
-    photograph: Photograph, done: Sequence[_Explained], files: ResultFiles
+    photograph: Photograph,
+    done: Sequence[_Explained],
+    files: ResultFiles,
+    figure_files: FigureFiles,
 ) -> list[pathlib.Path]:
     """Writes the figures of one photograph."""
     explanations = [d.explanation for d in done]
-    made = report.figure_files(
+    drawings = report.figure_files(
         files.folder / photograph.stem, curves=bool(explanations[0].insertion.size)
     )
+    made = [path for drawing in drawings for path in figure_files.paths(drawing)]
     files.write(
         f"{photograph.stem} figures",
-        {"explanations": [file_digest(d.file) for d in done]},
+        {
+            "explanations": [file_digest(d.file) for d in done],
+            "figures": figure_files._asdict(),
+        },
         made,
-        lambda: report.draw_photograph(made, explanations),
+        lambda: report.draw_photograph(drawings, explanations, figure_files),
     )
     return made

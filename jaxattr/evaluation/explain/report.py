@@ -12,7 +12,13 @@ import numpy as np
 from jaxattr import metrics, plots
 from jaxattr.evaluation.evaluate.metrics import CURVES
 from jaxattr.evaluation.explain.explanations import Explanation
-from jaxattr.evaluation.runs.figures import method_title, new_figure, save
+from jaxattr.evaluation.runs.figures import (
+    DEFAULT,
+    FigureFiles,
+    method_title,
+    new_figure,
+    save,
+)
 from jaxattr.evaluation.runs.tables import TextTable
 
 
@@ -91,21 +97,30 @@ def figure_files(stem: pathlib.Path, *, curves: bool) -> list[pathlib.Path]:
 
 
 def draw_photograph(
-    files: Sequence[pathlib.Path], explanations: Sequence[Explanation]
+    files: Sequence[pathlib.Path],
+    explanations: Sequence[Explanation],
+    figure_files: FigureFiles = DEFAULT,
 ) -> None:
     """Writes the ``figure_files`` of one photograph."""
     for path, draw in zip(files, (draw_maps, draw_curves)):
-        draw(path, [explanations])
+        draw(path, [explanations], figure_files)
 
 
-def draw_maps(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> None:
+def draw_maps(
+    path: pathlib.Path,
+    rows: Sequence[Sequence[Explanation]],
+    figure_files: FigureFiles = DEFAULT,
+) -> None:
     """One row for each photograph: itself, then its maps by the same methods.
 
     Args:
       path: the file to write.
       rows: for each photograph its explanations, the methods in the same order.
+      figure_files: formats, colours, and whether maps lie over photographs.
     """
-    figure = new_figure(plots.grid_size(len(rows), len(rows[0])))
+    width, height = plots.grid_size(len(rows), len(rows[0]))
+    figure = new_figure((width, height + 0.25))
+    figure.suptitle(rows[0][0].model, fontsize=10, color="#555555")
     plots.explanation_grid(
         np.stack([row[0].image for row in rows]),
         {
@@ -113,14 +128,22 @@ def draw_maps(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> None
             for i, first in enumerate(rows[0])
         },
         captions=[row[0].caption for row in rows],
+        overlay=figure_files.overlay,
+        colors=figure_files.colors,
         figure=figure,
     )
-    save(figure, path)
+    save(figure, path, figure_files)
 
 
-def draw_curves(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> None:
+def draw_curves(
+    path: pathlib.Path,
+    rows: Sequence[Sequence[Explanation]],
+    figure_files: FigureFiles = DEFAULT,
+) -> None:
     """Insertion above deletion, one column for each photograph."""
-    figure = new_figure((3.6 * max(len(rows), 1), 5.6))
+    width, height = plots.curves_size(len(rows[0]))
+    figure = new_figure((width * len(rows), 2 * height))
+    figure.suptitle(rows[0][0].model, fontsize=10, color="#555555")
     axes = figure.subplots(2, len(rows), squeeze=False, sharey=True)
     for column, row in enumerate(rows):
         for kind, ax in zip(("insertion", "deletion"), axes[:, column], strict=True):
@@ -128,7 +151,8 @@ def draw_curves(path: pathlib.Path, rows: Sequence[Sequence[Explanation]]) -> No
                 {method_title(e.method): getattr(e, kind) for e in row},
                 ax,
                 title=f"{row[0].label_name}: {kind}",
+                xlabel=CURVES[kind].xlabel,
+                better=CURVES[kind].better,
                 ylabel=None if column else "probability of the class",
             )
-            ax.set_xlabel(CURVES[kind].xlabel, fontsize=9, color="#555555")
-    save(figure, path)
+    save(figure, path, figure_files)

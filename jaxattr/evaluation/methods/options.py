@@ -12,6 +12,7 @@ from typing import Any
 from jaxattr import scores
 from jaxattr._checks import check_choice
 from jaxattr.boundaries import BoundarySearch
+from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.registry import Method
 
 _GIVEN_OTHERWISE = ("key", "batch_size", "references")
@@ -62,6 +63,11 @@ def parse_options(
         method, dot, name = target.strip().partition(".")
         if not equals or not dot:
             raise ValueError(f"option: expected METHOD.NAME=VALUE, got {text!r}")
+        if method in registry.methods() and method not in methods:
+            raise ValueError(
+                f"option {target}: {method} is not asked for; asked for: "
+                f"{', '.join(methods)}"
+            )
         check_choice(f"option {target}: method", method, methods)
         known = _parameters(methods[method].explain)
         outer, dot, inner_name = name.partition(".")

@@ -62,6 +62,22 @@ _METHODS = (
 )
 
 
+_OTHER_NAMES = {
+    "boundary": ("bsm", "big", "bsg"),
+    "gradient": ("saliency",),
+    "gradients": ("saliency",),
+    "vanilla": ("saliency",),
+    "vanilla_gradient": ("saliency",),
+    "gradient_x_input": ("input_x_gradient",),
+    "gradxinput": ("input_x_gradient",),
+    "ixg": ("input_x_gradient",),
+    "gradient_shap": ("expected_gradients",),
+    "smooth_grad": ("smoothgrad",),
+    "attexplore++": ("attexplore_pp",),
+}
+"""How else the field calls some of them."""
+
+
 def methods() -> dict[str, Method]:
     """Every registered explainer by name."""
     return {method.name: method for method in _METHODS}
@@ -70,4 +86,7 @@ def methods() -> dict[str, Method]:
 def method(name: str) -> Method:
     """One by name; ``ValueError`` with the nearest names for an unknown one."""
     known = methods()
+    if name in _OTHER_NAMES and name not in known:
+        meant = " or ".join(_OTHER_NAMES[name])
+        raise ValueError(f"method: {name!r} is called {meant} here")
     return known[check_choice("method", name, known)]

@@ -38,6 +38,10 @@ def summary(results: Sequence[MethodRobustness], settings: Settings) -> Table:
     return header + others, rows
 
 
+_SHORT = ("top-k", "LENS", "LENS-div")
+"""Names of the scores that are drawn, for a terminal."""
+
+
 def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> TextTable:
     """What fits on a terminal: each score with its highest chance level in brackets."""
     titles = panel_titles(settings.window)
@@ -50,15 +54,15 @@ def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> Te
                 row.append(f"{np.mean(scores[name]):.2f} ({level:.2f})")
             row.append(f"{np.mean(scores['kendall']):.2f}")
             rows.append([*row, f"{np.mean(scores['success']):.0%}"])
-    return ["method", "attack", "ε/255", *titles.values(), "kendall", "moved"], rows
+    return ["method", "attack", "ε/255", *_SHORT, "kendall", "moved"], rows
 
 
 def panel_titles(window: int) -> dict[str, str]:
     """The scores that are drawn, and their names for readers."""
     return {
-        "top_k": "top-k",
-        "lens_recall": f"{window}-LENS",
-        "lens_recall_diverse": f"{window}-LENS-div",
+        "top_k": "top-k intersection",
+        "lens_recall": f"{window}-LENS recall",
+        "lens_recall_diverse": f"diverse {window}-LENS recall",
     }
 
 
@@ -67,6 +71,7 @@ def write_report(
     results: Sequence[MethodRobustness],
     names: Sequence[str],
     settings: Settings,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
 ) -> None:
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
     write_csv(folder / "summary.csv", *summary(results, settings))
@@ -84,7 +89,9 @@ def write_report(
     for r in results:
         values = {
             title: {
-                attack: np.stack([r.scores[attack, e][name] for e in settings.epsilons])
+                attack.replace("_", " "): np.stack(
+                    [r.scores[attack, e][name] for e in settings.epsilons]
+                )
                 for attack in settings.attacks
             }
             for name, title in titles.items()
@@ -94,11 +101,14 @@ def write_report(
             for name, title in titles.items()
         }
         size = plots.panels_size(len(titles))
-        with figures.one_figure(folder / f"{r.method}.png", size) as figure:
+        with figures.one_figure(
+            folder / f"{r.method}.png", size, figure_files
+        ) as figure:
             plots.agreement_panels(
                 settings.epsilons,
                 values,
                 chance=chance,
-                title=f"{figures.method_title(r.method)}, k = {settings.k}",
+                title=f"{figures.method_title(r.method)}, {len(names):,} photographs; "
+                f"k = {settings.k} pixels, 1: the map is as it was",
                 figure=figure,
             )

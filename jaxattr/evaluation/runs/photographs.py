@@ -22,6 +22,7 @@ from jaxattr.evaluation.runs.files import file_name, make_folder, unique_stems
 from jaxattr.evaluation.runs.models import Model, as_seen
 from jaxattr.evaluation.runs.parts import MadeFrom, Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.typing import Array
 
@@ -81,6 +82,7 @@ class ResultFiles:
       out: the folder; made if need be.
       settings: what decides all of them, as JSON takes it.
       progress: where each is reported; None for nowhere.
+      run: the command, for ``run.json``.
     """
 
     def __init__(
@@ -88,8 +90,10 @@ class ResultFiles:
         out: str | os.PathLike[str],
         settings: Mapping[str, object],
         progress: Progress | None = None,
+        run: Run | None = None,
     ) -> None:
         self.folder = make_folder(out)
+        write_run(self.folder, run)
         self._parts = Parts(self.folder / "parts")
         self._settings = dict(settings)
         self._progress = progress

@@ -57,8 +57,18 @@ def as_text(header: list[str], rows: list[list[Cell]]) -> TextTable:
     return header, shown
 
 
+def _over(spectra: Sequence[ModelSpectrum]) -> str:
+    """What stands above a figure: the model if it is one, and how many photographs."""
+    count = len(spectra[0].correct)
+    names = [spectra[0].name] if len(spectra) == 1 else []
+    return ", ".join([*names, f"{count:,} photograph{'s' * (count != 1)}"])
+
+
 def write_report(
-    folder: pathlib.Path, spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
+    folder: pathlib.Path,
+    spectra: Sequence[ModelSpectrum],
+    mce: dict[str, float] | None,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
 ) -> None:
     """Writes ``bands.csv``, ``scores.csv``, ``MODEL.npz`` and the figures."""
     write_csv(folder / "bands.csv", *band_table(spectra))
@@ -70,16 +80,20 @@ def write_report(
     lines = {
         s.name: (s.importance.values, s.importance.standard_error) for s in spectra
     }
-    with figures.one_panel(folder / "importance.png", (5.6, 3.6)) as ax:
-        plots.band_importance(lines, ax)
+    with figures.one_panel(folder / "importance.png", (5.6, 3.6), figure_files) as ax:
+        plots.band_importance(lines, ax, title=_over(spectra))
     for s in spectra:
-        with figures.one_panel(folder / f"{s.name}.spread.png", (5.6, 3.6)) as ax:
-            plots.importance_spread(s.importance.per_image, ax, title=s.name)
-        with figures.one_panel(folder / f"{s.name}.interactions.png", (4.4, 3.6)) as ax:
-            plots.interaction_map(s.interactions, ax, title=s.name)
+        with figures.one_panel(
+            folder / f"{s.name}.spread.png", (5.6, 3.6), figure_files
+        ) as ax:
+            plots.importance_spread(s.importance.per_image, ax, title=_over([s]))
+        with figures.one_panel(
+            folder / f"{s.name}.interactions.png", (4.4, 3.6), figure_files
+        ) as ax:
+            plots.interaction_map(s.interactions, ax, title=_over([s]))
     if mce is not None:
         _, rows = score_table(spectra, mce)
-        with figures.one_panel(folder / "mce.png", (4.8, 3.6)) as ax:
+        with figures.one_panel(folder / "mce.png", (4.8, 3.6), figure_files) as ax:
             plots.score_against(
                 [s.name for s in spectra],
                 np.array([r[4] for r in rows], float),
