@@ -115,9 +115,10 @@ def layer_integrated_gradients(
       ...         x = x**2
       ...     return jnp.sum(x, (1, 2)) * jnp.array([[3.0, 1.0]])
       >>> images = jnp.array([2.0, 1.0]).reshape(1, 1, 1, 2)
-      >>> ja.layer_integrated_gradients(
-      ...     logits_fn, images, jnp.array([0]), layer="squares").ravel().round(3)
-      Array([12.,  0.], dtype=float32)
+      >>> maps = ja.layer_integrated_gradients(
+      ...     logits_fn, images, jnp.array([0]), layer="squares")
+      >>> jnp.round(maps.ravel()).astype(int)
+      Array([12,  0], dtype=int32)
     """
     del key
     logits_fn, images, labels = check_task(logits_fn, images, labels)
@@ -183,9 +184,10 @@ def internal_influence(
       ...         x = 2 * x
       ...     return jnp.sum(x**2, (1, 2))
       >>> images = jnp.array([2.0, 1.0]).reshape(1, 1, 1, 2)
-      >>> ja.internal_influence(
-      ...     logits_fn, images, jnp.array([0]), layer="double").ravel().round(3)
-      Array([4., 0.], dtype=float32)
+      >>> maps = ja.internal_influence(
+      ...     logits_fn, images, jnp.array([0]), layer="double")
+      >>> jnp.round(maps.ravel()).astype(int)
+      Array([4, 0], dtype=int32)
 
     References:
       Leino, Sen, Datta, Fredrikson, Li. Influence-Directed Explanations for Deep

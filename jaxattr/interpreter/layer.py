@@ -109,9 +109,12 @@ class Layer:
         if not self.node.has_scale:
             return weights
         operation, *behind = self.node.equations
-        ones = jnp.ones_like(self._of(operation, jnp.zeros_like))
-        scales = [e for e in behind if e.name not in RESHAPES]
-        (scale,) = self._run(scales, operation.outputs, [ones], shift=False)
+        before = self._of(operation, jnp.zeros_like)
+        (scale,) = self.transpose_of(
+            lambda y: self._run(behind, operation.outputs, [y], shift=False),
+            (before,),
+            (jnp.ones_like(self.outputs[0]),),
+        )
         for axis in range(scale.ndim):
             if axis not in self.node.channel_axes:
                 scale = lax.slice_in_dim(scale, 0, 1, axis=axis)

@@ -101,6 +101,8 @@ class Graph:
     nodes: list[Node]
     active: set[Value]
     """All values that depend on the images."""
+    raw: set[Value]
+    """Those that are the images, at most normalised or rearranged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +174,7 @@ class _Builder:
             if node is not None:
                 self._note(node)
                 nodes.append(node)
-        return Graph(self.program, nodes, self.active)
+        return Graph(self.program, nodes, self.active, self.raw)
 
     def _spread(self, equation: Equation) -> bool:
         """Marks what depends on the images; whether the equation does."""
@@ -190,7 +192,7 @@ class _Builder:
         if all(v in known or v in self.weightless for v in equation.inputs):
             self.weightless.update(equation.outputs)
         if known and len(known) == len(equation.inputs):
-            if equation.name == "broadcast_in_dim":
+            if equation.name in ("broadcast_in_dim", "pvary", "pcast"):
                 self.uniform[equation.outputs[0]] = self.number(known[0])
             elif equation.name in ELEMENTWISE:
                 numbers = [self.number(v) for v in equation.inputs]
@@ -386,9 +388,12 @@ class _Builder:
 
     def _along_channels(self, scale: Value, layer: Node) -> bool:
         """Whether a factor can be taken into the weights of a layer."""
-        if any(e.name in ("reshape", "squeeze", "transpose") for e in layer.equations):
-            return not self._varying(scale)
-        return set(self._varying(scale)) <= set(layer.channel_axes)
+        axes: list[int] | None = list(layer.channel_axes)
+        for equation in layer.equations[1:]:
+            if equation.name in RESHAPES and axes is not None:
+                axes = _moved(axes, equation)
+        varying = set(self._varying(scale))
+        return not varying if axes is None else varying <= set(axes)
 
     # Layers that mix places.
 
@@ -599,7 +604,8 @@ class _Builder:
             self.node_of[output] = node
         node.raw = all(v in self.raw for v in node.inputs)
         node.nonnegative = all(v in self.nonnegative for v in node.inputs)
-        if node.raw and node.kind in ("move", "affine", "pointwise", "sum"):
+        prepares = node.kind in ("move", "affine", "pointwise") or is_resizing(node)
+        if node.raw and prepares:
             self.raw.update(node.outputs)
         if self._is_nonnegative(node):
             self.nonnegative.update(node.outputs)
@@ -642,6 +648,11 @@ class _Builder:
         if number is not None:
             return bool(number >= 0 or number == -np.inf)
         return value in self.nonnegative
+
+
+def is_resizing(node: Node) -> bool:
+    """Whether it is a product with a matrix that is no weight, as resizing is."""
+    return node.kind == "sum" and node.equations[0].name not in SUMS
 
 
 def _parts(program: Program, names: Sequence[str]) -> list[list[Equation]]:
@@ -688,6 +699,20 @@ def _is_convolution(equation: Equation, images: Value) -> bool:
     (left, right), _ = equation.params["dimension_numbers"]
     contracted = left if equation.inputs[0] is images else right
     return len(images.shape) - len(contracted) >= 3
+
+
+def _moved(axes: Sequence[int], equation: Equation) -> list[int] | None:
+    """Where axes are after a reshape, None where they are merged or split."""
+    before, after = equation.inputs[0].shape, equation.outputs[0].shape
+    if equation.name == "transpose":
+        order = [int(a) for a in equation.params["permutation"]]
+        return [order.index(a) for a in axes]
+    kept, there = (
+        [i for i, n in enumerate(shape) if n != 1] for shape in (before, after)
+    )
+    if [before[i] for i in kept] != [after[i] for i in there]:
+        return None
+    return [there[kept.index(a)] for a in axes if a in kept]
 
 
 def _channels(

@@ -55,6 +55,8 @@ class Equation:
     outputs: list[Value]
     scope: str
     """The named scopes that it is in, ``"outer/inner"``."""
+    callers: tuple[Any, ...] = ()
+    """The equations that it was written out of, from the inside."""
 
     @property
     def name(self) -> str:
@@ -69,7 +71,11 @@ class Equation:
     @property
     def line(self) -> str:
         """The line of user code it came from."""
-        return summarize(self.jaxpr_equation.source_info)
+        for equation in (self.jaxpr_equation, *self.callers):
+            found = summarize(equation.source_info)
+            if found:
+                return found
+        return "no line known"
 
     def __call__(self, *arguments: Array) -> list[Array]:
         """The results for other arguments."""
@@ -145,6 +151,7 @@ def _inline(
     inputs: Sequence[Value],
     scope: str,
     equations: list[Equation],
+    callers: tuple[Any, ...] = (),
 ) -> list[Value]:
     """Adds the equations of a jaxpr to a list and returns its outputs."""
     values: dict[Any, Value] = dict(zip(jaxpr.constvars, constants, strict=True))
@@ -174,10 +181,11 @@ def _inline(
                 read_inputs[-used:] if used else [],
                 here,
                 equations,
+                (equation, *callers),
             )
         else:
             outputs = [Value(v.aval) for v in equation.outvars]
-            equations.append(Equation(equation, read_inputs, outputs, here))
+            equations.append(Equation(equation, read_inputs, outputs, here, callers))
         values |= zip(equation.outvars, outputs, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
 

@@ -220,13 +220,14 @@ def _through_branches(
             "and two images may take different ones; choose with jnp.where"
         )
     flags = [v in active for v in operands]
+    raw = [v in evaluation.graph.raw for v in operands]
     points = [
         [evaluation.read(v, i) for v in operands] for i in range(evaluation.points)
     ]
 
     def back(branch: Program) -> Callable[[Any, Any], list[Array]]:
         def run(points: Any, given: Any) -> list[Array]:
-            results = _program(branch, flags, points, given, rules, reading)
+            results = _program(branch, flags, points, given, rules, reading, raw)
             return [
                 jnp.zeros_like(a) if r is None else r
                 for r, a, v in zip(results, points[0], operands)
@@ -255,7 +256,7 @@ def _through_shards(
     active, values = evaluation.graph.active, equation.inputs
     flags = [v in active for v in values]
     kept = [i for i, v in enumerate(values) if v in active and v.is_float]
-    raw = [node.raw and f for f in flags]
+    raw = [v in evaluation.graph.raw for v in values]
     points = [[evaluation.read(v, i) for v in values] for i in range(evaluation.points)]
 
     def back(points: Any, given: Any) -> list[Array]:
@@ -271,7 +272,7 @@ def _through_shards(
         mesh=params["mesh"],
         in_specs=([specs] * len(points), out_specs),
         out_specs=[specs[i] for i in kept],
-        axis_names=set(params["manual_axes"]),
+        axis_names=set(params["newly_manual_axes"]),
         check_vma=params["check_vma"],
     )(points, list(given))
     return _for_inputs(node, [values[i] for i in kept], results)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from jaxattr._checks import check_choice, fail
-from jaxattr.interpreter.nodes import Node, Reading
+from jaxattr.interpreter.nodes import Node, Reading, is_resizing
 from jaxattr.interpreter.program import scopes
 from jaxattr.interpreter.pullback import Rule
 from jaxattr.rules.linear import AlphaBeta, Epsilon, Flat, Gamma, ZBox, ZPlus
@@ -95,7 +95,7 @@ class Composite:
         if node.kind == "affine" and (node.raw or not node.has_shift):
             return PASS
         rules: dict[str, Rule | None] = {
-            "sum": Move() if node.raw else self.sum,
+            "sum": Move() if node.raw and is_resizing(node) else self.sum,
             "addition": self.addition,
             "affine": self.affine,
             "normalization": self.normalization,
