@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxattr._dtypes import widen
 from jaxattr.interpreter import scalars
 from jaxattr.interpreter.layer import Layer, fold
 from jaxattr.interpreter.nodes import Node, Reading
@@ -203,7 +204,10 @@ class _Larger:
 
 def _slope(change: Array, delta: Array, derivative: Array, scale: Array) -> Array:
     """``change / delta``, or the derivative where rounding cannot tell them apart."""
-    bound = ROUNDING * jnp.finfo(change.dtype).eps * scale
+    # Half precision is computed in float32 and rounded once.
+    info = jnp.finfo(change.dtype)
+    bound = (ROUNDING if info.bits >= 32 else 1) * float(info.eps) * widen(scale)
+    change, delta, derivative = widen(change), widen(delta), widen(derivative)
     alike = jnp.abs(change - derivative * delta) <= bound
     alike = alike | (delta == 0)
     safe = jnp.where(alike, jnp.ones_like(delta), delta)
