@@ -22,6 +22,8 @@ LAYERS = (
         "perturbations",
         "projections",
     },
+    {"interpreter"},
+    {"inside", "rules"},
     {"steps", "gradients"},
     {"paths"},
     {"attacks"},

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import scores
+from jaxattr import inside, scores
 from jaxattr._checks import check_inputs, check_integer, check_values, fail
 from jaxattr._dtypes import widen
-from jaxattr._logits import checked_head
+from jaxattr._logits import checked_head, checked_model
 from jaxattr._loops import by_image_batches
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, Score
@@ -27,6 +27,7 @@ def grad_cam(
     score: Score = scores.logit,
     relu: bool = True,
     grid: tuple[int, int] | None = None,
+    layer: str | None = None,
 ) -> Array:
     """The features of a layer, weighted by their mean gradients.
 
@@ -37,7 +38,7 @@ def grad_cam(
       logits_fn: a model in two halves: it has ``features``, images ``(N, H, W, C)`` to
         ``(N, h, w, D)`` or tokens ``(N, T, D)``, and ``head``, features to logits
         ``(N, K)``. A model of ``ja.models`` has them, and ``model.split(layer)`` those
-        of any layer.
+        of any layer. With ``layer``, any function of images.
       images: float ``(N, H, W, C)``.
       labels: integers ``(N,)``.
       key: not used.
@@ -47,13 +48,15 @@ def grad_cam(
       grid: rows and columns of tokens; the last of the tokens lie in it, row by row,
         and what comes before them (a class token) has no place. By default the grid
         with the aspect of the images that takes all tokens, or all but one.
+      layer: the name of the features, see ``ja.inside.names``, of a model that is not in
+        two halves, or for others than those of ``features``.
 
     Returns:
       ``(N, H, W, C)``, the same in every channel, in units of the score.
 
     Raises:
-      ValueError: as ``saliency``; a model that is not split; features without
-        places; tokens whose grid cannot be told.
+      ValueError: as ``saliency``; a model that is not split; a layer that it does not
+        have; features without places; tokens whose grid cannot be told.
 
     Example:
       >>> import types, jax.numpy as jnp, jaxattr as ja
@@ -71,21 +74,28 @@ def grad_cam(
     """
     del key
     features_fn, head = (getattr(logits_fn, n, None) for n in ("features", "head"))
-    if features_fn is None or head is None:
+    if layer is None and (features_fn is None or head is None):
         raise fail(
             "logits_fn",
-            "a model with features and head, such as model.split(layer)",
+            "a model with features and head, such as model.split(layer), or layer=",
             logits_fn,
         )
     images, labels = check_inputs(images, labels)
     check_values(images)
-    head = checked_head(head, labels)
+    if layer is None:
+        head = checked_head(head, labels)
+    else:
+        logits_fn = checked_model(logits_fn, labels)
     score = scores.as_score(score)
     size = (images.shape[1], images.shape[2])
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        values = features_fn(images)
-        gradients = gradient(score(head, labels), values)
+        if layer is None:
+            values, head_fn = features_fn(images), head
+        else:
+            values = inside.capture(logits_fn, [layer])(images)[1][layer]
+            head_fn = inside.head(logits_fn, layer, images)
+        gradients = gradient(score(head_fn, labels), values)
         values, gradients = (_maps(widen(x), size, grid) for x in (values, gradients))
         weights = jnp.mean(gradients, axis=(1, 2), keepdims=True)
         cam = jnp.sum(weights * values, axis=-1)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+import jax
+
 from jaxattr._checks import check_choice
 from jaxattr.typing import Array
 
@@ -30,9 +32,10 @@ class Network(Protocol):
 
 
 def run(network: Network, x: Array, start: int = 0, stop: int | None = None) -> Array:
-    """What layers ``start`` to ``stop`` make of ``x``."""
-    for layer in list(network.chain().values())[start:stop]:
-        x = layer(x)
+    """What layers ``start`` to ``stop`` make of ``x``, each in a scope of its name."""
+    for name, layer in list(network.chain().items())[start:stop]:
+        with jax.named_scope(name):
+            x = layer(x)
     return x
 
 

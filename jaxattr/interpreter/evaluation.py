@@ -1,0 +1,86 @@
+"""A program evaluated at one or several points, all values kept."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from jaxattr.interpreter import loops
+from jaxattr.interpreter.nodes import Graph
+from jaxattr.interpreter.program import Equation, Value
+from jaxattr.typing import Array
+
+
+class Evaluation:
+    """The values of a program, for each of the points that are compared.
+
+    What does not depend on the images is evaluated once. Compiled, what nobody reads is
+    not computed.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        points: Sequence[Sequence[Array]],
+    ):
+        self.graph = graph
+        self.points = len(points)
+        self._shared: dict[Value, Array] = {}
+        self._values: list[dict[Value, Array]] = [{} for _ in points]
+        self.carries: dict[Equation, list[list[Array]]] = {}
+        """Of a loop, what enters each of its steps, for each point."""
+        for value, *arrays in zip(graph.program.inputs, *points, strict=True):
+            if value in graph.active:
+                for values, array in zip(self._values, arrays):
+                    values[value] = array
+            else:
+                self._shared[value] = arrays[0]
+        for equation in graph.program.equations:
+            if any(v in graph.active for v in equation.outputs):
+                for i, values in enumerate(self._values):
+                    arguments = [self.read(v, i) for v in equation.inputs]
+                    values |= zip(
+                        equation.outputs, self._apply(equation, arguments), strict=True
+                    )
+            else:
+                arguments = [self.read(v) for v in equation.inputs]
+                results = equation(*arguments)
+                self._shared |= zip(equation.outputs, results, strict=True)
+
+    def _apply(self, equation: Equation, arguments: list[Any]) -> list[Any]:
+        if equation.name not in loops.LOOPS:
+            return equation(*arguments)
+        results, carries = loops.loop(equation).run(arguments)
+        self.carries.setdefault(equation, []).append(carries)
+        return results
+
+    def read(self, value: Value, point: int = 0) -> Any:
+        """The value of a result, an input or a constant."""
+        if value in self._shared:
+            return self._shared[value]
+        if value in self._values[point]:
+            return self._values[point][value]
+        return value.constant
+
+    def outputs(self, point: int = 0) -> list[Any]:
+        """What the program returns."""
+        return [self.read(v, point) for v in self.graph.program.outputs]
+
+    def again(self, value: Value, inputs: Sequence[Array]) -> Any:
+        """One value for other inputs; only what it needs is evaluated."""
+        program = self.graph.program
+        known = dict(zip(program.inputs, inputs, strict=True))
+        equation_of = {v: e for e in program.equations for v in e.outputs}
+
+        @functools.cache
+        def read(value: Value) -> Any:
+            if value in known:
+                return known[value]
+            if value not in self.graph.active:
+                return self.read(value)
+            equation = equation_of[value]
+            results = equation(*map(read, equation.inputs))
+            return results[equation.outputs.index(value)]
+
+        return read(value)
