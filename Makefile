@@ -3,8 +3,9 @@
 #
 #   make demo       explain three photographs; results in demo/
 #   make test       the test suite          make test-all   with the slow tests
-#   make lint       style and types         make format     rewrite to the style
-#   make bench      timings                 make clean      remove what was made
+#   make lint       style                   make format     rewrite to the style
+#   make types      mypy                    make bench      timings
+#   make clean      remove what was made
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -18,7 +19,7 @@ RUN := $(VENV)/bin/python
 unexport XLA_FLAGS JAX_ENABLE_X64 JAX_NUMPY_DTYPE_PROMOTION JAX_NUMPY_RANK_PROMOTION
 unexport JAX_DISABLE_MOST_OPTIMIZATIONS PYTHONPATH PYTHONWARNINGS
 
-.PHONY: demo test test-all lint format bench clean
+.PHONY: demo test test-all lint types format bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -34,6 +35,8 @@ test-all: $(VENV)/test.stamp
 lint: $(VENV)/lint.stamp
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
+
+types: $(VENV)/lint.stamp
 	$(RUN) -m mypy
 
 format: $(VENV)/lint.stamp

@@ -50,8 +50,7 @@ def search(members, model, images, keys):
         images,
         jnp.zeros(len(images), int),
         key=keys,
-        search=members,
-        num_bisections=BISECTIONS,
+        search=ja.BoundarySearch(members, num_bisections=BISECTIONS),
     )
 
 

@@ -24,7 +24,8 @@ import numpy as np
 import jaxattr as ja
 from benchmarks import assets, cifar_twins, mnist_twins, report
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
-from jaxattr.evaluation.runs.parts import Parts, chunks, digest, gather
+from jaxattr.evaluation.runs.digests import digest
+from jaxattr.evaluation.runs.parts import Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.photographs.reading import read_photograph
 

@@ -151,10 +151,10 @@ def scores_table(evaluation, rates):
         r.method: [f"{r.images_per_second:.3g}"] if rates else []
         for r in evaluation.results
     }
-    titles = [f"{m.name}, {m.order}" for m in evaluation.metrics]
+    titles = [f"{m.name}, {m.subtitle}" for m in evaluation.metrics]
     # Insertion and deletion show alike.
     shown = [i for i, m in enumerate(evaluation.metrics) if m.name == "insertion"]
-    titles += [f"shown, {evaluation.metrics[i].order}" for i in shown]
+    titles += [f"shown, {evaluation.metrics[i].subtitle}" for i in shown]
     return report.markdown(
         ["method", *titles, *(["images/s"] if rates else [])],
         [
@@ -175,7 +175,7 @@ def paired(evaluation, model, pairs):
             means = bootstrap_means(values)
             row.append(f"{gap:+.3f} {between(*interval(means[:, 0] - means[:, 1]))}")
         rows.append(row)
-    titles = [f"{m.name}, {m.order}" for m in evaluation.metrics]
+    titles = [f"{m.name}, {m.subtitle}" for m in evaluation.metrics]
     return report.markdown(["difference", *titles], rows)
 
 
@@ -190,7 +190,7 @@ def oracle_table(evaluation, model):
 
     def oracle(i):
         values = [evaluation.scores(model, fampe(alpha), i) for alpha in ALPHAS]
-        best = np.max if evaluation.metrics[i].name == "insertion" else np.min
+        best = np.max if evaluation.metrics[i].better == "higher" else np.min
         return best(values, axis=0)
 
     of = lambda method: lambda i: evaluation.scores(model, method, i)

@@ -8,7 +8,7 @@ batch_size=None, **options) -> (N, H, W, C)`` that runs eagerly and under ``jit`
 an image has the same map in any batch.
 """
 
-from jaxattr import attacks, boundaries, corruptions, scores, training
+from jaxattr import attacks, boundaries, corruptions, inside, rules, scores, training
 from jaxattr._rankings import pixel_magnitudes
 from jaxattr._version import __version__
 from jaxattr.attacks import attack_explanation
@@ -20,12 +20,20 @@ from jaxattr.attributions import (
     big,
     bsg,
     bsm,
+    deconvnet,
+    deeplift,
+    excitation_backprop,
     expected_gradients,
     fampe,
     grad_cam,
+    guided_backprop,
     guided_ig,
     input_x_gradient,
     integrated_gradients,
+    internal_influence,
+    layer_gradient_x_activation,
+    layer_integrated_gradients,
+    lrp,
     mfaba,
     saliency,
     smoothgrad,
@@ -33,7 +41,7 @@ from jaxattr.attributions import (
     spectral_importance,
     spectral_score,
 )
-from jaxattr.boundaries import BoundaryPoint, nearest_boundary
+from jaxattr.boundaries import BoundaryPoint, BoundarySearch, nearest_boundary
 from jaxattr.frequencies import band_images, band_masks, spectral_snr
 from jaxattr.games import (
     banzhaf_values,
@@ -78,6 +86,7 @@ from jaxattr.metrics import (
 __all__ = [
     "Alignment",
     "BoundaryPoint",
+    "BoundarySearch",
     "Localization",
     "RandomizationCheck",
     "SpectralImportance",
@@ -100,19 +109,27 @@ __all__ = [
     "coalitions",
     "corruption_errors",
     "corruptions",
+    "deconvnet",
+    "deeplift",
     "deletion_curve",
     "diverse_top_k",
     "evaluation",
+    "excitation_backprop",
     "expected_gradients",
     "fampe",
     "fraction_shown",
     "grad_cam",
+    "guided_backprop",
     "guided_ig",
     "infidelity",
     "input_x_gradient",
     "insertion_curve",
+    "inside",
     "integrated_gradients",
+    "internal_influence",
     "kendall",
+    "layer_gradient_x_activation",
+    "layer_integrated_gradients",
     "layer_names",
     "lens_chance",
     "lens_kendall",
@@ -123,6 +140,7 @@ __all__ = [
     "lens_spearman",
     "local_lipschitz",
     "localization",
+    "lrp",
     "max_sensitivity",
     "mean_corruption_error",
     "mfaba",
@@ -132,6 +150,7 @@ __all__ = [
     "plots",
     "prediction_change",
     "randomization_check",
+    "rules",
     "saliency",
     "scores",
     "shapley_interactions",

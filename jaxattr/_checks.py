@@ -1,7 +1,8 @@
 """Static checks: a ``ValueError`` that names argument, expectation and what came.
 
-They look at shapes, dtypes and Python values only, so they run while tracing and cost
-nothing in a compiled function.
+They look at shapes, dtypes and Python values, so they run while tracing and cost nothing
+in a compiled function. ``check_task`` looks at the values of images too, once a call, where
+they are not traced.
 """
 
 from __future__ import annotations
@@ -14,24 +15,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxattr._dtypes import widen
-from jaxattr.typing import Array
+from jaxattr._errors import describe, fail
+from jaxattr._logits import checked_model
+from jaxattr._random import as_threefry
+from jaxattr.typing import Array, Bounds, LogitsFn
 
 
-def describe(value: Any) -> str:
-    """What came, in a few words: dtype and shape of an array, repr of the rest."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype}{list(value.shape)}"
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def fail(argument: str, expected: str, got: Any) -> ValueError:
-    return ValueError(f"{argument}: expected {expected}, got {describe(got)}")
-
-
-def check_float_array(name: str, value: Any, shape: str, ndim: int) -> Array:
+def check_float_array(name: str, value: object, shape: str, ndim: int) -> Array:
     """A floating-point array of rank ``ndim``; ``shape`` says it in words."""
     array = _as_array(name, value, f"a float array {shape}")
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -42,11 +35,20 @@ def check_float_array(name: str, value: Any, shape: str, ndim: int) -> Array:
     return array
 
 
-def check_images(images: Any, name: str = "images") -> Array:
+def check_images(images: object, name: str = "images") -> Array:
     return check_float_array(name, images, "(N, H, W, C) in [0, 1]", 4)
 
 
-def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
+def check_attributions(attributions: object, name: str = "attributions") -> Array:
+    """Maps ``(N, H, W, C)``; those with one value a pixel become ``(N, H, W, 1)``."""
+    expected = "maps (N, H, W, C) or (N, H, W)"
+    array = _as_array(name, attributions, f"float {expected}")
+    if array.ndim == 3:
+        return check_float_array(name, array, "(N, H, W)", 3)[..., None]
+    return check_float_array(name, array, f"of {expected}", 4)
+
+
+def check_labels(labels: object, num_images: int, name: str = "labels") -> Array:
     expected = f"integers ({num_images},), one label an image"
     array = _as_array(name, labels, expected)
     if not jnp.issubdtype(array.dtype, jnp.integer) or array.shape != (num_images,):
@@ -55,7 +57,7 @@ def check_labels(labels: Any, num_images: int, name: str = "labels") -> Array:
     return array.astype(int)
 
 
-def check_like_images(name: str, value: Any, images: Array) -> Array:
+def check_like_images(name: str, value: object, images: Array) -> Array:
     """A scalar, an image ``(H, W, C)`` or per-image ``(N, H, W, C)``, broadcast."""
     shape = images.shape
     expected = f"a number, {shape[1:]} or {shape}"
@@ -68,9 +70,10 @@ def check_like_images(name: str, value: Any, images: Array) -> Array:
 
 
 def check_key(key: Any, labels: Array) -> Array:
-    """One typed key, or ``(N,)`` typed keys, to ``(N,)`` keys, one an image.
+    """One key, or ``(N,)`` keys, to ``(N,)`` keys of threefry, one an image.
 
-    Keys made from one are sharded as the labels are.
+    Raw keys, those of ``jax.random.PRNGKey``, are taken too. Keys made from one are
+    sharded as the labels are.
     """
     num_images = labels.shape[0]
     expected = (
@@ -78,14 +81,36 @@ def check_key(key: Any, labels: Array) -> Array:
     )
     if key is None:
         raise ValueError(f"key: this method draws at random and needs {expected}")
-    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise fail("key", expected, key)
+    key = _typed_key(key, expected)
     if key.shape == ():
         index = jnp.zeros_like(labels, int) + jnp.arange(num_images)
-        return jax.vmap(jax.random.fold_in, (None, 0))(key, index)
-    if key.shape != (num_images,):
+        key = jax.vmap(jax.random.fold_in, (None, 0))(key, index)
+    elif key.shape != (num_images,):
         raise fail("key", expected, key)
-    return key
+    return as_threefry(key)
+
+
+def check_single_key(
+    key: Any, expected: str = "one typed key, jax.random.key(0)"
+) -> Array:
+    """One key, typed or raw, as a key of threefry."""
+    typed = _typed_key(key, expected)
+    if typed.shape != ():
+        raise fail("key", expected, key)
+    return as_threefry(typed)
+
+
+def _typed_key(key: Any, expected: str) -> Array:
+    """Typed keys; raw ones, integers ``(..., W)``, are those of the default kind."""
+    if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    is_raw = hasattr(key, "dtype") and key.dtype == jnp.uint32 and key.ndim in (1, 2)
+    if not is_raw:
+        raise fail("key", expected, key)
+    try:
+        return jax.random.wrap_key_data(jnp.asarray(key))
+    except (TypeError, ValueError):
+        raise fail("key", expected, key) from None
 
 
 def check_integer(name: str, value: Any, minimum: int = 1) -> int:
@@ -98,7 +123,7 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     return number
 
 
-def check_batch_size(batch_size: Any) -> int | None:
+def check_batch_size(batch_size: object) -> int | None:
     return None if batch_size is None else check_integer("batch_size", batch_size)
 
 
@@ -134,16 +159,38 @@ def check_bounds(bounds: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     """One of ``choices``; the message names the nearest and then all of them."""
     known = sorted(choices)
     if value in known:
         return value
-    near = difflib.get_close_matches(str(value), known, n=3)
+    near = _near(str(value), known)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ValueError(
         f"{name}: unknown {describe(value)}; {hint}known: {', '.join(known)}"
     )
+
+
+def _near(text: str, known: list[str]) -> list[str]:
+    """Up to three names that may be meant: alike, or of which it is a part or initials."""
+    short = _letters(text)
+    initials = lambda name: "".join(word[0] for word in name.split("_") if word)
+    if len(short) < 2:
+        return []
+    likely = [n for n in known if short in (_letters(n), initials(n))]
+    likely += [n for n in known if _letters(n).startswith(short)]
+    likely += difflib.get_close_matches(text, known, n=3)
+    likely += [n for n in known if len(short) > 2 and short in _letters(n)]
+    return list(dict.fromkeys(likely))[:3]
+
+
+def _letters(text: str) -> str:
+    """Letters and digits in lower case.
+
+    >>> _letters("Grad-CAM++")
+    'gradcam'
+    """
+    return "".join(c for c in text.lower() if c.isalnum())
 
 
 def _as_array(name: str, value: Any, expected: str) -> Array:
@@ -153,8 +200,83 @@ def _as_array(name: str, value: Any, expected: str) -> Array:
         raise fail(name, expected, value) from None
 
 
-def check_inputs(images: Any, labels: Any) -> tuple[Array, Array]:
+def check_inputs(images: object, labels: object) -> tuple[Array, Array]:
     """Images ``(N, H, W, C)``, at least float32, and labels ``(N,)``."""
     images = check_images(images)
     labels = check_labels(labels, images.shape[0])
     return widen(images), labels
+
+
+def check_task(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    bounds: Bounds | None = None,
+    finite: bool = True,
+) -> tuple[LogitsFn, Array, Array]:
+    """A model that checks its logits, images ``(N, H, W, C)`` and labels ``(N,)``.
+
+    Args:
+      logits_fn: images to logits ``(N, K)``.
+      images: at least float32 when they come back.
+      labels: integers; classes of the model, where they are not traced.
+      bounds: of the pixels, for methods that keep to them; see ``check_values``.
+      finite: refuse NaN, where there is no field that would tell of it.
+    """
+    # As they were given: while tracing, what is made of known values is traced.
+    check_values(images, bounds=bounds, finite=finite)
+    model = checked_model(logits_fn, labels)
+    images, labels = check_inputs(images, labels)
+    return model, images, labels
+
+
+def check_bounded_images(images: Array, bounds: Bounds) -> Array:
+    """Images that are not far outside the bounds, as they came."""
+    images = check_images(images)
+    check_values(images, bounds=bounds, finite=False)
+    return images
+
+
+def check_values(
+    images: Array, *, bounds: Bounds | None = None, finite: bool = True
+) -> None:
+    """Refuses images of another range, such as 0 to 255, and NaN.
+
+    Far is more than the width of the bounds outside them: rounding, noise and an odd
+    overshoot are none of our business.
+    """
+    bounds = None if bounds is None or not _are_numbers(bounds) else bounds
+    if (bounds is None and not finite) or not _is_float(images):
+        return
+    is_traced = isinstance(images, jax.core.Tracer)
+    if is_traced or not getattr(images, "is_fully_addressable", True):
+        return
+    with jax.ensure_compile_time_eval():
+        low, high = np.asarray(jax.device_get(_extremes(images)), float)
+    if finite and not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("images: expected finite values, got NaN or infinity")
+    if bounds is None:
+        return
+    width = bounds[1] - bounds[0]
+    if low < bounds[0] - width or high > bounds[1] + width:
+        raise ValueError(
+            f"images: expected values within the bounds {bounds[0]:g} to "
+            f"{bounds[1]:g}, got {low:g} to {high:g}; divide 8-bit images by 255, and "
+            "normalise inside logits_fn"
+        )
+
+
+def _is_float(value: object) -> bool:
+    """A floating-point array that is not empty; of anything else others complain."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jnp.floating) and value.size > 0  # type: ignore[attr-defined]
+
+
+def _are_numbers(bounds: Bounds) -> bool:
+    return all(isinstance(b, int | float) for b in bounds)
+
+
+@jax.jit
+def _extremes(images: Array) -> Array:
+    return jnp.stack([jnp.min(images), jnp.max(images)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxattr.typing import Array
 
 
-def accumulator(dtype: Any) -> Any:
+def accumulator(dtype: DTypeLike) -> DTypeLike:
     """What sums of products of ``dtype`` are kept in: float32 or wider."""
     # Not promote_types, which refuses to compare under strict promotion.
     return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype

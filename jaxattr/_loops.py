@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,13 @@ from jax.sharding import PartitionSpec as P
 from jaxattr._checks import check_batch_size
 from jaxattr.typing import Array
 
+T = TypeVar("T")
+"""A pytree of arrays."""
+
 
 def by_image_batches(
-    compute: Callable[..., Any], batch_size: int | None, *per_image: Any
-) -> Any:
+    compute: Callable[..., T], batch_size: int | None, *per_image: Any
+) -> T:
     """``compute(terms_per_call, *per_image)``, ``batch_size`` images at a time.
 
     Args:
@@ -62,9 +65,7 @@ def _split(x: Array, rows: int, num_batches: int) -> Array:
     return jnp.swapaxes(x.reshape((rows, num_batches) + x.shape[1:]), 0, 1)
 
 
-def sum_over(
-    terms: Callable[[Array], Any], num_terms: int, terms_per_call: int = 1
-) -> Any:
+def sum_over(terms: Callable[[Array], T], num_terms: int, terms_per_call: int = 1) -> T:
     """``Σᵢ termᵢ`` for i below ``num_terms``, with one partial sum in memory.
 
     Args:
@@ -74,14 +75,14 @@ def sum_over(
     """
     calls = _calls(num_terms, terms_per_call)
 
-    def partial_sum(index: Array, is_term: Array) -> Any:
+    def partial_sum(index: Array, is_term: Array) -> T:
         def add_up(values: Array) -> Array:
             keep = is_term.reshape(is_term.shape + (1,) * (values.ndim - 1))
             return jnp.sum(jnp.where(keep, values, 0), axis=0)
 
         return jax.tree.map(add_up, terms(index))
 
-    def add(total: Any, call: tuple[Array, Array]) -> tuple[Any, None]:
+    def add(total: T, call: tuple[Array, Array]) -> tuple[T, None]:
         return jax.tree.map(jnp.add, total, partial_sum(*call)), None
 
     # The sum's shape and dtype without a second copy of the terms to compile.
@@ -90,8 +91,8 @@ def sum_over(
 
 
 def mean_over(
-    terms: Callable[[Array], Any], num_terms: int, terms_per_call: int = 1
-) -> Any:
+    terms: Callable[[Array], T], num_terms: int, terms_per_call: int = 1
+) -> T:
     """``1/n Σᵢ termᵢ``; see ``sum_over``."""
     total = sum_over(terms, num_terms, terms_per_call)
     return jax.tree.map(lambda x: x / num_terms, total)
@@ -104,6 +105,24 @@ def stack_over(
     index, _ = _calls(num_terms, terms_per_call)
     values = jax.lax.map(terms, index)
     return values.reshape((-1,) + values.shape[2:])[:num_terms]
+
+
+def merge_rows(x: Array) -> Array:
+    """``(N, S, ...)`` to ``(N S, ...)``, the samples of an image side by side.
+
+    Image-major: where images are sharded over devices, nothing moves.
+    """
+    return x.reshape((-1,) + x.shape[2:])
+
+
+def repeat_rows(x: Array, times: int) -> Array:
+    """``(N, ...)`` to ``(N S, ...)``, each image's row S times; see ``merge_rows``."""
+    return merge_rows(jnp.broadcast_to(x[:, None], (len(x), times, *x.shape[1:])))
+
+
+def split_rows(rows: Array, times: int) -> Array:
+    """``(N S, ...)`` to ``(S, N, ...)``: the samples lead, as terms of a sum do."""
+    return jnp.swapaxes(rows.reshape((-1, times) + rows.shape[1:]), 0, 1)
 
 
 def _calls(num_terms: int, terms_per_call: int) -> tuple[Array, Array]:

@@ -2,17 +2,42 @@
 
 Keys are arrays ``(..., N)``, one for each image (and sample). What is drawn depends on
 the image's own key and on the indices of step and sample, never on its neighbours.
+
+Every key that a caller gives becomes one of threefry first: other generators draw for a
+batch at once under ``vmap``, and fold indices in an order that does not count.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
+
+T = TypeVar("T")
+
+
+def as_threefry(keys: Array) -> Array:
+    """Typed keys of any implementation as keys of threefry, each made from its data.
+
+    Those of threefry stay as they are.
+    """
+    if str(jax.random.key_impl(keys)) == "threefry2x32":
+        return keys
+    words = jax.random.key_data(keys)
+    missing = max(0, 2 - words.shape[-1])
+    words = jnp.pad(words, [(0, 0)] * keys.ndim + [(0, missing)])
+    hashed = jax.random.wrap_key_data(words[..., :2], impl="threefry2x32")
+    fold: Callable[[Array, Array], Array] = jax.random.fold_in
+    for _ in range(keys.ndim):
+        fold = jax.vmap(fold)
+    for i in range(2, words.shape[-1]):
+        hashed = fold(hashed, words[..., i])
+    return hashed
 
 
 def fold_in(keys: Array, index: Array | int) -> Array:
@@ -29,10 +54,10 @@ def split(keys: Array, num: int) -> tuple[Array, ...]:
     return tuple(parts[..., i] for i in range(num))
 
 
-def per_key(draw: Callable[[Array], Any]) -> Callable[[Array], Any]:
+def per_key(draw: Callable[[Array], T]) -> Callable[[Array], T]:
     """A function of one key as a function of an array of keys ``(..., N)``."""
 
-    def draw_all(keys: Array) -> Any:
+    def draw_all(keys: Array) -> T:
         vectorised = draw
         for _ in range(keys.ndim):
             vectorised = jax.vmap(vectorised)
@@ -41,13 +66,17 @@ def per_key(draw: Callable[[Array], Any]) -> Callable[[Array], Any]:
     return draw_all
 
 
-def normal(keys: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+def normal(keys: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Standard normal ``(..., N) + shape``."""
     return per_key(lambda key: jax.random.normal(key, shape, dtype))(keys)
 
 
 def uniform(
-    keys: Array, shape: tuple[int, ...], dtype: Any, low: Any = 0.0, high: Any = 1.0
+    keys: Array,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    low: Scalar = 0.0,
+    high: Scalar = 1.0,
 ) -> Array:
     """Uniform in [low, high), ``(..., N) + shape``."""
     return per_key(lambda key: jax.random.uniform(key, shape, dtype, low, high))(keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from jaxattr._dtypes import widen
 from jaxattr.typing import Array
 
 
@@ -67,6 +68,7 @@ def pixel_magnitudes(attributions: Array) -> Array:
       Array([3.], dtype=float32)
     """
     # The slope of a size is its sign, zero at zero: jnp.abs has one there.
+    attributions = widen(attributions)
     return jnp.sum(attributions * jnp.sign(attributions), axis=-1)
 
 

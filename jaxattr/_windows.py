@@ -8,12 +8,14 @@ spills over the ends of rows, as released scripts have it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
+
+Rows = tuple[Array, Array]
+"""Values ``(H, W)``, and the largest of each row."""
 
 
 def dilate(masks: Array, window: int, *, flat: bool = False) -> Array:
@@ -76,7 +78,7 @@ def greedy_distant_set(
         return near & (jnp.abs(offset // width) <= window)
 
     def places(values: Array) -> Array:
-        def take(state: tuple[Array, Array], _: None) -> tuple[Any, Array]:
+        def take(state: Rows, _: None) -> tuple[Rows, Array]:
             values, row_best = state
             row = jnp.argmax(row_best)
             block = jax.lax.dynamic_slice_in_dim(values, row, len(rows))
@@ -99,7 +101,11 @@ def greedy_distant_set(
 
 
 def _reduce(
-    maps: Array, initial: Any, combine: Callable[..., Any], window: int, flat: bool
+    maps: Array,
+    initial: Scalar,
+    combine: Callable[[Array, Array], Array],
+    window: int,
+    flat: bool,
 ) -> Array:
     """Over the window of each pixel, along one axis and then along the other."""
     size, (num_maps, height, width) = 2 * window + 1, maps.shape

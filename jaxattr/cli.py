@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how their failures are told."""
+"""The command line: which commands there are, and how failures are reported."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import jax
+
 import jaxattr
 from jaxattr.commands import (
     boundary,
+    completion,
     demo,
     evaluate,
     explain,
     methods,
     models,
+    report,
     robustness,
     spectrum,
 )
@@ -27,8 +31,10 @@ COMMANDS = (
     boundary,
     spectrum,
     robustness,
+    report,
     methods,
     models,
+    completion,
 )
 """Modules with ``add_parser(commands)``, which sets ``run(arguments) -> exit code``."""
 
@@ -46,12 +52,16 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs ``jaxattr`` and returns its exit code.
 
-    0: all done. 1: done but for some photographs, which are named. 2: bad input, told
+    0: all done. 1: done but for some photographs, which are named. 2: bad input, named
     in one line on the standard error stream.
     """
-    parsed = _parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser()
+    parsed = parser.parse_args(typed)
+    parsed.typed, parsed.parser = typed, parser
     try:
-        code = parsed.run(parsed)
+        with jax.default_device(getattr(parsed, "device", None)):
+            code = parsed.run(parsed)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -66,7 +76,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130
+    except Exception:
+        # JAX fails to start in several classes, AssertionError among them.
+        reason = _why_no_device()
+        if reason is None:
+            raise
+        _complain(reason)
     return 2
+
+
+def _why_no_device() -> str | None:
+    """What keeps JAX from starting a device; None where it has one."""
+    try:
+        jax.devices()
+    except Exception as error:
+        platforms = os.environ.get("JAX_PLATFORMS")
+        asked = f" (JAX_PLATFORMS={platforms})" if platforms else ""
+        reason = str(error) or "JAX could not start one"
+        return f"no device{asked}: {reason}"
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

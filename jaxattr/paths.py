@@ -18,7 +18,7 @@ from jaxattr import _random
 from jaxattr._loops import sum_over
 from jaxattr._quadrature import Rule
 from jaxattr.gradients import gradient
-from jaxattr.typing import Array, GradientFn, Projection, ScoreFn
+from jaxattr.typing import Array, Projection, Scalar, ScoreFn
 
 
 class PathState(NamedTuple):
@@ -31,7 +31,7 @@ class PathState(NamedTuple):
     rules: Any
     """The state of the step rules."""
     active: Array | None
-    """``(N,)`` bool: who still moves; None for a path that never stops."""
+    """``(N,)`` bool: which still move; None for a path that never stops."""
 
 
 class PathInfo(NamedTuple):
@@ -51,16 +51,16 @@ class Path(NamedTuple):
     """A kernel that moves a batch of points through image space."""
 
     init: Callable[[Array], PathState]
-    step: Callable[[Array, PathState], tuple[PathState, PathInfo]]
+    step: Callable[[Any, PathState], tuple[PathState, PathInfo]]
 
 
 def adversarial_path(
-    gradient_fn: GradientFn,
+    gradient_fn: Callable[[Any, Array], Any],
     *,
     direction: optax.GradientTransformation,
     move: optax.GradientTransformation,
     project: Projection,
-    look_ahead: Any = None,
+    look_ahead: Scalar | None = None,
     origin: Array | None = None,
     stop: Callable[[Array], Array] | None = None,
 ) -> Path:
@@ -93,7 +93,7 @@ def adversarial_path(
         base = points if origin is None else origin
         moved = project(base + update)
         displacement = moved - base
-        if stop is not None:
+        if stop is not None and active is not None:
             active &= ~stop(points)
             moves = active[:, None, None, None]
             moved = jnp.where(moves, moved, points)

@@ -7,7 +7,6 @@ work in pixel units and none clips.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ import numpy as np
 
 from jaxattr import _random
 from jaxattr.frequencies import transforms
-from jaxattr.typing import Array, Perturbation
+from jaxattr.typing import Array, Perturbation, Scalar
 
 
 def repeated(images: Array) -> Callable[[Array], Array]:
@@ -27,7 +26,7 @@ def repeated(images: Array) -> Callable[[Array], Array]:
     return draw
 
 
-def gaussian(stddev: Any) -> Perturbation:
+def gaussian(stddev: Scalar) -> Perturbation:
     """``x + σ ξ``, ``ξ ~ N(0, 1)`` for every value."""
 
     def prepare(images: Array) -> Callable[[Array], Array]:
@@ -41,7 +40,7 @@ def gaussian(stddev: Any) -> Perturbation:
     return prepare
 
 
-def uniform(radius: Any) -> Perturbation:
+def uniform(radius: Scalar) -> Perturbation:
     """``x + u``, ``u ~ U(-r, r)`` for every value."""
 
     def prepare(images: Array) -> Callable[[Array], Array]:
@@ -56,7 +55,7 @@ def uniform(radius: Any) -> Perturbation:
     return prepare
 
 
-def spectral_copies(stddev: Any, rho: Any) -> Perturbation:
+def spectral_copies(stddev: Scalar, rho: Scalar) -> Perturbation:
     """``IDCT(DCT(x + σ ξ) ⊙ M)``, ``ξ ~ N(0, 1)``, ``M ~ U(1 - ρ, 1 + ρ)`` elementwise.
 
     The noise is drawn in the cosine domain, where it is white too, so the image is
@@ -81,7 +80,7 @@ def spectral_copies(stddev: Any, rho: Any) -> Perturbation:
     return prepare
 
 
-def spectral_gain(rho: Any) -> Perturbation:
+def spectral_gain(rho: Scalar) -> Perturbation:
     """``IDCT(DCT(x) ⊙ M)``, ``M ~ U(1 - ρ, 1 + ρ)`` elementwise."""
 
     def prepare(images: Array) -> Callable[[Array], Array]:
@@ -112,7 +111,7 @@ def composed(first: Perturbation, second: Perturbation) -> Perturbation:
     return prepare
 
 
-def input_diversity(probability: Any, rate: float) -> Perturbation:
+def input_diversity(probability: Scalar, rate: float) -> Perturbation:
     """Resize to a random size, zero-pad at a random place, resize back; or leave alone.
 
     With S the side and ``R = ⌊S·rate⌋``: a side s drawn from the integers between S and

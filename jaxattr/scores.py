@@ -6,7 +6,10 @@ A score is a factory, so that the same word means the same thing in every method
 
 Any function of the same form will do. Logits narrower than float32 are widened first,
 so a bfloat16 model is scored and differentiated with float32 accumulation. A label
-outside ``0 .. K-1`` gives NaN, not an exception: values are not looked at.
+outside ``0 .. K-1`` gives NaN, and a gradient of NaN: scores look at no values. Methods
+refuse such a label where it is not traced.
+
+Wherever a score is taken its name is too: ``score="margin"``.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxattr._checks import check_choice
 from jaxattr._dtypes import widen
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
@@ -52,6 +56,45 @@ def margin(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
     return score_fn
 
 
+NAMED: dict[str, Score] = {
+    score.__name__: score
+    for score in (logit, probability, log_probability, cross_entropy, margin)
+}
+
+
+def as_score(score: Score | str) -> Score:
+    """A score, or the one of that name."""
+    if callable(score):
+        return score
+    return NAMED[check_choice("score", score, NAMED)]
+
+
+def two_columns(logits_fn: LogitsFn) -> LogitsFn:
+    """A model with one output z as one with logits ``(0, z)`` of two classes.
+
+    Its softmax has ``sigmoid(z)`` for class 1, so that every method and attack takes
+    it. Label 1 is what the output speaks for, label 0 the opposite.
+
+    Args:
+      logits_fn: images ``(N, H, W, C)`` to ``(N, 1)`` or ``(N,)``, before the sigmoid.
+
+    Returns:
+      A function of images to logits ``(N, 2)``.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxattr as ja
+      >>> model = ja.scores.two_columns(lambda x: jnp.sum(x, axis=(1, 2, 3)))
+      >>> ja.saliency(model, jnp.ones((1, 1, 1, 2)), jnp.array([1])).ravel()
+      Array([1., 1.], dtype=float32)
+    """
+
+    def both(images: Array) -> Array:
+        logits = logits_fn(images).reshape(images.shape[0], 1)
+        return jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
+
+    return both
+
+
 def stacked_rows(score: Score, logits_fn: LogitsFn, labels: Array) -> ScoreFn:
     """The score of labels ``(N,)`` as a function of points ``(..., N, H, W, C)``.
 
@@ -84,8 +127,39 @@ def repeated_softmax(logits_fn: LogitsFn, times: int) -> LogitsFn:
     return probabilities_fn
 
 
+def correct(logits: Array, labels: Array) -> Array:
+    """``(N,)`` bool: the label has the largest logit; never where a logit is NaN."""
+    is_label = jnp.argmax(logits, axis=-1) == labels
+    return is_label & ~jnp.isnan(logits).any(axis=-1)
+
+
+def misclassified(logits: Array, labels: Array) -> Array:
+    """``(N,)`` bool: another class has the largest logit.
+
+    Never where a logit is NaN, and never for a label that is no class.
+    """
+    is_other = jnp.argmax(logits, axis=-1) != labels
+    is_known = ~jnp.isnan(logits).any(axis=-1) & is_class(logits, labels)
+    return is_other & is_known
+
+
+def is_class(logits: Array, labels: Array) -> Array:
+    """``(N,)`` bool: the label is one of the columns."""
+    return (labels >= 0) & (labels < logits.shape[-1])
+
+
+def nan_unless_class(logits: Array, labels: Array) -> Array:
+    """``(N,)``: one, NaN for a label that is not a column."""
+    one = jnp.ones((), logits.dtype)
+    return jnp.where(is_class(logits, labels), one, jnp.nan)
+
+
 def select(values: Array, labels: Array) -> Array:
-    """``values[n, labels[n]]``, NaN for a label that is not a column."""
+    """``values[n, labels[n]]``, NaN for a label that is not a column.
+
+    Then the derivative is NaN too: one of zero would pass for an explanation.
+    """
+    values = values * nan_unless_class(values, labels)[:, None]
     labels = jnp.where(labels < 0, values.shape[-1], labels)
     return jnp.take_along_axis(
         values, labels[:, None], axis=-1, mode="fill", fill_value=jnp.nan

@@ -3,9 +3,7 @@
 An update is a batch ``(N, H, W, C)``, norms are of each image. A published attack's
 rule is a chain::
 
-    optax.chain(smooth(7), normalize_l1(), optax.trace(decay=1.0))
-
-``optax.trace`` is the field's momentum, ``m ← g + μ m``.
+    optax.chain(smooth(7), momentum(decay=1.0))
 """
 
 from __future__ import annotations
@@ -17,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxattr import _norms
 from jaxattr._checks import check_integer, fail
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
 
 
 def normalize_l1() -> optax.GradientTransformation:
@@ -33,9 +32,20 @@ def normalize_l1() -> optax.GradientTransformation:
 
 def over_mean_size(g: Array) -> Array:
     """``g / mean|g|`` over the last three axes, zero where g vanishes."""
-    norm = jnp.mean(jnp.abs(g), axis=(-3, -2, -1), keepdims=True)
+    size = jnp.mean(jnp.abs(g), axis=(-3, -2, -1), keepdims=True)
     # Two wheres: a division by zero would be NaN in the derivative too.
-    return jnp.where(norm > 0, g / jnp.where(norm > 0, norm, 1), 0)
+    return jnp.where(size == 0, 0, g / jnp.where(size == 0, 1, size))
+
+
+def momentum(decay: Scalar) -> optax.GradientTransformation:
+    """``d ← μ d + g / mean|g|``: the momentum of transferable attacks.
+
+    Args:
+      decay: μ; zero leaves the normalised gradient.
+
+    Reference: Dong et al., CVPR 2018 (see ``normalize_l1``).
+    """
+    return optax.chain(normalize_l1(), optax.trace(decay))
 
 
 def smooth(size: int, stddev: float | None = None) -> optax.GradientTransformation:
@@ -84,12 +94,14 @@ def convolve_separable(images: Array, kernel: np.ndarray) -> Array:
     return images
 
 
-def sign_step(step_size: Any) -> optax.GradientTransformation:
+def sign_step(step_size: Scalar) -> optax.GradientTransformation:
     """``α sign(d)``: every value moves by the same signed size."""
     return optax.stateless_with_tree_map(lambda d, _: step_size * jnp.sign(d))
 
 
-def decaying_sign_step(step_size: Any, decay: Any) -> optax.GradientTransformation:
+def decaying_sign_step(
+    step_size: Scalar, decay: Scalar
+) -> optax.GradientTransformation:
     """``α Mₜ ⊙ sign(dₜ)``: steps that shrink where the sign turns.
 
     ``Mₜ = Mₜ₋₁ ⊙ (1 where sign(dₜ) = sign(dₜ₋₁), else η)``, ``M₋₁ = 1/η`` and
@@ -115,13 +127,13 @@ def decaying_sign_step(step_size: Any, decay: Any) -> optax.GradientTransformati
     return optax.GradientTransformation(init, update)
 
 
-def normalized_step(step_size: Any) -> optax.GradientTransformation:
+def normalized_step(step_size: Scalar) -> optax.GradientTransformation:
     """``α d / ‖d‖₂`` of each image; a direction that vanishes moves nothing."""
 
     return optax.stateless_with_tree_map(lambda d, _: step_size * unit(d))
 
 
-def adam(step_size: Any) -> optax.GradientTransformation:
+def adam(step_size: Scalar) -> optax.GradientTransformation:
     """``α m̂ / (√v̂ + ε)``, the bias-corrected means of g and g², value by value.
 
     That of optax, which needs loose dtype promotion.
@@ -173,8 +185,4 @@ def cosine(a: Array, b: Array) -> Array:
 
 def unit(x: Array) -> Array:
     """``x / ‖x‖₂`` over the last three axes, zero where x vanishes."""
-    # The largest value first, so that squares of small gradients do not underflow.
-    scale = jnp.max(jnp.abs(x), (-3, -2, -1), keepdims=True)
-    x = jnp.where(scale > 0, x / jnp.where(scale > 0, scale, 1), 0)
-    squared = jnp.sum(x**2, (-3, -2, -1), keepdims=True)
-    return x / jnp.sqrt(jnp.where(squared > 0, squared, 1))
+    return _norms.unit(x, (-3, -2, -1))

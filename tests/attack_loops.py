@@ -52,6 +52,7 @@ SMALL = {
     "pgn": {"num_samples": SAMPLES},
     "fgsra": {"num_samples": SAMPLES},
     "sia": {"num_samples": SAMPLES},
+    "attexplore": {"num_samples": SAMPLES},
     "fampe": {"num_samples": SAMPLES},
     "naa": {"features": features, "head": head, "num_points": SAMPLES},
 }
@@ -86,7 +87,6 @@ def follow(name, images, labels, keys, *, sign=1, **options):
     """
     problem = _Problem(np.asarray(images), labels, keys, sign)
     direction = _DIRECTIONS[name](problem, **options)
-    decay = 0.0 if name in ("fgsm", "bim", "pgd") else float(name != "ssa")
     num_steps = 1 if name == "fgsm" else STEPS
     step_size = {"fgsm": EPSILON, "pgd": 2.5 * ALPHA}.get(name, ALPHA)
     x, d = problem.images, np.zeros_like(problem.images)
@@ -97,7 +97,7 @@ def follow(name, images, labels, keys, *, sign=1, **options):
     for t in range(num_steps):
         at = x + sign * ALPHA * d if name in LOOKING_AHEAD else x
         g = direction(_random.fold_in(keys, t), at)
-        d = g if name in ("fgsm", "bim", "pgd") else decay * d + g / mean_size(g)
+        d = g if name in ("fgsm", "bim", "pgd") else d + g / mean_size(g)
         if name in SHRINKING:
             scale = scale * np.where(np.sign(d) == last, 1.0, 0.94)
             last = np.sign(d)
@@ -212,6 +212,19 @@ def _spectral(p):
         copies = perturbations.spectral_copies(SIGMA, RHO)(jnp.asarray(at))
         near = [copies(halves(keys, n)[0]) for n in range(SAMPLES)]
         return sum(map(p.gradient, near)) / SAMPLES
+
+    return direction
+
+
+def _diverse_spectral(p):
+    """AttEXplore's: spectral copies, each seen through a resizing of its own."""
+
+    def direction(keys, at):
+        copies, total = perturbations.spectral_copies(SIGMA, RHO)(jnp.asarray(at)), 0
+        for n in range(SAMPLES):
+            place, through = halves(keys, n)
+            total = total + p.diverse_gradient(copies(place), through, 1.15)
+        return smoothed(total / SAMPLES, 7)
 
     return direction
 
@@ -400,6 +413,7 @@ _DIRECTIONS = {
     "vmi_fgsm": _variance_tuned,
     "vni_fgsm": _variance_tuned,
     "ssa": _spectral,
+    "attexplore": _diverse_spectral,
     "mig": _integrated,
     "gra": _relevant,
     "pgn": _flat,

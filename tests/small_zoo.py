@@ -11,7 +11,7 @@ import jax
 from jaxattr import models
 from jaxattr.models import maxvit, resnet, vit
 from jaxattr.models.catalog import MODELS
-from jaxattr.models.model import HALF, Model, Source
+from jaxattr.models.entries import HALF, Entry, Source
 from jaxattr.models.preprocessing import Preprocessing
 
 SIZE = 16
@@ -30,7 +30,7 @@ BUILDS = {
 def in_catalog() -> Iterator[None]:
     prepare = {"squash": Preprocessing((SIZE, SIZE))}
     for name, build in BUILDS.items():
-        MODELS[name] = Model(build, {"drawn": Source(list, HALF, HALF, prepare)})
+        MODELS[name] = Entry(build, {"drawn": Source(list, HALF, HALF, prepare)})
     yield
     for name in BUILDS:
         del MODELS[name]

@@ -88,7 +88,7 @@ SMALL = {
 
 def boundary(search: Any) -> dict[str, dict[str, Any]]:
     """One draw and few halvings: short, and no step decides by rounding."""
-    options = {"search": search, "num_bisections": 4}
+    options = {"search": ja.BoundarySearch(search, num_bisections=4)}
     return {
         "bsm": options,
         "big": {**options, "num_steps": 5},

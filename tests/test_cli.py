@@ -64,6 +64,7 @@ def test_explain(tiny, photograph, tmp_path, capsys):
         "cat.png",
         "cat.saliency.npz",
         "cat.smoothgrad.npz",
+        "parts",
     ]
     saved = load_explanation(out / "cat.smoothgrad.npz")
     assert saved.options["num_samples"] == 3
@@ -283,3 +284,17 @@ def test_real_model_on_a_real_photograph(tmp_path, capsys):
     assert saved.probability == pytest.approx(0.95, abs=0.04)
     assert saved.map.shape == (224, 224, 3)
     assert "espresso" in capsys.readouterr().out
+
+
+def test_no_device_is_one_line(tiny, photograph, tmp_path, capsys, monkeypatch):
+    def no_device(*arguments, **options):
+        raise RuntimeError("Unable to initialize backend 'cuda':\n no GPU")
+
+    monkeypatch.setattr(ja.models, "load", no_device)
+    # Another failure at run time, with a device there, is no bad input.
+    with pytest.raises(RuntimeError):
+        explain(photograph, out=tmp_path / "out")
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr(jax, "devices", no_device)
+    assert explain(photograph, out=tmp_path / "out") == 2
+    assert "no device (JAX_PLATFORMS=cuda): Unable to init" in one_error_line(capsys)

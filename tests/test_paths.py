@@ -18,9 +18,7 @@ def path_of(images, step_size, epsilon=1.0, bounds=(-9.0, 9.0)):
         gradients.gradient_at_points(energy),
         direction=optax.identity(),
         move=steps.sign_step(step_size),
-        project=lambda x: projections.box(
-            projections.linf_ball(x, images, epsilon), bounds
-        ),
+        project=projections.linf_ball_and_box(images, epsilon, bounds),
     )
 
 

@@ -78,3 +78,21 @@ def test_sign_step():
     np.testing.assert_allclose(
         apply(steps.sign_step(-0.25), d).ravel(), [-0.25, 0.25, 0]
     )
+
+
+def test_relevance_golden_case():
+    """g = (1, 0), ḡ = (1, 1): s = 0.70711, c = (1, 0.29289)."""
+    g = jnp.array([1.0, 0.0]).reshape(1, 1, 2, 1)
+    mean = jnp.array([1.0, 1.0]).reshape(1, 1, 2, 1)
+    rule = steps.weigh_by_relevance()
+    combined, _ = rule.update((g, mean), rule.init(g))
+    np.testing.assert_allclose(combined.ravel(), [1.0, 0.29289], atol=1e-5)
+
+
+def test_steps_shrink_where_the_sign_turns_and_the_first_is_whole():
+    rule = steps.decaying_sign_step(0.5, 0.9)
+    d = jnp.array([1.0, -2.0]).reshape(1, 1, 2, 1)
+    first, state = rule.update(d, rule.init(d))
+    np.testing.assert_allclose(first.ravel(), [0.5, -0.5], rtol=1e-6)
+    second, _ = rule.update(d * jnp.array([1.0, -1.0]).reshape(1, 1, 2, 1), state)
+    np.testing.assert_allclose(second.ravel(), [0.5, 0.45], rtol=1e-6)

@@ -1,12 +1,9 @@
 """Attacks on the prediction, each a few slots of an adversarial path."""
 
-from jaxattr.attacks.adversarial import AttackResult, names, run
 from jaxattr.attacks.attack import Attack
-from jaxattr.attacks.attribution import attack_explanation
 from jaxattr.attacks.block_transforms import sia
-from jaxattr.attacks.features import naa
-from jaxattr.attacks.frequency_aware import fampe
-from jaxattr.attacks.momentum import (
+from jaxattr.attacks.explanations.attack_explanation import attack_explanation
+from jaxattr.attacks.fgsm_family import (
     bim,
     di_fgsm,
     fgsm,
@@ -16,20 +13,17 @@ from jaxattr.attacks.momentum import (
     si_ni_fgsm,
     ti_fgsm,
 )
-from jaxattr.attacks.neighbourhood import (
-    fgsra,
-    gra,
-    mig,
-    pgn,
-    ssa,
-    vmi_fgsm,
-    vni_fgsm,
-)
+from jaxattr.attacks.naa import naa
+from jaxattr.attacks.neighbourhood import fgsra, gra, mig, pgn, vmi_fgsm, vni_fgsm
+from jaxattr.attacks.registry import names
+from jaxattr.attacks.run import AttackResult, run
+from jaxattr.attacks.spectral_copies import attexplore, fampe, ssa
 
 __all__ = [
     "Attack",
     "AttackResult",
     "attack_explanation",
+    "attexplore",
     "bim",
     "di_fgsm",
     "fampe",
@@ -54,6 +48,7 @@ __all__ = [
 
 _OF_BOUNDARIES = (
     "BoundaryPoint",
+    "BoundarySearch",
     "Member",
     "apgd_ce",
     "apgd_dlr",

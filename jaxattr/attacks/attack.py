@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import optax
 
@@ -11,7 +11,7 @@ from jaxattr import _random, projections
 from jaxattr.paths import Path, PathState, adversarial_path
 from jaxattr.scores import cross_entropy
 from jaxattr.steps import sign_step
-from jaxattr.typing import Array, GradientFn, LogitsFn, Score, ScoreFn
+from jaxattr.typing import Array, Bounds, GradientFn, LogitsFn, Scalar, Score, ScoreFn
 
 
 class Problem(NamedTuple):
@@ -26,11 +26,11 @@ class Problem(NamedTuple):
     """``(N, H, W, C)``: where the path starts and the centre of the ball."""
     keys: Array | None
     """``(N,)``, for draws made once a path; steps have their own."""
-    epsilon: Any
+    epsilon: Scalar
     """The radius of the ball in pixel units."""
-    step_size: Any
-    """In pixel units, negative to descend the loss."""
-    bounds: tuple[Any, Any]
+    step_size: Scalar
+    """Of a step, in pixel units, with its sign: negative to descend the loss."""
+    bounds: Bounds
     """The least and the largest pixel value."""
     samples_per_call: int
     """How many random copies may share a model call."""
@@ -46,8 +46,12 @@ class Attack(NamedTuple):
     gradient: Callable[[Problem], GradientFn]
     """What is followed: the gradient at the point, or averaged around it."""
     direction: optax.GradientTransformation = optax.identity()
-    """From the gradient to the direction: combination, smoothing, momentum."""
-    move: Callable[[Any], optax.GradientTransformation] = sign_step
+    """From the gradient to the direction: combination, smoothing, momentum.
+
+    Not to be confused with the explainers' option of that name, which says whether a
+    path ascends or descends the loss; see ``Problem.step_size``.
+    """
+    move: Callable[[Scalar], optax.GradientTransformation] = sign_step
     """From the direction to the displacement, given the signed step size."""
     nesterov: float = 0.0
     """The gradient is taken this many steps ahead along the last direction."""
@@ -64,9 +68,9 @@ class Attack(NamedTuple):
 
 
 def steps_of(
-    attack: Attack, epsilon: Any, num_steps: int, step_size: Any = None
-) -> tuple[int, Any]:
-    """How many steps, and of what size: the attack's own where none is named."""
+    attack: Attack, epsilon: Scalar, num_steps: int, step_size: Scalar | None = None
+) -> tuple[int, Scalar]:
+    """How many steps, and of what unsigned size: the attack's own if none is named."""
     num_steps = 1 if attack.single_step else num_steps
     if step_size is None:
         step_size = attack.step_ratio * epsilon / num_steps
@@ -84,11 +88,8 @@ def check_score(attack: Attack, score: Score) -> None:
 
 def attack_path(attack: Attack, problem: Problem) -> Path:
     """The attack's path within the L∞ ball around the images and within the bounds."""
-
-    def project(points: Array) -> Array:
-        ball = projections.linf_ball(points, problem.images, problem.epsilon)
-        return projections.box(ball, problem.bounds)
-
+    images, epsilon, bounds = problem.images, problem.epsilon, problem.bounds
+    project = projections.linf_ball_and_box(images, epsilon, bounds)
     path = adversarial_path(
         attack.gradient(problem),
         direction=attack.direction,
@@ -100,8 +101,9 @@ def attack_path(attack: Attack, problem: Problem) -> Path:
         return path
 
     def start(images: Array) -> PathState:
+        assert problem.keys is not None
         shape, dtype = images.shape[1:], images.dtype
         noise = _random.uniform(problem.keys, shape, dtype, -1.0, 1.0)
-        return path.init(project(images + problem.epsilon * noise))
+        return path.init(project(images + epsilon * noise))
 
     return path._replace(init=start)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
 from jaxattr.gradients import averaged_gradient
-from jaxattr.typing import Array, GradientFn, Perturbation
+from jaxattr.steps import momentum
+from jaxattr.typing import Array, Bounds, GradientFn, Perturbation, Scalar
 
 # What may happen to a block; each is a map of its rows, of its columns, or of values.
 _OPERATIONS = (
@@ -51,7 +50,7 @@ def sia(
 
 
 def block_transforms(
-    num_blocks: int, noise: Any = 16 / 255, bounds: tuple[Any, Any] = (0.0, 1.0)
+    num_blocks: int, noise: Scalar = 16 / 255, bounds: Bounds = (0.0, 1.0)
 ) -> Perturbation:
     """Cuts an image at random rows and columns and transforms every block by itself.
 

@@ -6,19 +6,17 @@ Each function returns an ``Attack``; the defaults are the published settings. Ra
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import optax
 
 from jaxattr import _quadrature, _random, perturbations, scores
 from jaxattr.attacks.attack import Attack, Problem
-from jaxattr.attacks.momentum import momentum
 from jaxattr.gradients import averaged, averaged_gradient, gradient
 from jaxattr.paths import integrate_line
 from jaxattr.steps import (
     cosine,
     decaying_sign_step,
+    momentum,
     over_mean_size,
     smooth,
     tune_variance,
@@ -43,26 +41,6 @@ def vni_fgsm(num_samples: int = 20, beta: float = 1.5, decay: float = 1.0) -> At
     Wang, He. CVPR 2021.
     """
     return vmi_fgsm(num_samples, beta, decay)._replace(nesterov=decay)
-
-
-def ssa(
-    num_samples: int = 20, rho: float = 0.5, sigma: float = 16 / 255, decay: float = 0.0
-) -> Attack:
-    """The gradient averaged over spectral copies ``IDCT(DCT(x + σξ) ⊙ M)``.
-
-    Plain sign steps, as in the official script. Long et al. Frequency Domain Model
-    Augmentation for Adversarial Attack. ECCV 2022.
-    """
-
-    def copies(problem: Problem) -> GradientFn:
-        return averaged_gradient(
-            problem.loss,
-            at=perturbations.spectral_copies(sigma, rho),
-            num_samples=num_samples,
-            samples_per_call=problem.samples_per_call,
-        )
-
-    return Attack(copies, momentum(decay))
 
 
 def mig(num_points: int = 20, decay: float = 1.0) -> Attack:
@@ -163,7 +141,7 @@ def fgsra(
         def sample(points: Array):
             draw = place(points)
 
-            def weighted(index: Array, keys: Array) -> Any:
+            def weighted(index: Array, keys: Array) -> tuple[Array, Array]:
                 at_keys, through_keys = _random.split(keys, 2)
                 z = draw(at_keys)
                 weight = jnp.exp(cosine(z, points[None]))

@@ -3,12 +3,21 @@
 from jaxattr.attributions.agi import agi
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
 from jaxattr.attributions.boundary import big, bsg, bsm
+from jaxattr.attributions.deeplift import deeplift
+from jaxattr.attributions.excitation_backprop import excitation_backprop
 from jaxattr.attributions.fampe import fampe
 from jaxattr.attributions.grad_cam import grad_cam
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
+from jaxattr.attributions.layer import (
+    internal_influence,
+    layer_gradient_x_activation,
+    layer_integrated_gradients,
+)
+from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.mfaba import mfaba
+from jaxattr.attributions.rectified import deconvnet, guided_backprop
 from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
     spectral_importance,
@@ -23,12 +32,20 @@ __all__ = [
     "big",
     "bsg",
     "bsm",
+    "deconvnet",
+    "deeplift",
+    "excitation_backprop",
     "expected_gradients",
     "fampe",
     "grad_cam",
+    "guided_backprop",
     "guided_ig",
     "input_x_gradient",
     "integrated_gradients",
+    "internal_influence",
+    "layer_gradient_x_activation",
+    "layer_integrated_gradients",
+    "lrp",
     "mfaba",
     "saliency",
     "smoothgrad",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,17 +11,23 @@ from jaxattr._checks import (
     check_batch_size,
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
     check_number,
+    check_task,
     fail,
 )
-from jaxattr._loops import by_image_batches, sum_over
+from jaxattr._loops import (
+    by_image_batches,
+    merge_rows,
+    repeat_rows,
+    split_rows,
+    sum_over,
+)
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import sign_step
-from jaxattr.typing import Array, LogitsFn
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar
 
 
 def agi(
@@ -35,9 +39,9 @@ def agi(
     batch_size: int | None = None,
     num_targets: int = 20,
     num_steps: int = 20,
-    step_size: Any = 0.05,
+    step_size: Scalar = 0.05,
     origin: str = "image",
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """Adversarial gradient integration.
 
@@ -79,13 +83,13 @@ def agi(
       Integration. IJCAI 2021. The released batch code sums the probabilities of all
       predicted classes of a batch; here every image has its own.
     """
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, bounds=bounds)
     keys = check_key(key, labels)
     num_targets = check_integer("num_targets", num_targets)
     num_steps = check_integer("num_steps", num_steps)
     step_size = check_number("step_size", step_size, 0.0)
     check_choice("origin", origin, ("image", "current"))
-    bounds = check_bounds(bounds)
     rows = min(len(images), check_batch_size(batch_size) or len(images))
     some = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
     num_classes = jax.eval_shape(logits_fn, some).shape[-1]
@@ -101,26 +105,21 @@ def agi(
 
         drawn = _random.per_key(targets_of)(keys)
         # Any class but the label: those from it on move up by one.
-        is_later = drawn >= labels[:, None].astype(drawn.dtype)
-        targets = jnp.where(is_later, drawn + 1, drawn)
+        is_beyond = drawn >= labels[:, None].astype(drawn.dtype)
+        targets = jnp.where(is_beyond, drawn + 1, drawn)
 
         def terms(index: Array) -> Array:
-            # Image-major rows: where images are sharded, nothing moves.
-            share = (len(images), len(index))
-            spread = lambda x: jnp.broadcast_to(
-                x[:, None], share + x.shape[1:]
-            ).reshape((-1,) + x.shape[1:])
             maps = _toward(
                 logits_fn,
-                spread(images),
-                spread(labels),
-                targets[:, index].reshape(-1),
+                repeat_rows(images, len(index)),
+                repeat_rows(labels, len(index)),
+                merge_rows(targets[:, index]),
                 num_steps=num_steps,
                 step_size=step_size,
                 origin=origin,
                 bounds=bounds,
             )
-            return jnp.swapaxes(maps.reshape(share + maps.shape[1:]), 0, 1)
+            return split_rows(maps, len(index))
 
         return sum_over(terms, num_targets, targets_per_call)
 
@@ -134,9 +133,9 @@ def _toward(
     targets: Array,
     *,
     num_steps: int,
-    step_size: Any,
+    step_size: Scalar,
     origin: str,
-    bounds: tuple[Any, Any],
+    bounds: Bounds,
 ) -> Array:
     """The part of one target class for each image, ``(N, H, W, C)``."""
     label_probability = scores.probability(logits_fn, labels)
@@ -146,7 +145,7 @@ def _toward(
         move=sign_step(step_size),
         project=lambda points: projections.box(points, bounds),
         origin=images if origin == "image" else None,
-        stop=lambda points: jnp.argmax(logits_fn(points), axis=-1) == targets,
+        stop=lambda points: scores.correct(logits_fn(points), targets),
     )
     return -integrate_path(
         path,

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from jaxattr import scores
-from jaxattr._checks import check_number
-from jaxattr.attacks.adversarial import as_attack
+from jaxattr import attacks, scores
 from jaxattr.attacks.attack import Attack
-from jaxattr.attacks.frequency_aware import averaging_attack
+from jaxattr.attacks.registry import as_attack
 from jaxattr.attributions.exploration import explore
-from jaxattr.perturbations import spectral_copies
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 
 def attexplore(
@@ -21,18 +16,18 @@ def attexplore(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    epsilon: Any = 16 / 255,
+    epsilon: Scalar = 16 / 255,
     num_steps: int = 10,
     num_samples: int = 20,
-    sigma: Any = 16 / 255,
-    rho: Any = 0.5,
+    sigma: Scalar = 16 / 255,
+    rho: Scalar = 0.5,
     decay: float = 1.0,
-    diversity_probability: Any = 0.5,
+    diversity_probability: Scalar = 0.5,
     diversity_rate: float = 1.15,
     smoothing_size: int = 7,
     direction: str = "descend",
     softmax_stack: int = 1,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """AttEXplore: the path of a transferable attack, integrated with its own direction.
 
@@ -96,12 +91,11 @@ def attexplore(
       not. It draws D once a batch and may feed the padded size; here each image has its
       own draw, resized back.
     """
-    sigma = check_number("sigma", sigma, 0.0)
-    rho = check_number("rho", rho, 0.0)
     return explore(
-        averaging_attack(
-            lambda _: spectral_copies(sigma, rho),
+        attacks.attexplore(
             num_samples=num_samples,
+            sigma=sigma,
+            rho=rho,
             decay=decay,
             diversity_probability=diversity_probability,
             diversity_rate=diversity_rate,
@@ -128,12 +122,12 @@ def attexplore_pp(
     key: Array | None = None,
     batch_size: int | None = None,
     attack: str | Attack = "mig",
-    epsilon: Any = 16 / 255,
+    epsilon: Scalar = 16 / 255,
     num_steps: int = 10,
     direction: str = "descend",
     integrand: str = "direction",
     softmax_stack: int = 1,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
     score: Score = scores.cross_entropy,
 ) -> Array:
     """AttEXplore++: AttEXplore along the path of any transferable attack.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import jax.numpy as jnp
 
-from jaxattr import _random, scores
-from jaxattr._checks import check_inputs, check_key, fail
+from jaxattr import _quadrature, _random, scores
+from jaxattr._checks import check_key, check_task
 from jaxattr.attributions.gradient import saliency, smoothgrad
-from jaxattr.attributions.integrated import integrated_gradients
-from jaxattr.boundaries.nearest import BoundaryPoint, check_options, nearest_boundary
-from jaxattr.boundaries.search import where_images
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.attributions.integrated import integrate_from
+from jaxattr.boundaries.member import where_images
+from jaxattr.boundaries.nearest import BoundaryPoint, PointOrSearch, boundary_point
+from jaxattr.boundaries.search import as_search
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 
 def bsm(
@@ -22,15 +21,7 @@ def bsm(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    search: Any = None,
-    num_bisections: int = 20,
-    mode: str = "bisected",
-    bounds: tuple[Any, Any] = (0.0, 1.0),
-    units: Any = "pixels",
-    norm: str = "l2",
-    side: str = "outside",
-    leave: str = "predicted",
-    gradient: str = "ray",
+    search: PointOrSearch = None,
     score: Score = scores.logit,
 ) -> Array:
     """Boundary saliency map: the gradient at the nearest point of another class.
@@ -40,32 +31,21 @@ def bsm(
 
     Args:
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
-      images: float ``(N, H, W, C)``, within the bounds.
+      images: float ``(N, H, W, C)``, within the bounds of the search.
       labels: integers ``(N,)``, what is explained. The boundary is that of the
-        predicted class, or with ``leave="label"`` that of the label.
+        predicted class, or of the label if the search has ``leave="label"``.
       key: one typed key, or ``(N,)``, one an image. Needed unless nothing is drawn: the
         search is a ``BoundaryPoint`` or has no member that draws.
       batch_size: the most model rows in one call.
-      search: members of a search, as ``nearest_boundary`` takes them, or a
-        ``BoundaryPoint`` found before, which no option of a search changes: search
-        once, attribute many.
-      num_bisections: as in ``nearest_boundary``.
-      mode: as in ``nearest_boundary``. ``released`` with ``units="normalized"`` is the
-        released search but for its bounds, one interval for all channels of what the
-        network is given; the quadrature of the released ``big``, whose weights sum to
-        ``(n - 1) / n``, is not replayed.
-      bounds: the least and the largest pixel value.
-      units: of the search alone; maps are per unit of pixel value.
-      norm: as in ``nearest_boundary``.
-      side: as in ``nearest_boundary``.
-      leave: as in ``nearest_boundary``.
-      gradient: as in ``nearest_boundary``.
+      search: a ``BoundarySearch``, or its members or their names alone, as in
+        ``nearest_boundary``; or a ``BoundaryPoint`` found before: search once,
+        attribute many.
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score per unit of pixel value. Zero where no
-      boundary was found. The search has no derivative; the point has that of an
-      implicit function.
+      ``(N, H, W, C)``, in units of the score per unit of pixel value. NaN where no
+      boundary was found: zero would say that no pixel matters. The search has no
+      derivative; the point has that of an implicit function.
 
     Raises:
       ValueError: as ``nearest_boundary``; a ``BoundaryPoint`` of other images.
@@ -84,8 +64,12 @@ def bsm(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    how = _Options(num_bisections, mode, bounds, units, norm, side, leave, gradient)
-    boundary = _boundary(logits_fn, images, labels, key, batch_size, search, how)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=_bounds(search)
+    )
+    boundary = boundary_point(
+        logits_fn, images, labels, key=key, search=search, batch_size=batch_size
+    )
     maps = saliency(
         logits_fn, boundary.points, labels, batch_size=batch_size, score=score
     )
@@ -99,15 +83,7 @@ def big(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    search: Any = None,
-    num_bisections: int = 20,
-    mode: str = "bisected",
-    bounds: tuple[Any, Any] = (0.0, 1.0),
-    units: Any = "pixels",
-    norm: str = "l2",
-    side: str = "outside",
-    leave: str = "predicted",
-    gradient: str = "ray",
+    search: PointOrSearch = None,
     num_steps: int = 50,
     rule: str = "midpoint",
     multiply_by_delta: bool = True,
@@ -126,14 +102,6 @@ def big(
       key: as in ``bsm``.
       batch_size: the most model rows in one call.
       search: as in ``bsm``.
-      num_bisections: as in ``bsm``.
-      mode: as in ``bsm``.
-      bounds: as in ``bsm``.
-      units: as in ``bsm``.
-      norm: as in ``bsm``.
-      side: as in ``bsm``.
-      leave: as in ``bsm``.
-      gradient: as in ``bsm``.
       num_steps: nodes of the quadrature, each a model pass.
       rule: as in ``integrated_gradients``.
       multiply_by_delta: without it, the mean gradient itself, as the definition in
@@ -141,7 +109,7 @@ def big(
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score. Zero where no boundary was found. The
+      ``(N, H, W, C)``, in units of the score. NaN where no boundary was found. The
       search has no derivative; the point has that of an implicit function.
 
     Raises:
@@ -161,18 +129,23 @@ def big(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    how = _Options(num_bisections, mode, bounds, units, norm, side, leave, gradient)
-    boundary = _boundary(logits_fn, images, labels, key, batch_size, search, how)
-    maps = integrated_gradients(
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=_bounds(search)
+    )
+    nodes = _quadrature.rule(rule, num_steps)
+    score = scores.as_score(score)
+    boundary = boundary_point(
+        logits_fn, images, labels, key=key, search=search, batch_size=batch_size
+    )
+    maps = integrate_from(
         logits_fn,
         images,
         labels,
-        batch_size=batch_size,
-        baseline=boundary.points,
-        num_steps=num_steps,
-        rule=rule,
+        boundary.points,
+        nodes,
         score=score,
         multiply_by_delta=multiply_by_delta,
+        batch_size=batch_size,
     )
     return _where_found(boundary, maps)
 
@@ -184,17 +157,9 @@ def bsg(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    search: Any = None,
-    num_bisections: int = 20,
-    mode: str = "bisected",
-    bounds: tuple[Any, Any] = (0.0, 1.0),
-    units: Any = "pixels",
-    norm: str = "l2",
-    side: str = "outside",
-    leave: str = "predicted",
-    gradient: str = "ray",
+    search: PointOrSearch = None,
     num_samples: int = 50,
-    stddev: Any = 0.15,
+    stddev: Scalar = 0.15,
     score: Score = scores.logit,
 ) -> Array:
     """Boundary SmoothGrad: the gradient averaged over noise around the boundary point.
@@ -208,22 +173,14 @@ def bsg(
       key: one typed key, or ``(N,)``, one an image. Needed.
       batch_size: the most model rows in one call.
       search: as in ``bsm``.
-      num_bisections: as in ``bsm``.
-      mode: as in ``bsm``.
-      bounds: as in ``bsm``.
-      units: as in ``bsm``.
-      norm: as in ``bsm``.
-      side: as in ``bsm``.
-      leave: as in ``bsm``.
-      gradient: as in ``bsm``.
       num_samples: noisy copies an image, each a model pass.
       stddev: σ in pixel units.
       score: what is explained; see ``jaxattr.scores``.
 
     Returns:
-      ``(N, H, W, C)``, in units of the score per unit of pixel value. Zero where no
-      boundary was found. The search has no derivative; the point has that of an
-      implicit function.
+      ``(N, H, W, C)``, in units of the score per unit of pixel value. NaN where no
+      boundary was found: zero would say that no pixel matters. The search has no
+      derivative; the point has that of an implicit function.
 
     Raises:
       ValueError: as ``bsm`` and ``smoothgrad``.
@@ -240,11 +197,12 @@ def bsg(
       Wang, Fredrikson, Datta. Boundary Attributions Provide Normal (Vector)
       Explanations. 2021, arXiv:2103.11257v1.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=_bounds(search)
+    )
     search_keys, noise_keys = _random.split(check_key(key, labels), 2)
-    how = _Options(num_bisections, mode, bounds, units, norm, side, leave, gradient)
-    boundary = _boundary(
-        logits_fn, images, labels, search_keys, batch_size, search, how
+    boundary = boundary_point(
+        logits_fn, images, labels, key=search_keys, search=search, batch_size=batch_size
     )
     maps = smoothgrad(
         logits_fn,
@@ -259,40 +217,11 @@ def bsg(
     return _where_found(boundary, maps)
 
 
-class _Options(NamedTuple):
-    """What is passed on to ``nearest_boundary``."""
-
-    num_bisections: int
-    mode: str
-    bounds: tuple[Any, Any]
-    units: Any
-    norm: str
-    side: str
-    leave: str
-    gradient: str
-
-
-def _boundary(
-    logits_fn: LogitsFn,
-    images: Array,
-    labels: Array,
-    key: Array | None,
-    batch_size: int | None,
-    search: Any,
-    options: _Options,
-) -> BoundaryPoint:
-    """The one that was found before, or found now."""
-    given: dict[str, Any] = options._asdict()
-    if not isinstance(search, BoundaryPoint):
-        given |= {"key": key, "search": search, "batch_size": batch_size}
-        return nearest_boundary(logits_fn, images, labels, **given)
-    images, _ = check_inputs(images, labels)
-    check_options(images, **given)
-    if search.points.shape != images.shape:
-        raise fail("search", f"a BoundaryPoint of images {images.shape}", search.points)
-    return search._replace(points=search.points.astype(images.dtype))
+def _bounds(search: PointOrSearch) -> Bounds | None:
+    """Of the images; a point that was found before has had its images checked."""
+    return None if isinstance(search, BoundaryPoint) else as_search(search).bounds
 
 
 def _where_found(boundary: BoundaryPoint, maps: Array) -> Array:
-    """A point that is no boundary point explains nothing."""
-    return where_images(boundary.found, maps, jnp.zeros_like(maps))
+    """A point that is no boundary point explains nothing, and zero would explain."""
+    return where_images(boundary.found, maps, jnp.full_like(maps, jnp.nan))

@@ -19,6 +19,7 @@ def fill(absent: str, images: Array, keys: Array | None) -> Array | None:
     """The spectra ``(N, H, W, C)`` that stand in for absent bands, None for zeros."""
     if absent == "zero":
         return None
+    assert keys is not None
     if absent == "random":
         # Sorting independent draws, one an image, is a random permutation.
         order = jnp.argsort(_random.uniform(keys, (), images.dtype))

@@ -11,8 +11,8 @@ from jaxattr import scores
 from jaxattr._checks import (
     check_choice,
     check_float_array,
-    check_inputs,
     check_like_images,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, mean_over
@@ -67,7 +67,7 @@ def deeplift(
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jax.nn.relu(jnp.sum(x, axis=(1, 2, 3)) - 1)[:, None]
+      >>> logits_fn = lambda x: jax.nn.relu(jnp.sum(x, (1, 2, 3)) - jnp.ones((2, 1))).T
       >>> images = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2)
       >>> ja.deeplift(logits_fn, images, jnp.array([0])).ravel()
       Array([0.6666667, 1.3333334], dtype=float32)
@@ -78,7 +78,8 @@ def deeplift(
       Approach to Interpreting Model Predictions. NeurIPS 2017, arXiv:1705.07874.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     strict = check_choice("unknown", unknown, ("error", "gradient")) == "error"
     rules = differences.rule if strict else differences.rule_or_gradient
 

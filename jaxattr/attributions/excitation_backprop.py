@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_inputs
+from jaxattr._checks import check_task
 from jaxattr._loops import by_image_batches
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.rules.composites import Composite
@@ -47,7 +47,7 @@ def excitation_backprop(
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> weights = jnp.array([[1.0], [1.0], [-1.0]])
+      >>> weights = jnp.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 1.0]])
       >>> logits_fn = lambda x: x.reshape(len(x), -1) @ weights
       >>> images = jnp.array([1.0, 3.0, 2.0]).reshape(1, 1, 1, 3)
       >>> ja.excitation_backprop(logits_fn, images, jnp.array([0])).ravel().round(3)
@@ -58,7 +58,8 @@ def excitation_backprop(
       Backprop. IJCV 2018, arXiv:1608.00507.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         return pull_back(

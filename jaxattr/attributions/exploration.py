@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxattr import _random, scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
     check_number,
+    check_task,
 )
 from jaxattr._loops import by_image_batches
 from jaxattr.attacks.attack import (
@@ -23,7 +21,7 @@ from jaxattr.attacks.attack import (
 )
 from jaxattr.gradients import gradient
 from jaxattr.paths import PathInfo, integrate_path
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 _SIGNS = {"ascend": 1, "descend": -1}
 
@@ -36,22 +34,23 @@ def explore(
     *,
     key: Array | None,
     batch_size: int | None,
-    epsilon: Any,
+    epsilon: Scalar,
     num_steps: int,
     direction: str,
     softmax_stack: int,
-    bounds: tuple[Any, Any],
+    bounds: Bounds,
     integrand: str = "direction",
     score: Score = scores.cross_entropy,
 ) -> Array:
     """``s Σₜ (xₜ₊₁ - xₜ) ⊙ hₜ`` along the attack's path; see ``attexplore_pp``."""
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, bounds=bounds)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     check_score(attack, score)
     num_steps = check_integer("num_steps", num_steps)
     softmax_stack = check_integer("softmax_stack", softmax_stack)
     epsilon = check_number("epsilon", epsilon, 0.0)
-    bounds = check_bounds(bounds)
     sign = _SIGNS[check_choice("direction", direction, _SIGNS)]
     check_choice("integrand", integrand, ("direction", "gradient"))
     num_steps, step_size = steps_of(attack, epsilon, num_steps)

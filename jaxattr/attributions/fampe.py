@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from jaxattr.attacks import frequency_aware
+from jaxattr import attacks
 from jaxattr.attributions.exploration import explore
-from jaxattr.typing import Array, LogitsFn
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar
 
 
 def fampe(
@@ -16,27 +14,27 @@ def fampe(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    alpha: Any = 0.1,
-    energy: Any = 0.9,
+    alpha: Scalar = 0.1,
+    energy: Scalar = 0.9,
     alpha_on: str = "low",
-    gamma: Any = 2.0,
+    gamma: Scalar = 2.0,
     norm: str = "l2",
     include_dc: bool = False,
-    cutoff: Any = "image",
+    cutoff: str | Scalar = "image",
     perturb: str = "both",
     transform: str = "fft",
-    epsilon: Any = 16 / 255,
+    epsilon: Scalar = 16 / 255,
     num_steps: int = 10,
     num_samples: int = 20,
-    sigma: Any = 16 / 255,
-    rho: Any = 0.5,
+    sigma: Scalar = 16 / 255,
+    rho: Scalar = 0.5,
     decay: float = 1.0,
-    diversity_probability: Any = 0.5,
+    diversity_probability: Scalar = 0.5,
     diversity_rate: float = 1.15,
     smoothing_size: int = 7,
     direction: str = "descend",
     softmax_stack: int = 1,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """Frequency-aware model parameter explorer.
 
@@ -102,7 +100,7 @@ def fampe(
       Explorer. 2025, arXiv:2510.03245.
     """
     return explore(
-        frequency_aware.fampe(
+        attacks.fampe(
             alpha,
             energy,
             alpha_on=alpha_on,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_inputs, check_integer, check_key, check_number
+from jaxattr._checks import check_integer, check_key, check_number, check_task
 from jaxattr._loops import by_image_batches
 from jaxattr.gradients import averaged_gradient, gradient
 from jaxattr.perturbations import gaussian
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, LogitsFn, Scalar, Score
 
 
 def saliency(
@@ -55,7 +53,8 @@ def saliency(
       2014, arXiv:1312.6034.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         return gradient(score(logits_fn, labels), images)
@@ -117,7 +116,7 @@ def smoothgrad(
     key: Array | None = None,
     batch_size: int | None = None,
     num_samples: int = 50,
-    stddev: Any = 0.15,
+    stddev: Scalar = 0.15,
     score: Score = scores.logit,
 ) -> Array:
     """The gradient averaged over Gaussian noise.
@@ -151,7 +150,8 @@ def smoothgrad(
       Smilkov, Thorat, Kim, Viégas, Wattenberg. SmoothGrad: removing noise by adding
       noise. 2017, arXiv:1706.03825.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
     stddev = check_number("stddev", stddev, 0.0)

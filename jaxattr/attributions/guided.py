@@ -10,16 +10,16 @@ import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr._checks import (
-    check_inputs,
     check_integer,
     check_like_images,
     check_number,
+    check_task,
 )
 from jaxattr._loops import by_image_batches
 from jaxattr._rankings import kth_smallest
 from jaxattr.gradients import gradient
 from jaxattr.paths import Path, PathInfo, PathState, integrate_path
-from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
+from jaxattr.typing import Array, LogitsFn, Scalar, Score, ScoreFn
 
 
 def guided_ig(
@@ -29,7 +29,7 @@ def guided_ig(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    baseline: Any = 0.0,
+    baseline: Scalar = 0.0,
     num_steps: int = 15,
     fraction: float = 0.25,
     max_dist: float = 0.02,
@@ -76,7 +76,8 @@ def guided_ig(
       arXiv:2106.09788.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
     num_steps = check_integer("num_steps", num_steps)
     # A step ends after so many rounds at most, a static number.
@@ -110,7 +111,7 @@ def guided_path(
     *,
     num_steps: int,
     fraction: float,
-    max_dist: Any,
+    max_dist: Scalar,
 ) -> Path:
     """The path of ``guided_ig`` from ``start`` to ``end``, both ``(N, H, W, C)``."""
     delta = end - start

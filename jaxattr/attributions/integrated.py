@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxattr import _quadrature, _random, scores
 from jaxattr._checks import (
     check_float_array,
-    check_inputs,
     check_integer,
     check_key,
     check_like_images,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, mean_over
 from jaxattr.gradients import gradient
 from jaxattr.paths import integrate_line
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, LogitsFn, Scalar, Score
 
 
 def integrated_gradients(
@@ -26,7 +24,7 @@ def integrated_gradients(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    baseline: Any = 0.0,
+    baseline: Scalar = 0.0,
     num_steps: int = 50,
     rule: str = "midpoint",
     score: Score = scores.logit,
@@ -59,7 +57,7 @@ def integrated_gradients(
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
-      >>> product = lambda x: jnp.prod(x, axis=(1, 2, 3))[:, None]
+      >>> product = lambda x: jnp.prod(x, axis=(1, 2, 3))[:, None] * jnp.eye(2)[:1]
       >>> images = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2)
       >>> ja.integrated_gradients(product, images, jnp.array([0])).ravel()
       Array([1., 1.], dtype=float32)
@@ -69,9 +67,44 @@ def integrated_gradients(
       arXiv:1703.01365.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
-    nodes = _quadrature.rule(rule, num_steps)
+    return integrate_from(
+        logits_fn,
+        images,
+        labels,
+        baseline,
+        _quadrature.rule(rule, num_steps),
+        score=score,
+        multiply_by_delta=multiply_by_delta,
+        batch_size=batch_size,
+    )
+
+
+def integrate_from(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    baseline: Array,
+    nodes: _quadrature.Rule,
+    *,
+    score: Score,
+    multiply_by_delta: bool,
+    batch_size: int | None,
+) -> Array:
+    """``integrated_gradients`` of arguments that have been checked.
+
+    Args:
+      logits_fn: as in ``integrated_gradients``.
+      images: ``(N, H, W, C)``.
+      labels: ``(N,)``.
+      baseline: ``(N, H, W, C)``.
+      nodes: of the quadrature.
+      score: as in ``integrated_gradients``.
+      multiply_by_delta: as in ``integrated_gradients``.
+      batch_size: as in ``integrated_gradients``.
+    """
 
     def explain(
         steps_per_call: int, images: Array, labels: Array, baseline: Array
@@ -135,7 +168,8 @@ def expected_gradients(
       models with axiomatic attribution priors and expected gradients. Nature Machine
       Intelligence 2021, arXiv:1906.10670.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
     references = check_float_array("references", references, "(R, H, W, C)", 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxattr import scores
-from jaxattr._checks import check_choice, check_inputs
+from jaxattr._checks import check_choice, check_task
 from jaxattr._loops import by_image_batches
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.rules import composites
@@ -63,7 +63,8 @@ def lrp(
       2024, arXiv:2402.05602. Composites are named and defined as in zennit.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     chosen = composites.composite(composite)
     if check_choice("unknown", unknown, ("error", "gradient")) == "gradient":
         chosen = composites.linearized(chosen)

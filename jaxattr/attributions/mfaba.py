@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
-import jax.numpy as jnp
 import optax
 
 from jaxattr import projections, scores
 from jaxattr._checks import (
     check_bounds,
     check_choice,
-    check_inputs,
     check_integer,
     check_number,
+    check_task,
 )
 from jaxattr._loops import by_image_batches
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
 from jaxattr.steps import normalized_step, sign_step
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, Score
 
 _STEPS = ("sign", "normalized")
 
@@ -33,11 +32,11 @@ def mfaba(
     batch_size: int | None = None,
     score: Score = scores.probability,
     num_steps: int = 50,
-    step_size: Any = 0.001,
-    epsilon: Any = 0.3,
+    step_size: Scalar = 0.001,
+    epsilon: Scalar = 0.3,
     step: str = "sign",
     accumulate: bool = False,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """More faithful and accelerated boundary-based attribution.
 
@@ -86,27 +85,27 @@ def mfaba(
       ``accumulate`` is what it computes for an image alone.
     """
     del key
-    images, labels = check_inputs(images, labels)
+    bounds = check_bounds(bounds)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, bounds=bounds)
+    score = scores.as_score(score)
     num_steps = check_integer("num_steps", num_steps)
     step_size = check_number("step_size", step_size, 0.0)
     epsilon = check_number("epsilon", epsilon, 0.0)
     check_choice("step", step, _STEPS)
-    bounds = check_bounds(bounds)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        def project(points: Array) -> Array:
-            if step == "sign":
-                points = projections.linf_ball(points, images, epsilon)
-            return projections.box(points, bounds)
-
+        if step == "sign":
+            move = sign_step(-step_size)
+            project = projections.linf_ball_and_box(images, epsilon, bounds)
+        else:
+            move = normalized_step(-100 * step_size)
+            project = functools.partial(projections.box, bounds=bounds)
         path = adversarial_path(
             gradient_at_points(score(logits_fn, labels)),
             direction=optax.trace(1.0) if accumulate else optax.identity(),
-            move=sign_step(-step_size)
-            if step == "sign"
-            else normalized_step(-100 * step_size),
+            move=move,
             project=project,
-            stop=lambda points: jnp.argmax(logits_fn(points), axis=-1) != labels,
+            stop=lambda points: scores.misclassified(logits_fn(points), labels),
         )
         return -integrate_path(
             path,

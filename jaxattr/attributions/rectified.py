@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_inputs
+from jaxattr._checks import check_task
 from jaxattr._loops import by_image_batches
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.interpreter.pullback import Rule
@@ -47,7 +47,7 @@ def guided_backprop(
       >>> import jax, jax.numpy as jnp, jaxattr as ja
       >>> def logits_fn(x):
       ...     hidden = jax.nn.relu(x.reshape(len(x), -1))
-      ...     return jnp.sum(hidden * jnp.array([[1.0, -1.0]]), -1, keepdims=True)
+      ...     return hidden @ jnp.array([[1.0, 0.0], [-1.0, 1.0]])
       >>> images = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2)
       >>> ja.guided_backprop(logits_fn, images, jnp.array([0])).ravel()
       Array([1., 0.], dtype=float32)
@@ -113,7 +113,8 @@ def _rectified(
     batch_size: int | None,
     score: Score,
 ) -> Array:
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         return pull_back(

@@ -11,9 +11,9 @@ from jaxattr import _random, scores
 from jaxattr._checks import (
     check_batch_size,
     check_choice,
-    check_inputs,
     check_integer,
     check_key,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
@@ -21,7 +21,7 @@ from jaxattr.attributions import coalition_images
 from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 from jaxattr.frequencies.bands import CONVENTIONS, band_masks
 from jaxattr.games import sampled_shapley, shapley
-from jaxattr.typing import Array, LogitsFn, Score
+from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 
 class SpectralImportance(NamedTuple):
@@ -115,7 +115,8 @@ def spectral_importance(
       arXiv:2408.01139. Their code draws new images for every coalition; here all
       coalitions share them, which has the same mean and far less noise.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
     num_bands = check_integer("num_bands", num_bands)
     check_choice("convention", convention, CONVENTIONS)
     check_choice("absent", absent, coalition_images.ABSENT)
@@ -221,7 +222,7 @@ def _members(
     return jnp.broadcast_to(bits.astype(bool)[None], (num_images, *bits.shape))
 
 
-def _in_batches(score: Score, logits_fn: LogitsFn, labels: Array, rows: int) -> Any:
+def _in_batches(score: Score, logits_fn: LogitsFn, labels: Array, rows: int) -> ScoreFn:
     """The score of one coalition of all images ``(1, N, H, W, C)``, in batches."""
 
     def worth(points: Array) -> Array:

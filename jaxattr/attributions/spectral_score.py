@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr._checks import check_number, fail
 from jaxattr.scores import widen
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
 
 
 def spectral_distribution(values: Array) -> Array:
@@ -42,7 +41,7 @@ def spectral_distribution(values: Array) -> Array:
 
 
 def spectral_score(
-    distribution: Array, *, beta: Any = 0.75, signed: bool = False
+    distribution: Array, *, beta: Scalar = 0.75, signed: bool = False
 ) -> Array:
     """How far a distribution leans to low frequencies: one number a model.
 
@@ -92,11 +91,11 @@ def spectral_score(
 def _normalized(values: Array) -> Array:
     """Non-negative ``(..., M)`` to a sum of one; zeros to the uniform distribution."""
     total = jnp.sum(values, axis=-1, keepdims=True)
-    safe = jnp.where(total > 0, total, 1)
-    return jnp.where(total > 0, values / safe, 1 / values.shape[-1])
+    safe = jnp.where(total == 0, 1, total)
+    return jnp.where(total == 0, 1 / values.shape[-1], values / safe)
 
 
-def _check_bands(name: str, values: Any) -> Array:
+def _check_bands(name: str, values: ArrayLike) -> Array:
     expected = "a float array (..., M) with at least one band"
     try:
         array = jnp.asarray(values)

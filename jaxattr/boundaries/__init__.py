@@ -4,14 +4,15 @@ from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
 from jaxattr.boundaries.carlini_wagner import carlini_wagner
 from jaxattr.boundaries.ddn import ddn
 from jaxattr.boundaries.deepfool import deepfool
-from jaxattr.boundaries.ensemble import boundary_names
 from jaxattr.boundaries.fab import fab
+from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint, nearest_boundary
 from jaxattr.boundaries.projected import at_radii, pgd_l2, pgd_linf, pgd_released
-from jaxattr.boundaries.search import Member
+from jaxattr.boundaries.search import BoundarySearch, boundary_names
 
 __all__ = [
     "BoundaryPoint",
+    "BoundarySearch",
     "Member",
     "apgd_ce",
     "apgd_dlr",

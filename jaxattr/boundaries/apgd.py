@@ -11,14 +11,14 @@ import numpy as np
 from jaxattr import scores
 from jaxattr._checks import check_choice, check_integer
 from jaxattr._dtypes import widen
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     Best,
+    BoundaryTask,
     Member,
-    Search,
     ball_and_box,
     check_radii,
     closest_on,
-    judge,
+    evaluator,
     over_radii,
     random_direction,
     where_images,
@@ -97,7 +97,10 @@ def difference_of_logits_ratio(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
         if logits.shape[-1] < 3:
             return -margin
         third = jnp.max(_without_largest(_without_largest(logits)), axis=-1)
-        return -margin / (jnp.max(logits, axis=-1) - third + 1e-12)
+        # A third of minus infinity is a class that is masked: there are two.
+        has_third = third > -jnp.inf
+        spread = jnp.max(logits, axis=-1) - jnp.where(has_third, third, 0) + 1e-12
+        return -margin / jnp.where(has_third, spread, 1)
 
     return score_fn
 
@@ -133,25 +136,26 @@ def _apgd(
     num_steps = check_integer("num_steps", num_steps)
     check_choice("norm", norm, ("l2", "linf"))
 
-    def find(search: Search) -> Best:
-        def attempt(radius: Array, keys: Array, is_done: Array) -> Best:
-            project = ball_and_box(search, radius, norm)
-            noise = random_direction(keys, search.images, norm)
+    def find(task: BoundaryTask) -> Best:
+        def attempt(radius: Array, keys: Array | None, is_done: Array) -> Best:
+            assert keys is not None
+            project = ball_and_box(task, radius, norm)
+            noise = random_direction(keys, task.images, norm)
             if norm == "linf":
                 size = jnp.max(jnp.abs(noise), (1, 2, 3), keepdims=True)
-                noise = noise / jnp.where(size > 0, size, 1)
-            start = project(search.images + radius * noise)
-            path = _path(search, score, project, norm, radius, num_steps, is_done)
-            return closest_on(path, search, start, num_steps)
+                noise = noise / jnp.where(size == 0, 1, size)
+            start = project(task.images + radius * noise)
+            path = _path(task, score, project, norm, radius, num_steps, is_done)
+            return closest_on(path, task, start, num_steps)
 
-        return over_radii(search, radii, attempt)
+        return over_radii(task, radii, attempt)
 
     count = len(radii)
     return Member(name, find, count * (num_steps + 1), count * num_steps, True)
 
 
 def _path(
-    search: Search,
+    task: BoundaryTask,
     score: Score,
     project: Projection,
     norm: str,
@@ -159,7 +163,7 @@ def _path(
     num_steps: int,
     is_done: Array,
 ) -> Path:
-    judged = judge(search, score)
+    evaluate = evaluator(task, score)
     windows = jnp.asarray(checkpoints(num_steps))
 
     def init(points: Array) -> PathState:
@@ -171,7 +175,7 @@ def _path(
             best=zeros - jnp.inf,
             best_points=points,
             best_gradient=jnp.zeros_like(points),
-            rises=jnp.zeros_like(search.labels),
+            rises=jnp.zeros_like(task.source_classes),
             was_halved=zeros == 0,
             best_then=zeros - jnp.inf,
         )
@@ -180,19 +184,22 @@ def _path(
 
     def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
         points, _, (memory, t), active = state
-        told = judged(points)
-        memory = _remember(memory, points, told.gradient, told.values, t == 0)
+        evaluated = evaluate(points)
+        memory = _remember(memory, points, evaluated.gradient, evaluated.values, t == 0)
         halve, memory = _check(memory, windows[t])
         base, gradient = where_images(
-            halve, (memory.best_points, memory.best_gradient), (points, told.gradient)
+            halve,
+            (memory.best_points, memory.best_gradient),
+            (points, evaluated.gradient),
         )
         direction = jnp.sign(gradient) if norm == "linf" else unit(gradient)
         ahead = project(base + memory.step_size[:, None, None, None] * direction)
         share = jnp.where(t == 0, 1.0, 0.75).astype(base.dtype)
         mixed = base + share * (ahead - base) + (1 - share) * (base - memory.previous)
+        assert active is not None
         moved = where_images(active, project(mixed), points)
         rules = (memory._replace(previous=base), t + 1)
-        info = PathInfo(points, told, direction, moved - base)
+        info = PathInfo(points, evaluated, direction, moved - base)
         return PathState(moved, direction, rules, active), info
 
     return Path(init, step)
@@ -216,7 +223,7 @@ def _remember(
 
 
 def _check(memory: _Memory, window: Array) -> tuple[Array, _Memory]:
-    """Who halves the step and goes back; nobody where ``window`` is 0."""
+    """Which images halve their step and go back; none where ``window`` is 0."""
     is_checkpoint = window > 0
     rises = memory.rises.astype(memory.best.dtype)
     oscillates = rises <= 0.75 * window.astype(rises.dtype)

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     Best,
-    Judged,
+    BoundaryTask,
+    Evaluated,
     Member,
-    Search,
     closest_on,
-    its_gradient,
-    judge,
+    evaluator,
+    follow_gradient,
     nearer,
     nothing_found,
 )
@@ -73,30 +73,32 @@ def carlini_wagner(
     initial_weight = check_number("initial_weight", initial_weight, 0.0)
     confidence = check_number("confidence", confidence, 0.0)
 
-    def find(search: Search) -> Best:
-        middle = (search.bounds[1] + search.bounds[0]) / 2
-        half = (search.bounds[1] - search.bounds[0]) / 2
+    def find(task: BoundaryTask) -> Best:
+        middle = (task.bounds[1] + task.bounds[0]) / 2
+        half = (task.bounds[1] - task.bounds[0]) / 2
         image_of = lambda w: middle + half * jnp.tanh(w)
-        start = jnp.arctanh(_INSIDE * (search.images - middle) / half)
+        start = jnp.arctanh(_INSIDE * (task.images - middle) / half)
         center = image_of(start)
-        judged = judge(search, scores.margin)
+        evaluate = evaluator(task, scores.margin)
 
         def attempt(weight: Array) -> Best:
-            def gradient_fn(_: Any, w: Array) -> Judged:
+            def gradient_fn(_: Any, w: Array) -> Evaluated:
                 points = image_of(w)
-                told = judged(points)
-                is_short = (told.values + confidence > 0).astype(w.dtype)
-                pull = (weight * is_short)[:, None, None, None] * told.gradient
+                evaluated = evaluate(points)
+                is_short = (evaluated.values + confidence > 0).astype(w.dtype)
+                pull = (weight * is_short)[:, None, None, None] * evaluated.gradient
                 slope = half * (1 - jnp.tanh(w) ** 2)
-                return told._replace(gradient=slope * (2 * (points - center) + pull))
+                return evaluated._replace(
+                    gradient=slope * (2 * (points - center) + pull)
+                )
 
             path = adversarial_path(
                 gradient_fn,
-                direction=its_gradient(),
+                direction=follow_gradient(),
                 move=adam(-step_size),
                 project=lambda w: w,
             )
-            return closest_on(path, search, start, num_steps, image_of=image_of)
+            return closest_on(path, task, start, num_steps, image_of=image_of)
 
         def one(carry: tuple[Best, _Weights], _: None) -> tuple[Any, None]:
             best, weights = carry
@@ -104,9 +106,9 @@ def carlini_wagner(
             halved = _bisected(weights, found.distances < jnp.inf)
             return (nearer(best, found), halved), None
 
-        zeros = jnp.zeros_like(search.images[:, 0, 0, 0])
+        zeros = jnp.zeros_like(task.images[:, 0, 0, 0])
         weights = _Weights(zeros, zeros + jnp.inf, zeros + initial_weight)
-        carry = (nothing_found(search), weights)
+        carry = (nothing_found(task), weights)
         return jax.lax.scan(one, carry, length=num_searches)[0][0]
 
     passes = num_searches * num_steps

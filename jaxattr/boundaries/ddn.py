@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.boundaries.search import Best, Member, Search, closest_on, judge
+from jaxattr.boundaries.member import Best, BoundaryTask, Member, closest_on, evaluator
 from jaxattr.paths import Path, PathInfo, PathState
 from jaxattr.steps import unit
 from jaxattr.typing import Array
@@ -49,9 +49,9 @@ def ddn(
     fall = (1 + np.cos(np.pi * np.arange(num_steps) / num_steps)) / 2
     step_sizes = step_size * (0.01 + 0.99 * fall)
 
-    def find(search: Search) -> Best:
-        judged = judge(search, scores.cross_entropy)
-        sizes = jnp.asarray(step_sizes, search.images.dtype)
+    def find(task: BoundaryTask) -> Best:
+        evaluate = evaluator(task, scores.cross_entropy)
+        sizes = jnp.asarray(step_sizes, task.images.dtype)
 
         def init(points: Array) -> PathState:
             radius = jnp.full_like(points[:, :1, :1, :1], initial_radius)
@@ -60,16 +60,16 @@ def ddn(
 
         def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
             points, _, (radius, t), _ = state
-            told = judged(points)
-            is_other = (told.labels != search.labels)[:, None, None, None]
+            evaluated = evaluate(points)
+            is_other = (evaluated.classes != task.source_classes)[:, None, None, None]
             radius = radius * jnp.where(is_other, 1 - gamma, 1 + gamma)
-            direction = unit(told.gradient)
-            offset = points - search.images + sizes[t] * direction
-            moved = search.images + radius * unit(offset)
-            moved = projections.box(moved, search.bounds)
-            info = PathInfo(points, told, direction, moved - points)
+            direction = unit(evaluated.gradient)
+            offset = points - task.images + sizes[t] * direction
+            moved = task.images + radius * unit(offset)
+            moved = projections.box(moved, task.bounds)
+            info = PathInfo(points, evaluated, direction, moved - points)
             return PathState(moved, direction, (radius, t + 1), None), info
 
-        return closest_on(Path(init, step), search, search.images, num_steps)
+        return closest_on(Path(init, step), task, task.images, num_steps)
 
     return Member("ddn", find, num_steps + 1, num_steps)

@@ -7,17 +7,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import projections
+from jaxattr import projections, scores
 from jaxattr._checks import check_choice, check_integer, check_number
 from jaxattr._dtypes import widen
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     NORMS,
     Best,
-    Judged,
+    BoundaryTask,
+    Evaluated,
     Member,
-    Search,
     closest_on,
     distance,
+    other_class,
     where_images,
 )
 from jaxattr.paths import Path, PathInfo, PathState
@@ -58,8 +59,8 @@ def deepfool(
     overshoot = check_number("overshoot", overshoot, 0.0)
     check_choice("norm", norm, NORMS)
 
-    def find(search: Search) -> Best:
-        candidates = _candidates(search, num_candidates)
+    def find(task: BoundaryTask) -> Best:
+        candidates = _candidates(task, num_candidates)
 
         def init(points: Array) -> PathState:
             total = jnp.zeros_like(points)
@@ -68,66 +69,76 @@ def deepfool(
 
         def move(state: PathState) -> tuple[PathState, PathInfo]:
             points, _, total, active = state
-            told, active = _nearest_linearised(search, points, candidates, norm, active)
-            update = _onto_hyperplane(told.values, told.gradient, norm)
+            assert active is not None
+            evaluated, active = _nearest_linearised(
+                task, points, candidates, norm, active
+            )
+            update = _onto_hyperplane(evaluated.values, evaluated.gradient, norm)
             total = where_images(active, total + update, total)
-            ahead = search.images + (1 + overshoot) * total
-            moved = projections.box(ahead, search.bounds)
+            ahead = task.images + (1 + overshoot) * total
+            moved = projections.box(ahead, task.bounds)
             moved = where_images(active, moved, points)
-            info = PathInfo(points, told, update, moved - points)
+            info = PathInfo(points, evaluated, update, moved - points)
             return PathState(moved, update, total, active), info
 
         def stand(state: PathState) -> tuple[PathState, PathInfo]:
             still = jnp.zeros_like(state.points)
-            # The class to leave: what these points are was told before.
-            told = Judged(still, jnp.zeros_like(still[:, 0, 0, 0]), search.labels)
-            info = PathInfo(state.points, told, still, still)
+            # The class to leave: points of another class have been kept already.
+            evaluated = Evaluated(
+                still, jnp.zeros_like(still[:, 0, 0, 0]), task.source_classes
+            )
+            info = PathInfo(state.points, evaluated, still, still)
             return state._replace(direction=still), info
 
         def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+            assert state.active is not None
             return jax.lax.cond(jnp.any(state.active), move, stand, state)
 
-        return closest_on(Path(init, step), search, search.images, num_steps)
+        return closest_on(Path(init, step), task, task.images, num_steps)
 
     return Member("deepfool", find, num_steps + 2, num_steps * num_candidates)
 
 
-def _candidates(search: Search, most: int) -> Array:
+def _candidates(task: BoundaryTask, most: int) -> Array:
     """The highest classes but the one to leave, ``(M, N)``."""
-    logits = widen(search.logits_fn(search.images))
-    is_own = jnp.arange(logits.shape[-1])[None, :] == search.labels[:, None]
+    logits = widen(task.logits_fn(task.images))
+    is_own = jnp.arange(logits.shape[-1])[None, :] == task.source_classes[:, None]
     others = jnp.where(is_own, -jnp.inf, logits)
     order = jnp.argsort(-others, axis=-1)
     return order[:, : min(most, logits.shape[-1] - 1)].T
 
 
 def _nearest_linearised(
-    search: Search, points: Array, candidates: Array, norm: str, active: Array
-) -> tuple[Judged, Array]:
+    task: BoundaryTask, points: Array, candidates: Array, norm: str, active: Array
+) -> tuple[Evaluated, Array]:
     """The gap ``|f_k|`` and the gradient ``w_k`` of the class that is nearest.
 
     One candidate at a time: memory does not depend on how many there are. No candidate
     at all where the forward pass says that every image is of another class.
 
     Returns:
-      What is told of the points, and which of the active are of their class still.
+      The points evaluated, and which of the active are still of the class to leave.
     """
-    logits, pull = jax.vjp(lambda x: search.logits_fn(x), points)
-    labels = jnp.argmax(logits, axis=-1)
-    active &= labels == search.labels
+    logits, pull = jax.vjp(lambda x: task.logits_fn(x), points)
+    labels = other_class(task, logits)
+    active &= labels == task.source_classes
+    values = widen(logits)
     classes = jnp.arange(logits.shape[-1])[None, :]
-    is_own = classes == search.labels[:, None]
+    is_own = classes == task.source_classes[:, None]
 
     def gap_and_gradient(candidate: Array) -> tuple[Array, Array]:
         is_candidate = classes == candidate[:, None]
         ahead = is_candidate.astype(logits.dtype) - is_own.astype(logits.dtype)
-        gap = jnp.sum(widen(ahead * logits), axis=-1).astype(points.dtype)
-        return jnp.abs(gap), pull(ahead)[0]
+        # Not a sum of products: a class that is masked has a logit of minus infinity.
+        other, own = (
+            scores.select(values, y) for y in (candidate, task.source_classes)
+        )
+        return jnp.abs(other - own).astype(points.dtype), pull(ahead)[0]
 
     def nearer(carry: Any, candidate: Array) -> tuple[Any, None]:
         gap, gradient = gap_and_gradient(candidate)
         size = _dual_size(gradient, norm)
-        ratio = jnp.where(size > 0, gap / jnp.where(size > 0, size, 1), jnp.inf)
+        ratio = jnp.where(size == 0, jnp.inf, gap / jnp.where(size == 0, 1, size))
         found = (ratio, gap, gradient)
         return where_images(ratio < carry[0], found, carry), None
 
@@ -138,7 +149,7 @@ def _nearest_linearised(
         lambda: jax.lax.scan(nearer, carry, candidates)[0],
         lambda: carry,
     )
-    return Judged(gradient, gap, labels), active
+    return Evaluated(gradient, gap, labels), active
 
 
 def _dual_size(gradient: Array, norm: str) -> Array:

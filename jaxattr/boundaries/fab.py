@@ -7,14 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import projections, scores
+from jaxattr import _norms, projections, scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     Best,
+    BoundaryTask,
     Member,
-    Search,
     closest_on,
-    judge,
+    evaluator,
     where_images,
 )
 from jaxattr.paths import Path, PathInfo, PathState
@@ -60,34 +60,34 @@ def fab(
     most_bias = check_number("most_bias", most_bias, 0.0, 1.0)
     backward = check_number("backward", backward, 0.0, 1.0)
 
-    def find(search: Search) -> Best:
-        judged = judge(search, scores.margin)
-        origin = search.images
+    def find(task: BoundaryTask) -> Best:
+        evaluate = evaluator(task, scores.margin)
+        origin = task.images
 
         def init(points: Array) -> PathState:
             return PathState(points, jnp.zeros_like(points), (), None)
 
         def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
             points = state.points
-            told = judged(points)
+            evaluated = evaluate(points)
             onto = lambda start: _onto_boundary(
-                start, points, told.values, told.gradient, search.bounds
+                start, points, evaluated.values, evaluated.gradient, task.bounds
             )
             own, first = onto(points), onto(origin)
             length, first_length = (
-                jnp.sqrt(jnp.sum(d**2, (1, 2, 3), keepdims=True)) for d in (own, first)
+                _norms.norm(d, (1, 2, 3), keepdims=True) for d in (own, first)
             )
             both = length + first_length
             bias = jnp.where(both > 0, length / jnp.where(both > 0, both, 1), 0)
             bias = jnp.minimum(bias, most_bias)
             ahead = (1 - bias) * (points + eta * own) + bias * (origin + eta * first)
             back = origin + backward * (points - origin)
-            moved = where_images(told.labels != search.labels, back, ahead)
-            moved = projections.box(moved, search.bounds)
-            info = PathInfo(points, told, own, moved - points)
+            moved = where_images(evaluated.classes != task.source_classes, back, ahead)
+            moved = projections.box(moved, task.bounds)
+            info = PathInfo(points, evaluated, own, moved - points)
             return PathState(moved, own, (), None), info
 
-        return closest_on(Path(init, step), search, origin, num_steps)
+        return closest_on(Path(init, step), task, origin, num_steps)
 
     return Member("fab", find, num_steps + 1, num_steps)
 
@@ -101,13 +101,14 @@ def _onto_boundary(
     linear between the values at which a pixel meets a bound.
     """
     axes = (1, 2, 3)
+    # The plane is the same whatever the unit of f.
+    scale = _norms.scale_of(gradient, axes)
+    gradient, values = gradient / scale, values[:, None, None, None] / scale
     at = lambda shift: projections.box(start - shift * gradient, bounds)
 
     def newton(_: Array, shift: Array) -> Array:
         place = at(shift)
-        rest = values[:, None, None, None] + jnp.sum(
-            gradient * (place - points), axes, keepdims=True
-        )
+        rest = values + jnp.sum(gradient * (place - points), axes, keepdims=True)
         is_free = place == start - shift * gradient
         slope = jnp.sum(jnp.where(is_free, gradient**2, 0), axes, keepdims=True)
         return shift + jnp.where(slope > 0, rest / jnp.where(slope > 0, slope, 1), 0)

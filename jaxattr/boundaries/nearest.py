@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import math
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from jaxattr._checks import (
-    check_bounds,
-    check_choice,
-    check_inputs,
-    check_integer,
-    check_key,
-    check_number,
-    fail,
-)
+from jaxattr import scores
+from jaxattr._checks import check_key, check_task, fail
 from jaxattr._loops import by_image_batches
 from jaxattr.boundaries import implicit
-from jaxattr.boundaries.ensemble import as_members
-from jaxattr.boundaries.projected import pgd_released
-from jaxattr.boundaries.search import (
-    NORMS,
+from jaxattr.boundaries.member import (
     Best,
-    Member,
-    Search,
+    BoundaryTask,
     as_found,
     distance,
+    other_class,
     predicted,
     where_images,
 )
+from jaxattr.boundaries.search import BoundarySearch, Members, as_search
 from jaxattr.typing import Array, LogitsFn
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
 
 class BoundaryPoint(NamedTuple):
@@ -47,10 +35,14 @@ class BoundaryPoint(NamedTuple):
     found: Array
     """``(N,)`` bool."""
     labels: Array
-    """``(N,)``: the class behind the boundary, the image's own where none was found."""
+    """``(N,)``: the class behind the boundary, the one left where none was found."""
     members: Array
-    """``(N,)``: which of ``search`` found it; -1 for none, and for an image that is
-    misclassified already where ``leave="label"``."""
+    """``(N,)``: the index of the member that found it in ``BoundarySearch.members``; -1
+    for none, and for an image that is misclassified already where ``leave="label"``."""
+
+
+PointOrSearch: TypeAlias = BoundaryPoint | BoundarySearch | Members
+"""A point found before, or how it is to be searched for."""
 
 
 def nearest_boundary(
@@ -59,16 +51,8 @@ def nearest_boundary(
     labels: Array,
     *,
     key: Array | None = None,
-    search: Any = None,
-    num_bisections: int = 20,
+    search: BoundarySearch | Members = None,
     batch_size: int | None = None,
-    gradient: str = "ray",
-    side: str = "outside",
-    leave: str = "predicted",
-    norm: str = "l2",
-    bounds: tuple[Any, Any] = (0.0, 1.0),
-    units: Any = "pixels",
-    mode: str = "bisected",
 ) -> BoundaryPoint:
     """The nearest point of another class, by several attacks and bisection.
 
@@ -86,54 +70,36 @@ def nearest_boundary(
 
     Args:
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
-      images: float ``(N, H, W, C)``, within the bounds.
-      labels: integers ``(N,)``; looked at only where ``leave="label"``.
+      images: float ``(N, H, W, C)``, within the bounds of the search.
+      labels: integers ``(N,)``; looked at only where the search has ``leave="label"``.
       key: one typed key, or ``(N,)``, one an image. Needed where a member draws, as in
         the default search.
-      search: a list of members (``ja.boundaries.ddn(num_steps=40)``, or the names of
-        ``ja.boundaries.boundary_names()``), or of step attacks, which are tried over L∞
-        radii; one alone will do. By default, or by ``"all"``, one of each name: at most
-        1,041 forward and 941 backward passes. PGD, APGD and step attacks are done at
-        the first radius that serves, DeepFool where an image is across; DDN, FAB and
-        Carlini-Wagner refine to the end of their budgets. What is left costs nothing
-        once all images of a call are done; till then one that is done takes its row.
-      num_bisections: forward passes for each member; each halves the segment, from at
-        most the whole distance. 0 for none.
+      search: a ``BoundarySearch``; or its members alone: names such as
+        ``"deepfool,fab"``, objects such as ``ja.boundaries.ddn(num_steps=40)``, step
+        attacks, or several in a list. By default one of each of
+        ``ja.boundaries.boundary_names()``: at most 1,041 forward and 941 backward
+        passes. What is left of them costs nothing once all images of a call are done;
+        till then one that is done takes its row.
       batch_size: the most model rows in one call; the steps follow one another, so a
         call never takes more than N.
-      gradient: ``ray``, or ``nearest``: a Hessian and a linear system of the size of an
-        image, which must have at most 4,096 values.
-      side: ``outside``, the end of the last interval that is of another class, or
-        ``inside``, the end of the same class. ``labels`` names the class outside.
-      leave: ``predicted``: c is what the model predicts at the image. ``label``: c is
-        the label, and an image that is misclassified already is its own point: its
-        distance is 0 and has derivative zero, the point that of the image.
-      norm: how distances are measured and compared: ``l1``, ``l2`` or ``linf``. Members
-        follow their own.
-      bounds: the least and the largest pixel value.
-      units: ``pixels``; or ``normalized``, or a pair (mean, standard deviation) of each
-        channel, for radii and distances published in network units: the search runs on
-        ``(x - mean) / std`` (``normalized`` has those of ImageNet). Points come back in
-        pixels.
-      mode: ``bisected``; or ``released``, the search of the code published with
-        boundary attributions, in place of ``search`` and without bisection: see
-        ``ja.boundaries.pgd_released``. Its published numbers are in network units.
 
     Returns:
-      A ``BoundaryPoint``. A search that fails is told by ``found``: then the point is
-      the image, the distance infinity, and both have derivative zero.
+      A ``BoundaryPoint``. Where no member finds a point of another class ``found`` is
+      false: then the point is the image, the distance infinity, and both have
+      derivative zero. A point whose logits hold a NaN is of no other class, so near an
+      image with NaN nothing is found. With ``leave="label"`` a label that is no class
+      has the distance NaN.
 
     Raises:
-      ValueError: shapes that do not fit, no key where one is needed, an unknown name or
-        option, images too large for ``nearest``.
+      ValueError: shapes that do not fit, no key where one is needed, an unknown member,
+        images too large for ``gradient="nearest"``.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
       >>> logits_fn = lambda x: 4 * jnp.mean(x, axis=(1, 2))
       >>> image = jnp.array([0.6, 0.5, 0.1]).reshape(1, 1, 1, 3)
-      >>> found = ja.nearest_boundary(
-      ...     logits_fn, image, jnp.array([0]), search="deepfool"
-      ... )
+      >>> search = ja.BoundarySearch("deepfool", side="inside")
+      >>> found = ja.nearest_boundary(logits_fn, image, jnp.array([0]), search=search)
       >>> [f"{value:.3f}" for value in found.points.ravel()], int(found.labels[0])
       (['0.550', '0.550', '0.100'], 1)
 
@@ -141,154 +107,170 @@ def nearest_boundary(
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    images, labels = check_inputs(images, labels)
-    num_bisections, bounds, (mean, stddev) = check_options(
-        images,
-        num_bisections=num_bisections,
-        mode=mode,
-        bounds=bounds,
-        units=units,
-        norm=norm,
-        side=side,
-        leave=leave,
-        gradient=gradient,
-    )
     if isinstance(search, BoundaryPoint):
         raise ValueError(
             "search: expected members of a search, got a BoundaryPoint: there is "
             "nothing to search for; pass it to bsm, big or bsg"
         )
-    if mode == "released":
-        search, num_bisections = pgd_released(), 0
-    members = as_members(search)
-    needs_key = any(member.needs_key for member in members)
-    keys = check_key(key, labels) if needs_key else None
-    in_pixels = isinstance(units, str) and units == "pixels"
-    if not in_pixels:
+    search = as_search(search)
+    logits_fn, images, labels = check_task(
+        logits_fn, images, labels, bounds=search.bounds, finite=False
+    )
+    return boundary_point(
+        logits_fn, images, labels, key=key, search=search, batch_size=batch_size
+    )
+
+
+def boundary_point(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    key: Array | None,
+    search: PointOrSearch,
+    batch_size: int | None,
+) -> BoundaryPoint:
+    """The boundary point that was found before, or found now.
+
+    Args:
+      logits_fn: as in ``nearest_boundary``.
+      images: as ``check_inputs`` returns them.
+      labels: as ``check_inputs`` returns them.
+      key: as in ``nearest_boundary``; not looked at where the point is there.
+      search: a ``BoundaryPoint``, or what ``nearest_boundary`` takes.
+      batch_size: as in ``nearest_boundary``.
+
+    Raises:
+      ValueError: as ``nearest_boundary``; a point of images of another shape.
+    """
+    # Found before.
+    if isinstance(search, BoundaryPoint):
+        if search.points.shape != images.shape:
+            expected = f"a BoundaryPoint of images {images.shape}"
+            raise fail("search", expected, search.points)
+        return search._replace(points=search.points.astype(images.dtype))
+
+    # Found now.
+    how = as_search(search)
+    _check_shape(how, images.shape)
+    keys = check_key(key, labels) if how.needs_key else None
+
+    def find(_: int, images: Array, labels: Array, keys: Array | None) -> BoundaryPoint:
+        return _nearest(logits_fn, images, labels, keys, how)
+
+    return by_image_batches(find, batch_size, images, labels, keys)
+
+
+def _check_shape(search: BoundarySearch, shape: tuple[int, ...]) -> None:
+    """Refuses images ``(N, H, W, C)`` that the gradient or the units do not fit."""
+    most, channels = implicit.MAX_VALUES, shape[-1]
+    if search.gradient == "nearest" and math.prod(shape[1:]) > most:
+        raise ValueError(
+            f"images: expected images of at most {most} values for gradient='nearest', "
+            f"got {list(shape)}"
+        )
+    if search.units is not None and channels != len(search.units.mean):
+        raise ValueError(
+            f"units: expected {channels} means and {channels} standard deviations, one "
+            f"of each a channel of the images, got {tuple(search.units)}"
+        )
+
+
+def _nearest(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    keys: Array | None,
+    search: BoundarySearch,
+) -> BoundaryPoint:
+    """The boundary of images that share a call."""
+    # The units of the search.
+    inner_fn, inner_images, bounds = logits_fn, images, search.bounds
+    if search.units is not None:
+        shape = (1, 1, 1, -1)
+        mean, stddev = (
+            jnp.asarray(values, images.dtype).reshape(shape) for values in search.units
+        )
+        inner_fn = lambda x: logits_fn(x * stddev + mean)
+        inner_images = (images - mean) / stddev
         bounds = ((bounds[0] - mean) / stddev, (bounds[1] - mean) / stddev)
 
-    def compute(_: int, images: Array, labels: Array, keys: Array) -> BoundaryPoint:
-        own_fn = lambda x: logits_fn(x * stddev + mean)
-        images = (images - mean) / stddev
-        if in_pixels:
-            own_fn = logits_fn
-        start = jax.lax.stop_gradient(images)
-        constant_fn = implicit.constants_stopped(own_fn, start)
-        classes = jnp.argmax(constant_fn(start), axis=-1)
-        left = classes if leave == "predicted" else labels
-        task = Search(constant_fn, start, left, keys, bounds, norm)
-        best, inner, who = _closest_of_all(task, members, classes, num_bisections)
-        points = best.points if side == "outside" else inner
-        found = best.distances < jnp.inf
-        given = (own_fn, constant_fn, images, left, points, found)
-        if gradient == "ray":
-            points, distances = implicit.along_ray(*given, norm)
-        else:
-            points, distances = implicit.nearest(*given)
-        return BoundaryPoint(points, distances, found, best.labels, who)
+    # Searching, with the model as a constant.
+    start = jax.lax.stop_gradient(inner_images)
+    constant_fn = implicit.constants_stopped(inner_fn, start)
+    logits = constant_fn(start)
+    source = jnp.argmax(logits, axis=-1) if search.leave == "predicted" else labels
+    task = BoundaryTask(constant_fn, start, source, keys, bounds, search.norm)
+    best, inside, members = _closest_of_all(task, search, other_class(task, logits))
+    found = best.distances < jnp.inf
+    points = best.points if search.side == "outside" else inside
+    distances = jnp.where(found, distance(points - start, search.norm), jnp.inf)
 
-    boundary = by_image_batches(compute, batch_size, images, labels, keys)
-    if in_pixels:
-        return boundary
-    points = boundary.points * stddev + mean
-    # What is an image still is that image to the bit; not found, without derivative.
-    still = where_images(boundary.found, images, jax.lax.stop_gradient(images))
-    is_moved = boundary.found & (boundary.distances > 0)
-    return boundary._replace(points=where_images(is_moved, points, still))
+    # The derivative, by the equation that the point solves.
+    differentiated = {"ray": implicit.along_ray, "nearest": implicit.nearest}
+    points, distances = differentiated[search.gradient](
+        implicit.Model(inner_fn, constant_fn, source), inner_images, points, distances
+    )
+    is_class = scores.nan_unless_class(logits, source)
+    distances = distances * is_class.astype(distances.dtype)
 
-
-def check_options(
-    images: Array,
-    *,
-    num_bisections: Any,
-    mode: Any,
-    bounds: Any,
-    units: Any,
-    norm: Any,
-    side: Any,
-    leave: Any,
-    gradient: Any,
-) -> tuple[int, tuple[Any, Any], tuple[Any, Any]]:
-    """Refuses what ``nearest_boundary`` does not take.
-
-    Returns:
-      The number of bisections, the bounds, and mean and standard deviation of units.
-    """
-    for name, value, known in (
-        ("gradient", gradient, implicit.GRADIENTS),
-        ("side", side, ("outside", "inside")),
-        ("leave", leave, ("predicted", "label")),
-        ("norm", norm, NORMS),
-        ("mode", mode, ("bisected", "released")),
-    ):
-        check_choice(name, value, known)
-    if gradient == "nearest":
-        implicit.check_size(images, norm)
-    num_bisections = check_integer("num_bisections", num_bisections, 0)
-    return num_bisections, check_bounds(bounds), _units(units, images)
+    # Back to pixels.
+    if search.units is not None:
+        points = points * stddev + mean
+        # What is an image still is that image to the bit; not found, without derivative.
+        is_found = found.reshape(-1, 1, 1, 1)
+        still = jnp.where(is_found, images, jax.lax.stop_gradient(images))
+        is_moved = is_found & (distances > 0).reshape(is_found.shape)
+        points = jnp.where(is_moved, points, still)
+    return BoundaryPoint(points, distances, found, best.classes, members)
 
 
 def _closest_of_all(
-    task: Search, members: Sequence[Member], classes: Array, num_bisections: int
+    task: BoundaryTask, search: BoundarySearch, classes: Array
 ) -> tuple[Best, Array, Array]:
-    """The best of all members, the inner ends of their segments, and who found it."""
+    """The best of all members, the inner ends of their segments, and their indices.
+
+    Args:
+      task: what is asked for.
+      search: the members and the number of bisections.
+      classes: ``(N,)``, what the model predicts at the images.
+    """
     # An image that has left its class already is found where it is.
     best = as_found(task, task.images, classes)
-    inner = task.images
-    who = jnp.full_like(task.labels, -1)
-    for index, member in enumerate(members):
-        found, near = _bisect(task, member.find(task), num_bisections)
+    inside = task.images
+    indices = jnp.full_like(task.source_classes, -1)
+    for index, member in enumerate(search.members):
+        found, inner = _bisect(task, member.find(task), search.num_bisections)
         is_nearer = found.distances < best.distances
-        best, inner, who = where_images(
+        best, inside, indices = where_images(
             is_nearer,
-            (found, near, jnp.full_like(who, index)),
-            (best, inner, who),
+            (found, inner, jnp.full_like(indices, index)),
+            (best, inside, indices),
         )
-    return best, inner, who
+    return best, inside, indices
 
 
-def _bisect(task: Search, found: Best, num_bisections: int) -> tuple[Best, Array]:
+def _bisect(task: BoundaryTask, found: Best, num_bisections: int) -> tuple[Best, Array]:
     """The segment from the image to the point, halved so that its outer end stays of
     another class; and the inner end."""
 
-    def halve(ends: tuple[Array, Array, Array], _: None) -> tuple[Any, None]:
-        inside, outside, labels = ends
+    def halve(ends: _Ends, _: None) -> tuple[_Ends, None]:
+        inside, outside, classes = ends
         middle = (inside + outside) / 2
-        told = predicted(task, middle)
-        is_other = told != task.labels
+        middle_classes = predicted(task, middle)
+        is_other = middle_classes != task.source_classes
         return where_images(
-            is_other, (inside, middle, told), (middle, outside, labels)
+            is_other, (inside, middle, middle_classes), (middle, outside, classes)
         ), None
 
-    ends = (task.images, found.points, found.labels)
-    (inside, outside, labels), _ = jax.lax.scan(halve, ends, length=num_bisections)
+    ends = (task.images, found.points, found.classes)
+    (inside, outside, classes), _ = jax.lax.scan(halve, ends, length=num_bisections)
     is_found = found.distances < jnp.inf
     points = where_images(is_found, outside, task.images)
     distances = distance(points - task.images, task.norm)
     distances = jnp.where(is_found, distances, jnp.inf)
-    return Best(points, distances, labels), where_images(is_found, inside, points)
+    return Best(points, distances, classes), where_images(is_found, inside, points)
 
 
-def _units(units: Any, images: Array) -> tuple[Any, Any]:
-    """Mean and standard deviation as numbers, or of each channel ``(1, 1, 1, C)``."""
-    if isinstance(units, str) and units == "pixels":
-        return 0.0, 1.0
-    if isinstance(units, str) and units == "normalized":
-        units = (IMAGENET_MEAN, IMAGENET_STDDEV)
-    channels = images.shape[-1]
-    expected = (
-        f"'pixels', 'normalized' (for three channels), or {channels} means and "
-        f"{channels} standard deviations above zero"
-    )
-    try:
-        mean, stddev = (
-            [check_number("units", value) for value in values] for values in units
-        )
-    except (TypeError, ValueError):
-        raise fail("units", expected, units) from None
-    fits = len(mean) == len(stddev) == channels and min(stddev, default=0) > 0
-    if not fits:
-        raise fail("units", expected, units)
-    shape = (1, 1, 1, channels)
-    as_array = lambda values: jnp.asarray(values, images.dtype).reshape(shape)
-    return as_array(mean), as_array(stddev)
+_Ends: TypeAlias = tuple[Array, Array, Array]
+"""The inner and the outer end of a segment, and the class of the outer one."""

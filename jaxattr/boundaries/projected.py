@@ -9,16 +9,16 @@ from typing import Any
 from jaxattr import _random, scores
 from jaxattr._checks import check_integer
 from jaxattr.attacks.attack import Attack, Problem, attack_path, steps_of
-from jaxattr.boundaries.search import (
+from jaxattr.boundaries.member import (
     Best,
-    Judged,
+    BoundaryTask,
+    Evaluated,
     Member,
-    Search,
     ball_and_box,
     check_radii,
     closest_on,
-    its_gradient,
-    judge,
+    evaluator,
+    follow_gradient,
     over_radii,
     predicted,
     random_direction,
@@ -105,24 +105,25 @@ def _pgd(
     radii = check_radii(radii)
     num_steps = check_integer("num_steps", num_steps)
 
-    def find(search: Search) -> Best:
-        judged = judge(search, scores.cross_entropy)
+    def find(task: BoundaryTask) -> Best:
+        evaluate = evaluator(task, scores.cross_entropy)
 
         def attempt(radius: Array, keys: Array | None, is_done: Array) -> Best:
-            project = ball_and_box(search, radius, norm)
+            project = ball_and_box(task, radius, norm)
             path = adversarial_path(
-                lambda _, points: judged(points),
-                direction=its_gradient(),
+                lambda _, points: evaluate(points),
+                direction=follow_gradient(),
                 move=_MOVES[norm](step_of(radius)),
                 project=project,
                 stop=lambda _: is_done,
             )
-            start = search.images
+            start = task.images
             if random_start:
+                assert keys is not None
                 start = project(start + radius * _in_ball(keys, start, norm))
-            return closest_on(path, search, start, num_steps, last_only=last_only)
+            return closest_on(path, task, start, num_steps, last_only=last_only)
 
-        return over_radii(search, radii, attempt)
+        return over_radii(task, radii, attempt)
 
     count = len(radii)
     forwards, backwards = count * (num_steps + 1), count * num_steps
@@ -159,7 +160,7 @@ def at_radii(
       num_steps: T.
       name: what ``BoundaryPoint.members`` points to.
       gradients_per_step: G, if it is to be on record: 1 for ``mi_fgsm``, and with
-        ``num_samples`` neighbours so many more. An attack does not tell.
+        ``num_samples`` neighbours so many more. An attack does not know.
 
     Returns:
       A ``Member``, its cost None without G.
@@ -172,38 +173,40 @@ def at_radii(
         backwards = len(radii) * num_steps * count
         forwards = backwards + len(radii) * (num_steps + 1)
 
-    def find(search: Search) -> Best:
+    def find(task: BoundaryTask) -> Best:
         loss = scores.stacked_rows(
-            scores.cross_entropy, search.logits_fn, search.labels
+            scores.cross_entropy, task.logits_fn, task.source_classes
         )
 
         def attempt(radius: Array, keys: Array | None, is_done: Array) -> Best:
             problem = Problem(
-                logits_fn=search.logits_fn,
-                labels=search.labels,
+                logits_fn=task.logits_fn,
+                labels=task.source_classes,
                 loss=loss,
-                images=search.images,
+                images=task.images,
                 keys=None if keys is None else _random.fold_in(keys, num_steps),
                 epsilon=radius,
                 step_size=steps_of(attack, radius, num_steps)[1],
-                bounds=search.bounds,
+                bounds=task.bounds,
                 samples_per_call=1,
             )
-            path = _judged(attack_path(attack, problem), search)
-            return closest_on(path, search, search.images, num_steps, keys)
+            path = _classified(attack_path(attack, problem), task)
+            return closest_on(path, task, task.images, num_steps, keys)
 
-        return over_radii(search, radii, attempt)
+        return over_radii(task, radii, attempt)
 
     return Member(name, find, forwards, backwards, needs_key=attack.needs_key)
 
 
-def _judged(path: Path, search: Search) -> Path:
-    """A path whose steps also tell the classes of the points where they begin."""
+def _classified(path: Path, task: BoundaryTask) -> Path:
+    """A path whose steps also classify the points where they begin."""
 
     def step(keys: Array, state: PathState) -> tuple[PathState, PathInfo]:
-        labels = predicted(search, state.points)
+        classes = predicted(task, state.points)
         state, info = path.step(keys, state)
         no_values = info.points[:, 0, 0, 0]
-        return state, info._replace(gradient=Judged(info.gradient, no_values, labels))
+        return state, info._replace(
+            gradient=Evaluated(info.gradient, no_values, classes)
+        )
 
     return Path(path.init, step)

@@ -1,240 +1,281 @@
-"""What the members of a boundary search share: the closest point so far, its loops.
-
-A member is a path through image space (or several, one a radius). Every point that it
-visits is judged by the very forward pass that its gradient needs, and the closest one
-of another class is kept.
-"""
+"""A search for the nearest boundary: its members and options, checked once."""
 
 from __future__ import annotations
 
-import itertools
-import math
+import dataclasses
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
+from jaxattr import _imagenet
+from jaxattr._checks import (
+    check_bounds,
+    check_choice,
+    check_integer,
+    check_number,
+    fail,
+)
+from jaxattr.attacks import registry
+from jaxattr.attacks.attack import Attack
+from jaxattr.boundaries import implicit
+from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
+from jaxattr.boundaries.carlini_wagner import carlini_wagner
+from jaxattr.boundaries.ddn import ddn
+from jaxattr.boundaries.deepfool import deepfool
+from jaxattr.boundaries.fab import fab
+from jaxattr.boundaries.member import NORMS, Member
+from jaxattr.boundaries.projected import at_radii, pgd_l2, pgd_linf, pgd_released
+from jaxattr.typing import Bounds
 
-from jaxattr import _random, projections
-from jaxattr._checks import check_number, fail
-from jaxattr._dtypes import widen
-from jaxattr.paths import Path, PathInfo, fold_path
-from jaxattr.steps import unit
-from jaxattr.typing import Array, LogitsFn, Projection, Score
+_MEMBERS: dict[str, Callable[..., Member]] = {
+    "deepfool": deepfool,
+    "ddn": ddn,
+    "fab": fab,
+    "pgd_l2": pgd_l2,
+    "pgd_linf": pgd_linf,
+    "apgd_ce": apgd_ce,
+    "apgd_dlr": apgd_dlr,
+    "carlini_wagner": carlini_wagner,
+}
 
-NORMS = ("l1", "l2", "linf")
+OneMember: TypeAlias = Member | Attack | str
+Members: TypeAlias = OneMember | Sequence[OneMember] | None
+"""Members, step attacks or their names, one or several; None for the default."""
 
 
-class Search(NamedTuple):
-    """What a member is asked to do."""
+class Units(NamedTuple):
+    """What a network is given: ``(x - mean) / stddev``, one number a channel."""
 
-    logits_fn: LogitsFn
-    """A constant to differentiation, but for its argument."""
-    images: Array
-    """``(N, H, W, C)``."""
-    labels: Array
-    """``(N,)``: the class to leave."""
-    keys: Array | None
-    """``(N,)``: the same for every member, so each draws as it would alone."""
-    bounds: tuple[Any, Any]
-    """The least and the largest pixel value, numbers or ``(1, 1, 1, C)``."""
+    mean: tuple[float, ...]
+    stddev: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class BoundarySearch:
+    """How the nearest point of another class is searched for; checked when made.
+
+    What ``nearest_boundary``, ``bsm``, ``big`` and ``bsg`` take as ``search``. Two of
+    the same names and options are equal, and it is hashable where ``bounds`` are: a
+    static argument of a jitted function.
+
+    Args:
+      members: what looks for the boundary: members (``ja.boundaries.ddn(num_steps=40)``)
+        or names of ``ja.boundaries.boundary_names()``, or step attacks or their names
+        (``ja.attacks.names()``), which are tried over L∞ radii. One will do, several
+        are a list or a text with commas. By default, or by ``"all"``, one of each name:
+        at most 1,041 forward and 941 backward passes an image. PGD, APGD and step
+        attacks are done at the first radius that serves, DeepFool where an image is
+        across; DDN, FAB and Carlini-Wagner refine to the end of their budgets.
+      num_bisections: forward passes for each member; each halves the segment from the
+        image to the point that was found. 0 for none.
+      norm: how distances are measured and compared: ``l1``, ``l2`` or ``linf``. Members
+        have norms of their own, which this does not change.
+      bounds: the least and the largest pixel value.
+      side: ``outside``, the end of the last interval that is of another class, or
+        ``inside``, the end that is of the same class.
+      leave: ``predicted``: the class to leave is what the model predicts at the image.
+        ``label``: it is the label, and an image that is misclassified already is its
+        own point: its distance is 0 and has derivative zero, the point that of the
+        image.
+      gradient: how the point depends on image and parameters, when it is
+        differentiated: ``ray`` holds its direction from the image, ``nearest`` holds
+        that it is nearest, which takes a Hessian and a linear system of the size of an
+        image, of at most 4,096 values, and ``norm="l2"``.
+
+    Raises:
+      ValueError: no member, an unknown name, an option out of range.
+
+    Example:
+      >>> import jaxattr as ja
+      >>> search = ja.BoundarySearch("ddn,fab", norm="linf")
+      >>> [member.name for member in search.members], search.num_bisections
+      (['ddn', 'fab'], 20)
+      >>> search == ja.BoundarySearch(["ddn", "fab"], norm="linf")
+      True
+    """
+
+    members: tuple[Member, ...]
+    num_bisections: int
     norm: str
-    """How distances are measured: one of ``NORMS``."""
+    bounds: Bounds
+    side: str
+    leave: str
+    gradient: str
+    _units: Units | None
+
+    def __init__(
+        self,
+        members: Members = None,
+        *,
+        num_bisections: int = 20,
+        norm: str = "l2",
+        bounds: Bounds = (0.0, 1.0),
+        side: str = "outside",
+        leave: str = "predicted",
+        gradient: str = "ray",
+        _units: Units | None = None,
+    ) -> None:
+        check_choice("gradient", gradient, implicit.GRADIENTS)
+        check_choice("side", side, ("outside", "inside"))
+        check_choice("leave", leave, ("predicted", "label"))
+        check_choice("norm", norm, NORMS)
+        if gradient == "nearest" and norm != "l2":
+            raise fail("norm", "'l2' for gradient='nearest'", norm)
+        checked = {
+            "members": as_members(members),
+            "num_bisections": check_integer("num_bisections", num_bisections, 0),
+            "norm": norm,
+            "bounds": check_bounds(bounds),
+            "side": side,
+            "leave": leave,
+            "gradient": gradient,
+            "_units": _units,
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def released(
+        cls,
+        *,
+        units: str | Sequence[Sequence[float]] = "normalized",
+        norm: str = "l2",
+        bounds: Bounds = (0.0, 1.0),
+        leave: str = "predicted",
+        gradient: str = "ray",
+    ) -> BoundarySearch:
+        """The search of the code published with boundary attributions.
+
+        ``ja.boundaries.pgd_released`` alone, without bisection. It is the released
+        search but for its bounds, which are there one interval for all channels of what
+        the network is given; nor is the quadrature of the released ``big`` replayed,
+        whose weights sum to ``(n - 1) / n``.
+
+        Args:
+          units: what radii and distances are measured in, as published
+            ``normalized``, network units: the search runs on ``(x - mean) / stddev``
+            with the mean and standard deviation of ImageNet. A pair (mean, standard
+            deviation), one number a channel, for other networks, or ``pixels``.
+            Images, bounds, points and maps are in pixels all the same.
+          norm: as in ``BoundarySearch``.
+          bounds: as in ``BoundarySearch``.
+          leave: as in ``BoundarySearch``.
+          gradient: as in ``BoundarySearch``.
+
+        Raises:
+          ValueError: unknown units, an option out of range.
+
+        References:
+          Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because
+          Attributions Look Normal. ICML 2022, arXiv:2103.11257; the released code of
+          2021.
+        """
+        return cls(
+            _of_default_budget("pgd_released"),
+            num_bisections=0,
+            norm=norm,
+            bounds=bounds,
+            leave=leave,
+            gradient=gradient,
+            _units=_as_units(units),
+        )
+
+    @property
+    def units(self) -> Units | None:
+        """Those of ``released``; None for pixels."""
+        return self._units
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a member draws at random."""
+        return any(member.needs_key for member in self.members)
 
 
-class Best(NamedTuple):
-    """The closest point of another class so far."""
+def as_search(search: BoundarySearch | Members) -> BoundarySearch:
+    """A search, or what may stand for one: its members, ``released``, or None.
 
-    points: Array
-    """``(N, H, W, C)``: the image itself where there is none."""
-    distances: Array
-    """``(N,)``: infinity where there is none."""
-    labels: Array
-    """``(N,)``: the class that the model gives to the point."""
-
-
-class Judged(NamedTuple):
-    """What one forward and one backward pass tell of points."""
-
-    gradient: Array
-    """``(N, H, W, C)``: of the score."""
-    values: Array
-    """``(N,)``: the score."""
-    labels: Array
-    """``(N,)``: the class that the model gives."""
-
-
-class Member(NamedTuple):
-    """One way to look for the boundary, and what it costs."""
-
-    name: str
-    find: Callable[[Search], Best]
-    forwards: int | None
-    """The most forward passes of an image; None where nobody said."""
-    backwards: int | None
-    """The most backward passes of an image."""
-    needs_key: bool = False
-    """Draws at random."""
-
-
-def distance(offsets: Array, norm: str) -> Array:
-    """``‖offset‖`` of each image, ``(N,)``."""
-    axes = (1, 2, 3)
-    if norm == "l1":
-        return jnp.sum(jnp.abs(offsets), axes)
-    if norm == "linf":
-        return jnp.max(jnp.abs(offsets), axes)
-    return jnp.sqrt(jnp.sum(offsets**2, axes))
-
-
-def where_images(mask: Array, chosen: Any, other: Any) -> Any:
-    """Image by image, of two pytrees of arrays ``(N, ...)``."""
-
-    def choose(a: Array, b: Array) -> Array:
-        return jnp.where(mask.reshape(mask.shape + (1,) * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(choose, chosen, other)
-
-
-def nothing_found(search: Search) -> Best:
-    """The images themselves, infinitely far."""
-    distances = jnp.full_like(search.images[:, 0, 0, 0], jnp.inf)
-    return Best(search.images, distances, search.labels)
-
-
-def nearer(best: Best, found: Best) -> Best:
-    """The closer of two, image by image; the first of equals."""
-    return where_images(found.distances < best.distances, found, best)
-
-
-def as_found(search: Search, points: Array, labels: Array) -> Best:
-    """Points with the classes that they have, infinitely far where it is the old one."""
-    distances = distance(points - search.images, search.norm)
-    is_other = labels != search.labels
-    found = Best(points, jnp.where(is_other, distances, jnp.inf), labels)
-    return where_images(is_other, found, nothing_found(search))
-
-
-def predicted(search: Search, points: Array) -> Array:
-    """The classes of points, ``(N,)``."""
-    return jnp.argmax(search.logits_fn(points), axis=-1)
-
-
-def judge(search: Search, score: Score) -> Callable[[Array], Judged]:
-    """Points to the gradient of a score of the class to leave, and to their classes."""
-
-    def total(points: Array) -> tuple[Array, tuple[Array, Array]]:
-        logits = widen(search.logits_fn(points))
-        values = score(lambda logits: logits, search.labels)(logits)
-        return jnp.sum(values), (values, jnp.argmax(logits, axis=-1))
-
-    def judged(points: Array) -> Judged:
-        gradient, (values, labels) = jax.grad(total, has_aux=True)(points)
-        return Judged(gradient, values, labels)
-
-    return judged
-
-
-def its_gradient() -> optax.GradientTransformation:
-    """The gradient of what ``judge`` tells, for paths driven by it."""
-    return optax.stateless(lambda judged, _: judged.gradient)
-
-
-def closest_on(
-    path: Path,
-    search: Search,
-    start: Array,
-    num_steps: int,
-    keys: Array | None = None,
-    *,
-    image_of: Callable[[Array], Array] = lambda points: points,
-    last_only: bool = False,
-) -> Best:
-    """The closest point of another class among the T + 1 that a path visits.
-
-    Args:
-      path: a kernel whose steps are driven by ``judge``.
-      search: what is asked for.
-      start: where the path begins.
-      num_steps: T gradients; the last point costs one forward pass more.
-      keys: ``(N,)``, for a path that draws.
-      image_of: from the path's variable to an image.
-      last_only: only the last point counts.
+    Raises:
+      ValueError: as ``BoundarySearch``.
     """
-
-    def add(best: Best, info: PathInfo) -> Best:
-        points = image_of(info.points)
-        return nearer(best, as_found(search, points, info.gradient.labels))
-
-    nothing = nothing_found(search)
-    keep = (lambda best, _: best) if last_only else add
-    state, best = fold_path(path, start, keys, num_steps, nothing, keep)
-    points = image_of(state.points)
-    return nearer(best, as_found(search, points, predicted(search, points)))
+    if isinstance(search, BoundarySearch):
+        return search
+    if isinstance(search, str) and search == "released":
+        return BoundarySearch.released()
+    return BoundarySearch(search)
 
 
-def over_radii(
-    search: Search,
-    radii: Sequence[float],
-    attempt: Callable[[Array, Array | None, Array], Best],
-) -> Best:
-    """What the first radius finds that finds anything, image by image.
+def boundary_names() -> tuple[str, ...]:
+    """The members of the default search, functions of ``ja.boundaries``."""
+    return tuple(_MEMBERS)
 
-    One scan, so memory does not depend on the number of radii. Images that are done
-    stand still, and when all are, the radii that are left cost nothing.
 
-    Args:
-      search: what is asked for.
-      radii: in ascending order.
-      attempt: takes a radius, keys ``(N,)`` and who is done ``(N,)``.
+def as_members(members: Members) -> tuple[Member, ...]:
+    """Members, names of members or of step attacks, one or several, as members.
+
+    A text may name several, with commas between them; ``all`` are those of the default.
+
+    Raises:
+      ValueError: an empty list, an unknown name, something else.
     """
-    values = jnp.asarray(radii, search.images.dtype)
+    if members is None or (isinstance(members, str) and members == "all"):
+        members = boundary_names()
+    several: object = members
+    if isinstance(members, str):
+        several = [name.strip() for name in members.split(",")]
+        if not all(several):
+            raise fail("search", "a name, or several with commas between them", members)
+    elif isinstance(members, Member | Attack):
+        several = [members]
+    if not isinstance(several, Sequence):
+        expected = "members of a boundary search, in a list or alone"
+        raise fail("search", expected, members)
+    if not several:
+        raise fail("search", "at least one member, such as 'ddn'", members)
+    return tuple(_as_member(member) for member in several)
 
-    def one(best: Best, index: Array) -> tuple[Best, None]:
-        is_done = best.distances < jnp.inf
 
-        def try_it() -> Best:
-            keys = search.keys
-            keys = None if keys is None else _random.fold_in(keys, index)
-            found = attempt(values[index], keys, is_done)
-            return where_images(is_done, best, found)
+def _as_member(member: OneMember) -> Member:
+    if isinstance(member, Member):
+        return member
+    if isinstance(member, Attack):
+        return at_radii(member)
+    if not isinstance(member, str):
+        raise fail("search", "names, members or attacks", member)
+    # A search has no model in two halves, as naa needs it.
+    attacks = [name for name in registry.names() if name != "naa"]
+    check_choice("search", member, (*_MEMBERS, *attacks, "all", "released"))
+    if member in ("all", "released"):
+        expected = "members ('all' stands alone; BoundarySearch.released() is a search)"
+        raise fail("search", expected, member)
+    return _of_default_budget(member)
 
-        return jax.lax.cond(jnp.all(is_done), lambda: best, try_it), None
 
-    return jax.lax.scan(one, nothing_found(search), jnp.arange(len(radii)))[0]
+@functools.cache
+def _of_default_budget(name: str) -> Member:
+    """One object for each name, so that searches of the same names are equal."""
+    if name == "pgd_released":
+        return pgd_released()
+    if name in _MEMBERS:
+        return _MEMBERS[name]()
+    return at_radii(registry.as_attack(name), name=name)
 
 
-def ball_and_box(search: Search, radius: Any, norm: str) -> Projection:
-    """Onto the ball around the images, then onto the bounds."""
-    ball = {"l2": projections.l2_ball, "linf": projections.linf_ball}[norm]
-    return lambda points: projections.box(
-        ball(points, search.images, radius), search.bounds
+def _as_units(units: str | Sequence[Sequence[float]]) -> Units | None:
+    """Mean and standard deviation of each channel; None for pixels."""
+    if isinstance(units, str) and units == "pixels":
+        return None
+    if isinstance(units, str) and units == "normalized":
+        return Units(_imagenet.MEAN, _imagenet.STDDEV)
+    expected = (
+        "'pixels', 'normalized', or as many means as standard deviations above zero, "
+        "one of each a channel"
     )
-
-
-def random_direction(keys: Array, images: Array, norm: str) -> Array:
-    """Uniform on the unit sphere for ``l2``, in the unit cube for ``linf``."""
-    shape, dtype = images.shape[1:], images.dtype
-    if norm == "linf":
-        return _random.uniform(keys, shape, dtype, -1.0, 1.0)
-    return unit(_random.normal(keys, shape, dtype))
-
-
-def check_radii(radii: Any) -> tuple[float, ...]:
-    """Finite numbers above zero in ascending order, at least one."""
-    expected = "finite numbers above zero in ascending order, at least one"
     try:
-        given = tuple(radii)
-    except TypeError:
-        raise fail("radii", expected, radii) from None
-    # Texts and truth values would pass for numbers.
-    is_number = not any(isinstance(r, str | bool | np.bool_) for r in given)
-    if isinstance(radii, str) or not is_number:
-        raise fail("radii", expected, radii)
-    values = tuple(check_number("radii", r, 0.0) for r in given)
-    rises = all(a < b for a, b in itertools.pairwise(values))
-    if not values or not rises or values[0] == 0 or values[-1] == math.inf:
-        raise fail("radii", expected, radii)
-    return values
+        mean, stddev = (
+            tuple(check_number("units", value) for value in values) for values in units
+        )
+    except (TypeError, ValueError):
+        raise fail("units", expected, units) from None
+    if len(mean) != len(stddev) or not min(stddev, default=0.0) > 0:
+        raise fail("units", expected, units)
+    return Units(mean, stddev)

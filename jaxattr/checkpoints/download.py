@@ -77,7 +77,7 @@ def _append(url: str, partial: pathlib.Path, size: int) -> None:
     headers = {
         **utils.build_hf_headers(),
         "Accept-Encoding": "identity",
-        # Nobody else shall speak on a connection that may just have broken.
+        # No other request may use a connection that may just have broken.
         "Connection": "close",
     }
     if 0 < there < size:
@@ -93,7 +93,7 @@ def _append(url: str, partial: pathlib.Path, size: int) -> None:
                 desc=url.rpartition("/")[2],
                 unit="B",
                 unit_scale=True,
-                disable=None,  # where nobody is looking
+                disable=None,  # where stderr is no terminal
             ) as progress,
         ):
             for part in response.iter_bytes():

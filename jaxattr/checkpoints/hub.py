@@ -8,7 +8,7 @@ import pathlib
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from types import ModuleType
 
 from jaxattr.checkpoints.download import ChecksumError, download
 from jaxattr.checkpoints.locations import Hub
@@ -55,7 +55,7 @@ def fetch(location: Hub, name: str, *, revision: str | None = None) -> pathlib.P
             # The hub names large files by the SHA-256 of their content.
             large = SHA256.fullmatch(expected) and facts.size
             if large and not cached(location, facts.commit_hash):
-                _download(location, url, facts)
+                _download(location, url, size=facts.size, digest=expected)
             # Finds that content where it keeps it, and names it in the revision.
             path = hub.hf_hub_download(
                 location.repository, location.file, revision=revision
@@ -81,22 +81,22 @@ def fetch(location: Hub, name: str, *, revision: str | None = None) -> pathlib.P
         ) from error
 
 
-def _download(location: Hub, url: str, facts: Any) -> None:
+def _download(location: Hub, url: str, *, size: int, digest: str) -> None:
     """The content into the library's cache, where it looks for it."""
     from huggingface_hub import constants, utils
 
     root = pathlib.Path(constants.HF_HUB_CACHE)
     folder = f"models--{location.repository.replace('/', '--')}"
-    locks, target = root / ".locks" / folder, root / folder / "blobs" / facts.etag
+    locks, target = root / ".locks" / folder, root / folder / "blobs" / digest
     locks.mkdir(parents=True, exist_ok=True)
-    with utils.WeakFileLock(locks / f"{facts.etag}.lock"):
+    with utils.WeakFileLock(locks / f"{digest}.lock"):
         if not target.exists():
-            download(url, target, size=facts.size, digest=facts.etag)
+            download(url, target, size=size, digest=digest)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's own lines about what will be told in one."""
+    """Silences the library's own messages: one error of ours says what happened."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -108,7 +108,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _library(name: str) -> Any:
+def _library(name: str) -> ModuleType:
     try:
         import huggingface_hub
     except ImportError:

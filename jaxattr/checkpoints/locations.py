@@ -1,4 +1,4 @@
-"""Where a checkpoint may be when nobody names a file: a package, or the hub."""
+"""Where a checkpoint may be when no file is named: a package, or the hub."""
 
 from __future__ import annotations
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
-import zipfile
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from jaxattr.checkpoints.errors import CheckpointError
+from jaxattr.checkpoints.npz_file import read_npz
 from jaxattr.checkpoints.safetensors_file import read_safetensors
 from jaxattr.checkpoints.torch_file import read_torch
-
-MAX_INFLATION = 1 << 30
-"""The most bytes that a compressed ``.npz`` may grow to, unless 100 times its size is
-more."""
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -55,36 +51,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return _without_prefix(tensors, "module.")
 
 
-def _read_npz(data: bytes) -> dict[str, np.ndarray]:
-    import io
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            inflated = sum(entry.file_size for entry in archive.infolist())
-        if inflated > max(MAX_INFLATION, 100 * len(data)):
-            raise CheckpointError(f"it would inflate to {inflated} bytes")
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            tensors = {name: archive[name] for name in archive.files}
-    except CheckpointError:
-        raise
-    # A hostile or cut file fails in zipfile, zlib, numpy or ast, each in its own way.
-    except Exception as error:
-        raise CheckpointError(f"not a readable .npz file ({error})") from error
-    foreign = [n for n, t in tensors.items() if not isinstance(t, np.ndarray)]
-    if foreign:
-        raise CheckpointError(f"{foreign[0]!r} is not an array")
-    return tensors
-
-
 _READERS: Mapping[str, Callable[[bytes], dict[str, np.ndarray]]] = {
     ".pth": read_torch,
     ".pt": read_torch,
     ".safetensors": read_safetensors,
-    ".npz": _read_npz,
+    ".npz": read_npz,
 }
 
 
-def _without_prefix(tensors: dict[str, np.ndarray], prefix: str) -> dict:
+def _without_prefix(
+    tensors: dict[str, np.ndarray], prefix: str
+) -> dict[str, np.ndarray]:
     if not all(name.startswith(prefix) for name in tensors):
         return tensors
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

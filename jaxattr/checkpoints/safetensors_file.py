@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,9 +38,8 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     """
     header, body = _split(data)
     tensors, spans = {}, []
+    _check_metadata(header.pop("__metadata__", None))
     for name, entry in header.items():
-        if name == "__metadata__":
-            continue
         dtype, shape, (begin, end) = _entry(name, entry, len(body))
         tensors[name] = to_array(name, body[begin:end], dtype, shape)
         spans.append((begin, end))
@@ -55,7 +53,7 @@ def read_safetensors(data: bytes) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
+def _split(data: bytes) -> tuple[dict[str, object], memoryview]:
     if len(data) < 8:
         raise CheckpointError(f"truncated: {len(data)} bytes")
     length = int.from_bytes(data[:8], "little")
@@ -65,7 +63,16 @@ def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
             f" {len(data)}"
         )
     try:
-        header = json.loads(data[8 : 8 + length], object_pairs_hook=_unique)
+        # Of bytes ``json`` would guess the encoding, and read UTF-16 and a byte order
+        # mark, which the format does not have.
+        header = json.loads(
+            data[8 : 8 + length].decode("utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+        )
+    except CheckpointError:
+        raise
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the header is not JSON ({error})") from error
     if not isinstance(header, dict):
@@ -73,7 +80,9 @@ def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
     return header, memoryview(data)[8 + length :]
 
 
-def _entry(name: str, entry: Any, available: int) -> tuple[Any, Any, tuple[int, int]]:
+def _entry(
+    name: str, entry: object, available: int
+) -> tuple[np.dtype, tuple[int, ...], tuple[int, int]]:
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= {
         *entry
     }:
@@ -95,8 +104,35 @@ def _entry(name: str, entry: Any, available: int) -> tuple[Any, Any, tuple[int, 
     return DTYPES[dtype], check_shape(name, entry["shape"]), (begin, end)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _check_metadata(metadata: object) -> None:
+    """Absent, null, or text by name, as the format's own reader takes it."""
+    if metadata is None:
+        return
+    if not isinstance(metadata, dict) or not all(
+        isinstance(value, str) for value in metadata.values()
+    ):
+        raise CheckpointError(
+            f"the header's __metadata__ is not text by name, {metadata!r:.80}"
+        )
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
         raise CheckpointError("a name is given twice in the header")
+    for name in result:
+        # Half of a pair of surrogates, which is no text: no stream could print it.
+        if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+            raise CheckpointError(f"the name {name!r:.80} is no Unicode text")
     return result
+
+
+def _refuse_constant(text: str) -> None:
+    raise CheckpointError(f"the header is not JSON (it has {text})")
+
+
+def _integer(text: str) -> int:
+    """A JSON integer; -0 is a floating-point number to the format's own reader."""
+    if text == "-0":
+        raise CheckpointError("the header has -0, which is no size")
+    return int(text)

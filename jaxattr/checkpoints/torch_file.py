@@ -7,7 +7,6 @@ import io
 import math
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ def read_torch(data: bytes) -> dict[str, np.ndarray]:
     return {name: _to_array(name, tensor, read) for name, tensor in tensors}
 
 
-def _zip(data: bytes) -> tuple[Any, Callable[[str], bytes]]:
+def _zip(data: bytes) -> tuple[object, Callable[[str], bytes]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -62,7 +61,7 @@ def _zip(data: bytes) -> tuple[Any, Callable[[str], bytes]]:
     return state, lambda key: read(f"{root}data/{key}")
 
 
-def _legacy(data: bytes) -> tuple[Any, Callable[[str], bytes]]:
+def _legacy(data: bytes) -> tuple[object, Callable[[str], bytes]]:
     """Five pickles (magic, protocol, machine, object, keys), then the storages."""
     stream = io.BytesIO(data)
     if load_pickle(stream) != LEGACY_MAGIC:
@@ -95,7 +94,7 @@ def _legacy(data: bytes) -> tuple[Any, Callable[[str], bytes]]:
     return state, read
 
 
-def _state_dict(state: Any) -> Iterator[tuple[str, Tensor]]:
+def _state_dict(state: object) -> Iterator[tuple[str, Tensor]]:
     for nest in NESTS:
         if isinstance(state, dict) and isinstance(state.get(nest), dict):
             state = state[nest]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import pickle
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -37,12 +37,12 @@ class Tensor(NamedTuple):
     """A strided view of a storage; its numbers are unchecked."""
 
     storage: Storage
-    offset: Any
-    shape: Any
-    strides: Any
+    offset: object
+    shape: object
+    strides: object
 
 
-def load_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> Any:
+def load_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) -> object:
     """One pickle from ``stream``, of plain data and ``Tensor``.
 
     Args:
@@ -72,7 +72,7 @@ class _Unpickler(pickle._Unpickler):
         super().__init__(stream, encoding="utf-8")
         self._storages = storages
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         # What this returns can be changed by a BUILD opcode, so nothing shared does
         # come back: strings, fresh functions, and a type that cannot be changed.
         if module == "torch" and name in STORAGES:
@@ -80,9 +80,7 @@ class _Unpickler(pickle._Unpickler):
         if (module, name) == ("collections", "OrderedDict"):
             return collections.OrderedDict
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda storage, offset, shape, strides, *_: _tensor(
-                storage, offset, shape, strides
-            )
+            return lambda *arguments: _rebuild(*arguments)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *_: tensor
         raise CheckpointError(
@@ -90,12 +88,12 @@ class _Unpickler(pickle._Unpickler):
             " a state dict (nothing was executed)"
         )
 
-    def get_extension(self, code: int) -> Any:
+    def get_extension(self, code: int) -> object:
         raise CheckpointError(f"refused: its pickle uses extension {code}")
 
-    def persistent_load(self, reference: Any) -> Storage:
+    def persistent_load(self, reference: object) -> Storage:
         match reference:
-            case ("storage", str(dtype), str(key), str(), numel, *view) if (
+            case ("storage", str(dtype), str(key), str(), int(numel), *view) if (
                 is_size(numel) and dtype in STORAGES.values() and view in ([], [None])
             ):
                 storage = Storage(key, np.dtype(getattr(jnp, dtype)), numel)
@@ -106,7 +104,19 @@ class _Unpickler(pickle._Unpickler):
         return storage
 
 
-def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
+def _rebuild(
+    storage: object, offset: object, shape: object, strides: object, *rest: object
+) -> Tensor:
+    """As torch's; behind gradient and hooks may stand that the signs are turned."""
+    if any(rest[2:]):
+        raise CheckpointError(
+            f"a tensor is a negated or conjugated view ({rest[2]!r:.80}); save"
+            " tensor.clone() or tensor.resolve_neg()"
+        )
+    return _tensor(storage, offset, shape, strides)
+
+
+def _tensor(storage: object, offset: object, shape: object, strides: object) -> Tensor:
     if not isinstance(storage, Storage):
         raise CheckpointError("a tensor without a storage")
     return Tensor(storage, offset, shape, strides)

@@ -3,11 +3,58 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import pathlib
-from collections.abc import Callable
-from typing import Any
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 import jax
+import jax.numpy as jnp
+
+from jaxattr import plots
+from jaxattr._checks import check_choice
+from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
+from jaxattr.evaluation.runs.run_record import Run
+from jaxattr.photographs.reading import list_photographs
+
+if TYPE_CHECKING:
+    from jax.typing import DTypeLike
+
+    from jaxattr.models import Classifier
+    from jaxattr.models.activations import Activation
+    from jaxattr.typing import Array
+
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+    """Where a command adds its parser."""
+
+QUICK_SEARCH = ("deepfool", "ddn", "fab")
+"""Members of a boundary search that come near the whole ensemble, which is the default
+of the library, at a quarter of its passes: what the commands search with."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """Of ``jaxattr.models.load``."""
+
+    key: Array
+    activation: Activation | None
+    dtype: DTypeLike | None
+    preprocessing: str | None
+    padding: str | None
+
+
+def run_of(
+    arguments: argparse.Namespace,
+    *,
+    methods: Sequence[str] = (),
+    photographs: Sequence[str] = (),
+    folder: str | None = None,
+) -> Run:
+    """What was asked for, for the record; see ``Run``."""
+    typed = list(arguments.typed)
+    return Run(typed[0] if typed else "", typed, methods, photographs, folder)
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -17,7 +64,7 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
         expected = f"a whole number from {minimum} to {maximum}"
 
     def parse(text: str) -> int:
-        number = int(text) if text.lstrip("-").isdecimal() else None
+        number = int(text) if re.fullmatch(r"[+-]?\d+", text.strip()) else None
         if number is None or number < minimum or (maximum or number) < number:
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
         return number
@@ -47,6 +94,121 @@ def add_run_options(
         "%(default)s)",
     )
     add("--out", type=folder, default=out, metavar="DIR", help="default: %(default)s")
+    add(
+        "--device",
+        type=device,
+        metavar="NAME",
+        help="such as cpu, gpu or gpu:1 (default: what JAX finds)",
+    )
+    add("--json", action="store_true", help="print results as JSON, no table")
+    add("--quiet", action="store_true", help="print warnings and errors only")
+
+
+def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -> None:
+    """``--format`` and ``--dpi``; for commands that draw maps, their looks."""
+    add = parser.add_argument
+    add(
+        "--format",
+        type=formats,
+        default=("png",),
+        metavar="LIST",
+        help=f"of the figures, commas between them: {', '.join(FORMATS)} (default: png)",
+    )
+    add(
+        "--dpi",
+        type=whole(30, 1200),
+        default=150,
+        metavar="INT",
+        help="dots an inch (default: 150)",
+    )
+    if maps:
+        add("--overlay", action="store_true", help="lay maps over the photographs")
+        add(
+            "--colormap",
+            metavar="NAME",
+            help="one of matplotlib's (default: blue against the class, red for it)",
+        )
+
+
+def figures_of(arguments: argparse.Namespace) -> FigureFiles:
+    """How figures are written; an unknown colour map is refused before work starts."""
+    colors = getattr(arguments, "colormap", None)
+    if colors is not None:
+        need_matplotlib()
+        plots.check_colors(colors)
+    overlay = getattr(arguments, "overlay", False)
+    return FigureFiles(tuple(arguments.format), arguments.dpi, colors, overlay)
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """An argparse type: formats of figures, each once."""
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",")))
+    try:
+        return tuple(check_choice("format", name, FORMATS) for name in names)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def device(text: str) -> jax.Device:
+    """An argparse type: a device of JAX, by platform and number."""
+    platform, _, number = text.partition(":")
+    try:
+        found = jax.devices(platform)
+        return found[int(number or 0)]
+    except (RuntimeError, ValueError, IndexError):
+        platforms = dict.fromkeys(d.platform for d in jax.devices())
+        known = ", ".join(dict.fromkeys([*platforms, "cpu"]))
+        raise argparse.ArgumentTypeError(
+            f"no device {text!r}; there are: {known}"
+        ) from None
+
+
+def photograph_files(given: Sequence[str]) -> list[str]:
+    """Files as they are, of a folder the photographs in it.
+
+    Raises:
+      ValueError: a folder without photographs.
+    """
+    files: list[str] = []
+    for name in given:
+        is_folder = pathlib.Path(name).is_dir()
+        files += map(str, list_photographs(name)) if is_folder else [name]
+    return files
+
+
+def print_results(
+    arguments: argparse.Namespace,
+    text: str,
+    records: Iterable[Mapping[str, object]],
+    skipped: Sequence[str] = (),
+) -> int:
+    """What a command found: a table, JSON, or nothing; names what was skipped.
+
+    Args:
+      arguments: of the command.
+      text: the table, and where the files are.
+      records: the rows of the table by column.
+      skipped: what could not be read, a line each.
+
+    Returns:
+      The exit code: 1 where something was skipped.
+    """
+    if arguments.json:
+        found = {"out": str(arguments.out), "skipped": list(skipped)}
+        plain = [{key: _plain(cell) for key, cell in row.items()} for row in records]
+        print(json.dumps({**found, "results": plain}, indent=1))
+    elif not arguments.quiet:
+        print(text)
+    for reason in skipped:
+        print(f"jaxattr: skipped {reason}", file=sys.stderr)
+    return 1 if skipped else 0
+
+
+def _plain(cell: object) -> object:
+    """A cell as JSON takes it: what is not finite is null."""
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    return cell if isinstance(cell, int | str | None) else str(cell)
 
 
 def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -61,29 +223,63 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
             "(default: efficientnet_lite0)",
         )
     else:
-        text = "default: %(default)s; `jaxattr models` lists them"
-        add("--model", default="efficientnet_lite0", metavar="NAME", help=text)
+        text = "with a checkpoint or without; `jaxattr models` lists them (default: "
+        add(
+            "--model",
+            default="efficientnet_lite0",
+            metavar="NAME[=FILE]",
+            help=text + "%(default)s)",
+        )
     add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
+    add(
+        "--preprocessing",
+        choices=("crop", "squash"),
+        help="of photographs (default: as the weights were trained)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="what to compute in (default: that of the weights)",
+    )
 
 
-def load_model(name: str, arguments: argparse.Namespace, **options: Any) -> Any:
-    """The model of ``--weights``; random ones come from ``--seed``."""
+def load_model(
+    name: str,
+    arguments: argparse.Namespace,
+    *,
+    file: str | None = None,
+    **options: Unpack[LoadOptions],
+) -> Classifier:
+    """A model with the weights of a file, by default those of ``--weights``.
+
+    Args:
+      name: as ``jaxattr models`` lists it, or ``NAME=FILE``.
+      arguments: of the command; random weights come from ``--seed``.
+      file: a checkpoint.
+      **options: of ``jaxattr.models.load``.
+    """
     from jaxattr import models
 
-    weights = options.pop("weights", arguments.weights)
+    name, _, beside = name.partition("=")
+    weights = file or beside or arguments.weights
+    if arguments.preprocessing is not None:
+        options["preprocessing"] = arguments.preprocessing
+    if arguments.dtype is not None:
+        options["dtype"] = jnp.dtype(arguments.dtype)
     if weights == "random":
         options["key"] = jax.random.key(arguments.seed)
     return models.load(name, weights, **options)
 
 
-def load_models(arguments: argparse.Namespace, **options: Any) -> dict[str, Any]:
+def load_models(
+    arguments: argparse.Namespace, **options: Unpack[LoadOptions]
+) -> dict[str, Classifier]:
     """Label to model, of each ``--model NAME`` or ``--model NAME=FILE``."""
-    models: dict[str, Any] = {}
+    models: dict[str, Classifier] = {}
     for asked in dict.fromkeys(arguments.model or ["efficientnet_lite0"]):
         name, _, file = asked.partition("=")
         label = f"{name} ({pathlib.Path(file).stem})" if file else name
         # Files of one name in two folders are two models.
         label = f"{name} ({file})" if label in models else label
-        given = {"weights": file} if file else {}
-        models[label] = load_model(name, arguments, **given, **options)
+        models[label] = load_model(name, arguments, file=file or None, **options)
     return models

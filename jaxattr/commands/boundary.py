@@ -5,14 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jaxattr import boundaries
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation.boundary.boundary import QUICK, draw_boundaries
+from jaxattr.commands._arguments import (
+    QUICK_SEARCH,
+    add_figure_options,
+    add_model,
+    add_run_options,
+    figures_of,
+    load_model,
+    photograph_files,
+    print_results,
+    run_of,
+    whole,
+)
+from jaxattr.evaluation.boundary.boundary import draw_boundaries
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -22,7 +36,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "boundary",
@@ -32,12 +46,18 @@ def add_parser(commands: Any) -> None:
             "something else, and writes STEM.boundary.png (the photograph, that image,\n"
             "what differs, and the attributions BSM and BIG made with it) and\n"
             "STEM.boundary.npz with the arrays. Distances are Euclidean, pixels in [0, 1]."
+            "\nStopped, it goes on where it was when it is started again."
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
+    add(
+        "photographs",
+        nargs="+",
+        metavar="PHOTO",
+        help="JPEG, PNG and more, any size; or a folder of them",
+    )
     add_model(parser)
     add(
         "--search",
@@ -45,40 +65,43 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="several with commas between them, or given several times: "
         f"{', '.join(boundaries.boundary_names())}, or all, which takes several times as "
-        f"long (default: {', '.join(QUICK)})",
+        f"long (default: {', '.join(QUICK_SEARCH)})",
     )
     add(
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
     )
     add_run_options(parser, batch_size=8, out="boundaries")
+    add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
-    search = members_named(arguments.search or QUICK)
-    with Progress(len(arguments.photographs)) as progress:
+    search = members_named(arguments.search or QUICK_SEARCH)
+    photographs = photograph_files(arguments.photographs)
+    figures = figures_of(arguments)
+    with Progress(len(photographs), quiet=arguments.quiet) as progress:
         report = draw_boundaries(
-            arguments.photographs,
+            photographs,
             load_model(arguments.model, arguments),
             out=arguments.out,
             search=search,
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
+            run=run_of(arguments, photographs=photographs),
+            figure_files=figures,
             progress=progress,
         )
-    print(format_table(*report.table()))
-    print(f"\nfigures and arrays: {report.rows[0].file.parent}")
     for photograph in report.not_found:
-        print(
-            f"jaxattr: warning: {photograph}: no image of another class was found; its "
-            "maps are zero",
-            file=sys.stderr,
-        )
-    for reason in report.broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if report.broken else 0
+        print(f"jaxattr: warning: {photograph}", file=sys.stderr)
+    where = f"figures and arrays: {report.rows[0].file.parent}"
+    return print_results(
+        arguments,
+        f"{format_table(*report.table())}\n\n{where}",
+        [row._asdict() for row in report.rows],
+        report.broken,
+    )
 
 
 def members_named(texts: Iterable[str]) -> tuple[str, ...]:

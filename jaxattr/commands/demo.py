@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jaxattr.evaluation.explain.demo import run_demo
 from jaxattr.evaluation.runs.tables import format_table
 
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
-def add_parser(commands: Any) -> None:
+
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "explain three photographs with a classifier trained on ImageNet"
     parser = commands.add_parser("demo", help=text, description=text.capitalize() + ".")

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 
-from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
+from jaxattr.commands._arguments import (
+    add_figure_options,
+    add_model,
+    add_run_options,
+    figures_of,
+    load_models,
+    print_results,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation import evaluate
-from jaxattr.evaluation.evaluate import protocols
+from jaxattr.evaluation.evaluate.metrics import (
+    CLASSES,
+    METRICS,
+    AnyMetric,
+    Curve,
+    as_metrics,
+    with_options,
+)
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.metrics.faithfulness import ORDERS
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -26,7 +44,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "evaluate",
@@ -50,11 +68,6 @@ def add_parser(commands: Any) -> None:
     )
     several = "may be given several times"
     add_model(parser, several=True)
-    add(
-        "--preprocessing",
-        metavar="NAME",
-        help="crop or squash (default: as the weights were trained)",
-    )
     add(
         "--labels",
         metavar="FILE",
@@ -82,7 +95,7 @@ def add_parser(commands: Any) -> None:
         "--metric",
         action="append",
         metavar="NAME",
-        help=f"{several}: {', '.join(protocols.KNOWN)} (default: insertion and deletion)",
+        help=f"{several}: {', '.join(METRICS)} (default: insertion and deletion)",
     )
     add(
         "--order",
@@ -95,25 +108,24 @@ def add_parser(commands: Any) -> None:
     add(
         "--curve-steps",
         type=whole(1),
-        default=224,
         metavar="INT",
-        help="of a curve, one model pass each (default: 224)",
+        help=f"of a curve, one model pass each (default: {Curve().num_steps})",
     )
     add(
         "--scored",
-        choices=protocols.CLASSES,
-        default="given",
+        choices=CLASSES,
         help="whose probability curves follow (default: given, the class explained)",
     )
     add(
         "--explained",
-        choices=protocols.CLASSES,
+        choices=CLASSES,
         default="given",
         help="which class is explained: the one given, or the one that the model "
         "predicts, which curves then follow too (default: given)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add_run_options(parser, batch_size=8, out="evaluation")
+    add_figure_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -123,12 +135,10 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = {name: registry.method(name) for name in names}
     methods = parse_options(arguments.option, chosen)
     metrics = _metrics(arguments)
-    options = {}
-    if arguments.preprocessing is not None:
-        options["preprocessing"] = arguments.preprocessing
-    with Progress(0) as progress:
+    figures = figures_of(arguments)
+    with Progress(0, quiet=arguments.quiet) as progress:
         evaluation = evaluate(
-            load_models(arguments, **options),
+            load_models(arguments),
             methods,
             metrics,
             arguments.folder,
@@ -139,28 +149,53 @@ def run(arguments: argparse.Namespace) -> int:
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
             explained=arguments.explained,
+            run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
+            figure_files=figures,
             progress=progress,
         )
-    print(format_table(*evaluation.short_summary()))
-    print("\nin brackets: 95 % of where the mean over the photographs may lie")
-    print(f"tables and figures: {arguments.out}")
-    for reason in evaluation.broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if evaluation.broken else 0
+    better = {m.name: m.better for m in metrics if m.better}
+    lines = [
+        format_table(*evaluation.short_summary()),
+        "",
+        ", ".join(f"{name}: {word} is better" for name, word in better.items()),
+        "in brackets: 95 % of where the mean over the photographs may lie",
+        f"tables and figures: {arguments.out}",
+    ]
+    header, rows = evaluation.summary()
+    return print_results(
+        arguments,
+        "\n".join(lines),
+        [dict(zip(header, row, strict=True)) for row in rows],
+        evaluation.broken,
+    )
 
 
-def _metrics(arguments: argparse.Namespace) -> tuple[Any, ...]:
-    """Each metric that is asked for; curves in each order."""
-    found: list[Any] = []
+def _metrics(arguments: argparse.Namespace) -> tuple[AnyMetric, ...]:
+    """Each metric that is asked for; curves in each order.
+
+    Raises:
+      ValueError: an option that none of the metrics has.
+    """
     names = list(dict.fromkeys(arguments.metric or ["insertion", "deletion"]))
-    for order in dict.fromkeys(arguments.order or ["channel_sum"]):
-        for metric in protocols.as_metrics(names):
-            if isinstance(metric, protocols.Curve):
-                metric = metric._replace(
-                    order=order,
-                    num_steps=arguments.curve_steps,
-                    scored=arguments.scored,
-                )
-            if metric not in found:
-                found.append(metric)
-    return tuple(found)
+    asked = as_metrics(names)
+    given = {
+        "--order": ("order", arguments.order),
+        "--curve-steps": ("num_steps", arguments.curve_steps),
+        "--scored": ("scored", arguments.scored),
+    }
+    for flag, (option, value) in given.items():
+        if value is not None and not any(option in m.options for m in asked):
+            raise ValueError(f"{flag}: not an option of {' or '.join(names)}")
+    if arguments.scored == "given" and arguments.explained == "predicted":
+        raise ValueError("--scored: curves follow the class explained, the predicted")
+    options = {
+        option: value
+        for flag, (option, value) in given.items()
+        if value is not None and flag != "--order"
+    }
+    found = [
+        metric
+        for order in dict.fromkeys(arguments.order or [Curve().order])
+        for metric in with_options(asked, {**options, "order": order})
+    ]
+    return tuple(dict.fromkeys(found))

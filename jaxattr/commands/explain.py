@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
-from jaxattr.evaluation.boundary.boundary import QUICK
+from jaxattr.commands._arguments import (
+    QUICK_SEARCH,
+    add_figure_options,
+    add_model,
+    add_run_options,
+    figures_of,
+    load_model,
+    photograph_files,
+    print_results,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation.boundary.points import explains_at_boundary
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.methods import registry
@@ -15,19 +25,24 @@ from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
+
 _EXAMPLES = """\
 examples:
   jaxattr explain cat.jpg
+  jaxattr explain photographs/ --no-curves --overlay --format png,pdf
   jaxattr explain cat.jpg --method integrated_gradients --method attexplore
   jaxattr explain *.jpg --method smoothgrad --option smoothgrad.num_samples=100
   jaxattr explain cat.jpg --method saliency --label "tiger cat" --out maps
   jaxattr explain cat.jpg --method bsm --method big
   jaxattr explain cat.jpg --method big --option big.search=ddn,fab
+  jaxattr explain cat.jpg --method big --option big.search.norm=linf
   jaxattr explain cat.jpg --method expected_gradients --references photographs/
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "explain",
@@ -37,14 +52,21 @@ def add_parser(commands: Any) -> None:
             "for each method the raw map with all that is needed to make it again,\n"
             "STEM.METHOD.npz.\n\n"
             "bsm, big and bsg search for the nearest boundary, once for all of them, with\n"
-            f"{', '.join(QUICK)}, or as --option METHOD.search says (all: with every\n"
-            "attack, which takes several times as long)."
+            f"{', '.join(QUICK_SEARCH)}, or as --option METHOD.search says (all: with "
+            "every\n"
+            "attack, which takes several times as long).\n\n"
+            "Stopped, it goes on where it was when it is started again."
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("photographs", nargs="+", metavar="PHOTO", help="JPEG, PNG and more, any size")
+    add(
+        "photographs",
+        nargs="+",
+        metavar="PHOTO",
+        help="JPEG, PNG and more, any size; or a folder of them",
+    )
     names = ", ".join(registry.methods())
     add(
         "--method",
@@ -71,6 +93,14 @@ def add_parser(commands: Any) -> None:
         metavar="INT",
         help="of the insertion and deletion curves, 0 for none (default: 224)",
     )
+    add(
+        "--no-curves",
+        action="store_const",
+        const=0,
+        dest="curve_steps",
+        help="the same as --curve-steps 0",
+    )
+    add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
 
@@ -78,14 +108,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
     names = dict.fromkeys(arguments.method or ["integrated_gradients"])
     chosen = {name: registry.method(name) for name in names}
-    methods = parse_options(arguments.option, chosen)
-    for name, options in methods.items():
-        # The released mode brings a search of its own.
-        if explains_at_boundary(chosen[name]) and options.get("mode") != "released":
-            options.setdefault("search", ",".join(QUICK))
-    with Progress(len(arguments.photographs) * len(methods)) as progress:
+    # What is given for a search comes after these, and holds.
+    at_boundary = [name for name in chosen if explains_at_boundary(chosen[name])]
+    quick = [f"{name}.search={','.join(QUICK_SEARCH)}" for name in at_boundary]
+    methods = parse_options([*quick, *arguments.option], chosen)
+    photographs = photograph_files(arguments.photographs)
+    total = len(photographs) * len(methods)
+    figures = figures_of(arguments)
+    with Progress(total, quiet=arguments.quiet) as progress:
         report = explain_photographs(
-            arguments.photographs,
+            photographs,
             load_model(arguments.model, arguments),
             methods,
             out=arguments.out,
@@ -94,13 +126,17 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             curve_steps=arguments.curve_steps,
             references=arguments.references,
-            weights=arguments.weights or "default",
+            weights=arguments.model.partition("=")[2] or arguments.weights or "default",
+            figure_files=figures,
+            run=run_of(arguments, methods=tuple(chosen), photographs=photographs),
             progress=progress,
         )
-    print(format_table(*report.table()))
-    print(f"\nfigures and raw maps: {report.rows[0].file.parent}")
     for reason in report.not_found:
         print(f"jaxattr: warning: {reason}", file=sys.stderr)
-    for reason in report.broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if report.broken else 0
+    where = f"figures and raw maps: {report.rows[0].file.parent}"
+    return print_results(
+        arguments,
+        f"{format_table(*report.table())}\n\n{where}",
+        [row._asdict() for row in report.rows],
+        report.broken,
+    )

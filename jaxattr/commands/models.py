@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "list the classifiers that can be explained, or fetch the weights of one"
     parser = commands.add_parser("models", help=text, description=text.capitalize())

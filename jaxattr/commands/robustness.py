@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import add_model, add_run_options, load_model, whole
+from jaxattr.commands._arguments import (
+    add_figure_options,
+    add_model,
+    add_run_options,
+    figures_of,
+    load_model,
+    print_results,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.photographs.reading import list_photographs, read_photograph
+from jaxattr.typing import Array
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -30,7 +45,7 @@ _CAPPED = ("efficientnet_lite", "mobilenet")
 """Models with ReLU6."""
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "robustness",
@@ -83,6 +98,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add_run_options(parser, batch_size=4, out="robustness")
+    add_figure_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -90,6 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the table."""
     from jaxattr.evaluation.robustness import report
 
+    figures = figures_of(arguments)
     names = dict.fromkeys(arguments.method or ["saliency"])
     chosen = {name: registry.method(name) for name in names}
     options = parse_options(arguments.option, chosen)
@@ -143,8 +160,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.beta:
         twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
     folder = make_folder(arguments.out)
+    write_run(folder, run_of(arguments, methods=tuple(chosen), folder=arguments.folder))
     total = robustness.num_parts(len(chosen), len(pixels), settings)
-    with Progress(total) as progress:
+    with Progress(total, quiet=arguments.quiet) as progress:
         results = robustness.measure(
             model,
             twin,
@@ -156,13 +174,20 @@ def run(arguments: argparse.Namespace) -> int:
             parts=Parts(folder / "parts"),
             progress=progress,
         )
-    report.write_report(folder, results, file_names, settings)
-    print(format_table(*report.short_summary(results, settings)))
-    print("\nin brackets: what unrelated maps reach (the highest of three nulls)")
-    print(f"tables and figures: {folder}")
-    for reason in broken:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    return 1 if broken else 0
+    report.write_report(folder, results, file_names, settings, figures)
+    lines = [
+        format_table(*report.short_summary(results, settings)),
+        "",
+        "in brackets: what unrelated maps reach (the highest of three nulls)",
+        f"tables and figures: {folder}",
+    ]
+    header, rows = report.summary(results, settings)
+    return print_results(
+        arguments,
+        "\n".join(lines),
+        [dict(zip(header, row, strict=True)) for row in rows],
+        broken,
+    )
 
 
 def _budget(text: str) -> float:
@@ -177,7 +202,9 @@ def _budget(text: str) -> float:
     return value
 
 
-def _smooth(arguments: argparse.Namespace) -> robustness.SmoothRelu:
+def _smooth(arguments: argparse.Namespace) -> Callable[[Array], Array]:
+    from jaxattr.models import SmoothRelu
+
     if arguments.model.startswith(_CAPPED):
-        return robustness.SmoothRelu(arguments.beta, 6.0)
-    return robustness.SmoothRelu(arguments.beta)
+        return SmoothRelu(arguments.beta, 6.0)
+    return SmoothRelu(arguments.beta)

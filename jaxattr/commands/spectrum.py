@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from jaxattr._checks import check_choice
-from jaxattr.commands._arguments import add_model, add_run_options, load_models, whole
+from jaxattr.commands._arguments import (
+    add_figure_options,
+    add_model,
+    add_run_options,
+    figures_of,
+    load_models,
+    print_results,
+    run_of,
+    whole,
+)
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.evaluation.spectrum import spectrum
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.photographs.sets import labelled_photographs, resolve_labels
+
+if TYPE_CHECKING:
+    from jaxattr.commands._arguments import Commands
 
 _EXAMPLES = """\
 examples:
@@ -27,7 +40,7 @@ examples:
 """
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Registers the command."""
     parser = commands.add_parser(
         "spectrum",
@@ -69,6 +82,7 @@ def add_parser(commands: Any) -> None:
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add_run_options(parser, batch_size=16, out="spectrum")
+    add_figure_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -84,6 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
     )
     spectrum.check_settings(settings)
+    figures = figures_of(arguments)
     photographs = labelled_photographs(
         arguments.folder, arguments.labels, out=arguments.out
     )
@@ -101,8 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
         found = resolve_labels(photographs, model.labels, logits.shape[1])
         labels[name] = np.asarray(found, np.int32)
     folder = make_folder(arguments.out)
+    write_run(folder, run_of(arguments, folder=arguments.folder))
     total = spectrum.num_parts(len(models), len(photographs), settings)
-    with Progress(total) as progress:
+    with Progress(total, quiet=arguments.quiet) as progress:
         spectra = spectrum.measure(
             models,
             images,
@@ -114,14 +130,13 @@ def run(arguments: argparse.Namespace) -> int:
     mce = None
     if arguments.mce is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
-    report.write_report(folder, spectra, mce)
-    bands = report.band_table(spectra)
-    print(format_table(*report.as_text(*bands)))
-    print()
-    scores = report.score_table(spectra, mce)
-    print(format_table(*report.as_text(*scores)))
-    print(f"\ntables and figures: {folder}")
-    low = [s.name for s in spectra if len(s.correct) < 2]
-    if low:
+    report.write_report(folder, spectra, mce, figures)
+    bands, scores = report.band_table(spectra), report.score_table(spectra, mce)
+    tables = [format_table(*report.as_text(*table)) for table in (bands, scores)]
+    if any(len(s.correct) < 2 for s in spectra):
         print("jaxattr: one photograph has no standard error", file=sys.stderr)
-    return 0
+    return print_results(
+        arguments,
+        "\n\n".join([*tables, f"tables and figures: {folder}"]),
+        [dict(zip(bands[0], row, strict=True)) for row in bands[1]],
+    )

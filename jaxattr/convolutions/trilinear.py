@@ -7,7 +7,7 @@ A convolution, whatever it does with channels, comes from a trilinear form
 whose derivatives in ``g``, ``x`` and ``k`` are the convolution, its input gradient (the
 transposed convolution) and its kernel gradient. Each of the three is bilinear, and
 transposing one gives the other two: the family is closed under ``jvp`` and ``vjp``, in
-any order. So whoever has a fast way to compute the three has it at every order, which is
+any order. So a fast way to compute the three is fast at every order, which is
 more than a custom derivative gives. The platform is looked at when a program is lowered.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,15 +29,19 @@ from jaxattr._checks import fail
 from jaxattr.convolutions.padding import Padding, Pairs, explicit_padding, pad
 from jaxattr.typing import Array
 
+Sizes = tuple[int, ...]
+Spec = tuple[str | tuple[str, ...] | None, ...]
+"""The mesh axes that each axis of an array is sharded over."""
+
 
 class Geometry(NamedTuple):
     """What the shapes of a convolution's arguments do not say, and some that they do."""
 
     stride: int
     pads: Pairs
-    size: tuple[int, ...]  # of the images
-    window: tuple[int, ...]  # of the kernel
-    output: tuple[int, ...]
+    size: Sizes  # of the images
+    window: Sizes  # of the kernel
+    output: Sizes
 
 
 Bilinear = Callable[[Array, Array, Geometry], Array]
@@ -142,7 +146,9 @@ def _primitive(
     primitive.def_impl(functools.partial(xla.apply_primitive, primitive))
 
     @primitive.def_abstract_eval
-    def abstract_eval(*avals: Any, geometry: Geometry) -> Any:
+    def abstract_eval(
+        *avals: jax.core.AbstractValue, geometry: Geometry
+    ) -> jax.core.AbstractValue:
         function = functools.partial(getattr(default, field), geometry=geometry)
         return jax.make_jaxpr(function)(*avals).out_avals[0]
 
@@ -174,8 +180,7 @@ def _vmap(
     if fold is not None:
         bound = functools.partial(primitive.bind, geometry=geometry)
         return fold(bound, arguments, axes)
-    function = functools.partial(default, geometry=geometry)
-    return jax.vmap(function, axes)(*arguments), 0
+    return jax.vmap(lambda a, b: default(a, b, geometry), axes)(*arguments), 0
 
 
 # What ways are made of.
@@ -223,7 +228,9 @@ def xla_convolve(
     return result.reshape(*leading, *result.shape[1:])
 
 
-def transposed(convolve: Bilinear, kernel_shape: Callable[..., Any]) -> Trilinear:
+def transposed(
+    convolve: Bilinear, kernel_shape: Callable[[Array, Array, Geometry], Sizes]
+) -> Trilinear:
     """All three from the first, which XLA knows how to transpose.
 
     Args:
@@ -252,13 +259,13 @@ def transposed(convolve: Bilinear, kernel_shape: Callable[..., Any]) -> Trilinea
     return Trilinear(convolve, to_images, to_kernel)
 
 
-def _spec(array: Array) -> tuple[Any, ...]:
+def _spec(array: Array) -> Spec:
     """How each axis is sharded over a mesh of explicit axes."""
     spec = tuple(jax.typeof(array).sharding.spec)
     return spec + (None,) * (array.ndim - len(spec))
 
 
-def _zeros(shape: tuple[int, ...], spec: tuple[Any, ...], like: Array) -> Array:
+def _zeros(shape: Sizes, spec: Spec, like: Array) -> Array:
     """Of the dtype of ``like``, on its mesh and varying as it does."""
     mesh = jax.typeof(like).sharding.mesh
     if mesh.empty:

@@ -20,7 +20,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_choice, check_images, check_integer, check_key, fail
+from jaxattr._checks import (
+    check_bounded_images,
+    check_choice,
+    check_integer,
+    check_key,
+    fail,
+)
 from jaxattr.corruptions import blur, digital, noise, weather
 from jaxattr.corruptions.severities import PRESETS
 from jaxattr.corruptions.textures import frost_folder
@@ -90,7 +96,7 @@ def corrupt(
     References:
       Hendrycks, Dietterich. ICLR 2019, arXiv:1903.12261.
     """
-    images = scores.widen(check_images(images))
+    images = scores.widen(check_bounded_images(images, (0.0, 1.0)))
     function = FUNCTIONS[check_choice("name", name, FUNCTIONS)]
     table = PRESETS[check_choice("preset", preset, PRESETS)][name]
     if check_integer("severity", severity) > len(table):

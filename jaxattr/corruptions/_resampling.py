@@ -15,10 +15,10 @@ def smooth(images: Array, stddev: float, *, truncate: float, mode: str) -> Array
     """Gaussian smoothing of ``(..., H, W, C)``, as ``skimage.filters.gaussian``."""
     if stddev <= 0:
         return images
-    matrices = (
+    rows, columns = (
         _gaussian_matrix(size, stddev, truncate, mode) for size in images.shape[-3:-1]
     )
-    return apply_matrices(*matrices, images)
+    return apply_matrices(rows, columns, images)
 
 
 def _gaussian_matrix(
@@ -43,9 +43,8 @@ def _gaussian_matrix(
 
 def zoom(images: Array, factor: float) -> Array:
     """The middle of the images enlarged, bilinear, as ``scipy.ndimage.zoom``."""
-    return apply_matrices(
-        *(zoom_matrix(n, factor) for n in images.shape[-3:-1]), images
-    )
+    rows, columns = (zoom_matrix(n, factor) for n in images.shape[-3:-1])
+    return apply_matrices(rows, columns, images)
 
 
 def zoom_matrix(size: int, factor: float) -> np.ndarray:

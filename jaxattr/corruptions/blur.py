@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,8 +41,8 @@ def glass_blur(
     height, width = images.shape[1:3]
     rows = np.arange(height - reach, reach, -1)
     columns = np.arange(width - reach, reach, -1)
-    targets = (rows[:, None] * width + columns[None, :]).reshape(-1)
-    targets = jnp.asarray(np.tile(targets, rounds))
+    once = (rows[:, None] * width + columns[None, :]).reshape(-1)
+    targets = jnp.asarray(np.tile(once, rounds))
     if not targets.size:
         return images
     offsets = _random.per_key(
@@ -81,7 +80,7 @@ def streak(
     ``imagecorruptions`` package.
     """
     width = 2 * radius + 1
-    weights: Any = np.exp(-0.5 * (np.arange(width) / stddev) ** 2)
+    taps = np.exp(-0.5 * (np.arange(width) / stddev) ** 2)
     angle = jnp.deg2rad(_random.uniform(keys, (), images.dtype, *degrees))
     along = jnp.arange(width, dtype=images.dtype)
     down, right = (
@@ -90,7 +89,7 @@ def streak(
     )
     height, length = images.shape[1:3]
     inside = (jnp.abs(down) < height) & (jnp.abs(right) < length)
-    weights = jnp.asarray(weights / weights.sum(), images.dtype)
+    weights = jnp.asarray(taps / taps.sum(), images.dtype)
     share = jnp.where(inside, weights[None], 0)
 
     def add(total: Array, step: tuple[Array, Array, Array]) -> tuple[Array, None]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxattr import _random
+from jaxattr._checks import check_integer, fail
 from jaxattr.corruptions._resampling import box_matrix, smooth
 from jaxattr.frequencies.transforms import apply_matrices
 from jaxattr.typing import Array
@@ -30,7 +31,7 @@ def elastic_transform(
     smoothed over ``stddev`` pixels, times ``shift``.
     """
     affine_keys, *shift_keys = _random.split(keys, 3)
-    size = images.shape[1:3]
+    size = (images.shape[1], images.shape[2])
 
     def move(key: Array, image: Array) -> Array:
         center = np.array(size) // 2
@@ -71,11 +72,11 @@ def elastic_transform(
 
 def pixelate(images: Array, *, scale: float) -> Array:
     """Box means on a grid of ``⌊scale · side⌋``, boxes again back."""
-    sizes = images.shape[1:3]
-    small = [max(1, int(scale * n)) for n in sizes]
-    down = (box_matrix(n, m) for n, m in zip(sizes, small, strict=True))
-    up = (box_matrix(m, n) for n, m in zip(sizes, small, strict=True))
-    return jnp.clip(apply_matrices(*up, apply_matrices(*down, images)), 0, 1)
+    height, width = images.shape[1:3]
+    rows, columns = (max(1, int(scale * n)) for n in (height, width))
+    small = apply_matrices(box_matrix(height, rows), box_matrix(width, columns), images)
+    large = apply_matrices(box_matrix(rows, height), box_matrix(columns, width), small)
+    return jnp.clip(large, 0, 1)
 
 
 def jpeg_compression(images: Array, *, quality: int) -> Array:
@@ -83,9 +84,12 @@ def jpeg_compression(images: Array, *, quality: int) -> Array:
 
     Runs under ``jit`` and ``vmap`` as a call back to the host; it has no derivative.
     """
+    if images.shape[-1] not in (1, 3):
+        raise fail("images", "1 or 3 channels, which JPEG has", images)
+    check_integer("quality", quality)
     shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
 
-    def code(images: Any) -> np.ndarray:
+    def code(images: ArrayLike) -> np.ndarray:
         return _jpeg(np.asarray(images), quality)
 
     return jax.pure_callback(code, shape, images, vmap_method="expand_dims")
@@ -109,7 +113,7 @@ def _jpeg(images: np.ndarray, quality: int) -> np.ndarray:
     return (coded.astype(np.float64) / 255).astype(images.dtype).reshape(images.shape)
 
 
-def _grid(size: tuple[int, int], dtype: Any) -> tuple[Array, Array]:
+def _grid(size: tuple[int, int], dtype: DTypeLike) -> tuple[Array, Array]:
     y, x = (jnp.arange(n, dtype=dtype) for n in size)
     return (
         jnp.broadcast_to(y[:, None], size),

@@ -5,10 +5,8 @@ Lengths are in pixels, of 224 and of 32 pixel images.
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def _table(**columns: tuple[Any, ...]) -> tuple[dict[str, Any], ...]:
+def _table(**columns: tuple[float, ...]) -> tuple[dict[str, float], ...]:
     """Columns of five values to five dictionaries."""
     return tuple(
         dict(zip(columns, row, strict=True))

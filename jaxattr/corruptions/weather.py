@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxattr import _random
 from jaxattr._checks import fail
@@ -47,7 +47,7 @@ def frost(
     share: float,
     frost: float,
     scale: float,
-    textures: Sequence[Any] | None = None,
+    textures: Sequence[ArrayLike] | None = None,
 ) -> Array:
     """``clip(a x + b t)``, t a random part of a random photograph of frost.
 
@@ -64,15 +64,16 @@ def frost(
     largest = shapes.max(0)
     stacked = np.zeros((len(textures), *largest, 3), np.float32)
     for place, texture in zip(stacked, textures, strict=True):
-        place[: len(texture), : texture.shape[1]] = texture
-    stacked, room = jnp.asarray(stacked), jnp.asarray(shapes - (height, width) + 1)
+        rows, columns = np.shape(texture)[:2]
+        place[:rows, :columns] = texture
+    padded, room = jnp.asarray(stacked), jnp.asarray(shapes - (height, width) + 1)
 
     def part(key: Array) -> Array:
         which, where = jax.random.split(key)
         index = jax.random.randint(which, (), 0, len(textures))
         corner = jax.random.randint(where, (2,), 0, room[index])
         size = (1, height, width, 3)
-        return jax.lax.dynamic_slice(stacked, (index, corner[0], corner[1], 0), size)[0]
+        return jax.lax.dynamic_slice(padded, (index, corner[0], corner[1], 0), size)[0]
 
     ice = jax.vmap(part)(keys).astype(images.dtype)
     if images.shape[-1] != 3:

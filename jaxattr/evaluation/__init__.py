@@ -1,8 +1,8 @@
 """Jobs over photographs: what the command line runs, with files in and out."""
 
 from jaxattr.evaluation.evaluate.evaluate import evaluate
-from jaxattr.evaluation.evaluate.protocols import Curve, Metric
-from jaxattr.evaluation.evaluate.table import Evaluation, MethodScores
+from jaxattr.evaluation.evaluate.metrics import Curve, Metric
+from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.methods.registry import Method
 
 __all__ = ["Curve", "Evaluation", "Method", "MethodScores", "Metric", "evaluate"]

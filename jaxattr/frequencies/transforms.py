@@ -6,13 +6,12 @@ small products an image, and differentiable like anything else.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from jaxattr import scores
+from jaxattr import _norms, scores
 from jaxattr._checks import check_images, fail
 from jaxattr.typing import Array
 
@@ -34,7 +33,7 @@ def idct2(coefficients: Array) -> Array:
     return apply_matrices(_dct_matrix(height).T, _dct_matrix(width).T, coefficients)
 
 
-def apply_matrices(rows: Any, columns: Any, images: Array) -> Array:
+def apply_matrices(rows: ArrayLike, columns: ArrayLike, images: Array) -> Array:
     """``A x Bᵀ`` for every channel: ``(..., P, H), (..., Q, W) -> (..., P, Q, C)``.
 
     TF32 or bfloat16 products would add noise the size of a grey level, hence the
@@ -96,10 +95,15 @@ def spectral_snr(images: Array, perturbed: Array) -> Array:
     perturbed = check_images(perturbed, "perturbed")
     if perturbed.shape != images.shape:
         raise fail("perturbed", f"shape {images.shape}", perturbed)
-    signal = radial_power(images)
-    noise = radial_power(after(signal, perturbed.astype(images.dtype) - images))
-    changed = noise > 0
+    # On the scale of the largest: squares of small changes leave the range.
+    axes = (1, 2, 3)
+    change = perturbed.astype(images.dtype) - images
+    scales = [_norms.scale_of(x, axes) for x in (images, change)]
+    signal = radial_power(images / scales[0])
+    noise = radial_power(after(signal, change / scales[1]))
+    changed = noise != 0
     ratio = jnp.log(signal) - jnp.log(jnp.where(changed, noise, 1))
+    ratio = ratio + 2 * jnp.log(scales[0] / scales[1])[:, :, 0, 0]
     return jnp.exp(jnp.mean(jnp.where(changed, ratio, jnp.inf), axis=0))
 
 

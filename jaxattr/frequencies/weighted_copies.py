@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import _random
+from jaxattr import _norms, _random
 from jaxattr.frequencies.transforms import after, dct2, idct2
-from jaxattr.typing import Array, Perturbation
+from jaxattr.typing import Array, Perturbation, Scalar
 
-NORMS = ("l2", "linf")
 TRANSFORMS = ("fft", "dct")
 PERTURBED = ("both", "noise", "gain")
 
 
 def energy_cutoff(
-    images: Array, energy: Any, *, norm: str = "l2", include_dc: bool = False
+    images: Array, energy: Scalar, *, norm: str = "l2", include_dc: bool = False
 ) -> Array:
     """The smallest radius within which an image has a share of its energy.
 
@@ -37,6 +36,8 @@ def energy_cutoff(
       ``(N,)`` integers, in cycles an image.
     """
     height, width = images.shape[1:3]
+    # The radius is the same whatever the unit: squares stay in range.
+    images = images / _norms.scale_of(images, (1, 2, 3))
     size = jnp.sum(images**2, axis=(1, 2, 3))
     if not include_dc:
         # Before the transform: its rounding is relative to the largest coefficient.
@@ -61,9 +62,9 @@ def energy_cutoff(
 def band_weights(
     cutoff: Array,
     shape: tuple[int, int],
-    alpha: Any,
+    alpha: Scalar,
     *,
-    gamma: Any = 2.0,
+    gamma: Scalar = 2.0,
     alpha_on: str = "low",
     norm: str = "l2",
     transform: str = "fft",
@@ -95,8 +96,8 @@ def band_weights(
 
 def weighted_copies(
     weights_of: Callable[[Array], Array],
-    stddev: Any,
-    rho: Any,
+    stddev: Scalar,
+    rho: Scalar,
     *,
     perturb: str = "both",
     transform: str = "fft",
@@ -120,7 +121,7 @@ def weighted_copies(
     domain = _DOMAINS[transform]
 
     def prepare(images: Array) -> Callable[[Array], Array]:
-        size, dtype = images.shape[-3:-1], images.dtype
+        size, dtype = (images.shape[-3], images.shape[-2]), images.dtype
         weights = weights_of(images)
         spectrum = domain.forward(after(weights, images))
         shape = spectrum[0].shape[1:]

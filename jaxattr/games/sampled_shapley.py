@@ -1,21 +1,21 @@
 """Shapley values of many players from a sample of coalitions, with standard errors.
 
 An estimator is two functions: a plan, which draws coalitions, and an estimate, which is
-linear in their values. The first two coalitions of every plan are nobody and everybody,
-so the values always sum to ``v(all) - v(none)``.
+linear in their values. The first two coalitions of every plan are the empty and the full
+one, so the values always sum to ``v(all) - v(none)``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import scores
-from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr._loops import stack_over
 from jaxattr.typing import Array
 
@@ -85,10 +85,7 @@ def shapley_sampled(
       Value Estimation. JMLR 2022. Covert, Lee. Improving KernelSHAP. AISTATS 2021.
     """
     num_players = check_integer("num_players", num_players, 2)
-    if not (hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)):
-        raise fail("key", "one typed key, jax.random.key(0)", key)
-    if key.shape != ():
-        raise fail("key", "one typed key", key)
+    key = check_single_key(key)
     chosen = check_estimator(estimator, num_players, num_samples)
     samples_per_call = check_integer("samples_per_call", samples_per_call)
     plan = chosen.plan(key, num_players, num_samples)
@@ -100,7 +97,7 @@ def shapley_sampled(
     return chosen.estimate(plan, scores.widen(values))
 
 
-def check_estimator(name: str, num_players: int, num_samples: Any) -> Estimator:
+def check_estimator(name: str, num_players: int, num_samples: int) -> Estimator:
     """One of ``ESTIMATORS`` that these samples are enough for."""
     estimator = ESTIMATORS[check_choice("estimator", name, ESTIMATORS)]
     fewest = estimator.fewest(num_players)
@@ -112,7 +109,7 @@ def check_estimator(name: str, num_players: int, num_samples: Any) -> Estimator:
 
 def _permutation_plan(key: Array, num_players: int, most: int) -> Array:
     num_pairs = (most - 2) // (2 * (num_players - 1))
-    # The rank of a player is its place in the order: who joins before whom.
+    # The rank of a player is its place in the order of joining.
     ranks = _random_ranks(key, num_pairs, num_players)
     both = jnp.stack([ranks, num_players - 1 - ranks], axis=1)[:, :, None, :]
     sizes = jnp.arange(1, num_players).reshape(1, 1, -1, 1)
@@ -125,7 +122,7 @@ def _permutation_estimate(plan: Array, values: Array) -> tuple[Array, Array]:
     members = plan.astype(values.dtype)
 
     def with_ends(inner: Array) -> Array:
-        """Chains ``(pairs, 2, M - 1, ...)`` from nobody to everybody."""
+        """Chains ``(pairs, 2, M - 1, ...)`` from the empty coalition to the full one."""
         chains = inner[2:].reshape(-1, 2, num_players - 1, *inner.shape[1:])
         shape = (*chains.shape[:2], 1, *inner.shape[1:])
         first, last = (jnp.broadcast_to(inner[i], shape) for i in (0, 1))

@@ -40,6 +40,7 @@ KINDS = (
     "quotient",
     "choice",
     "softmax",
+    "normalization",
     "centering",
     "scaling",
     "elementwise",
@@ -337,17 +338,23 @@ class _Builder:
         return lambda x: scalars.evaluate(equations, {**numbers, root: x})
 
     def _behind(self, equation: Equation, root: Value) -> Node | None:
-        """The linear layer that an affine equation belongs to, if it does."""
+        """The layer that an affine equation belongs to, if it does."""
         layer = self.node_of.get(root)
-        if layer is None or layer.kind not in LINEAR or self.program.uses[root] != 1:
+        if layer is None or self.program.uses[root] != 1:
             return None
         constants = [v for v in equation.inputs if v is not root]
-        scales = equation.name in ("mul", "div")
         if constants and equation.outputs[0].shape != root.shape:
             return None
-        if scales and not self._along_channels(constants[0], layer):
-            return None
-        if constants and layer.has_shift and not self._is_vector(constants[0]):
+        scales = equation.name in ("mul", "div")
+        if layer.kind == "sum":  # a mean
+            if not scales or self.number(constants[0]) is None:
+                return None
+        elif layer.kind in LINEAR:
+            if scales and not self._along_channels(constants[0], layer):
+                return None
+            if constants and layer.has_shift and not self._is_vector(constants[0]):
+                return None
+        elif layer.kind != "normalization":
             return None
         return dataclasses.replace(
             layer,
@@ -518,8 +525,16 @@ class _Builder:
             if between is not None and (
                 equation.name == "div" or any(map(self._is_root, between))
             ):
-                return Node("scaling", [equation], [x], equation.outputs)
+                return self._normalized(equation, x)
         return None
+
+    def _normalized(self, equation: Equation, x: Value) -> Node:
+        """A factor that is a statistic of ``x``, and the centering before it."""
+        centering = self.node_of.get(x)
+        if centering is None or centering.kind != "centering":
+            return Node("scaling", [equation], [x], equation.outputs)
+        equations = [*centering.equations, equation]
+        return Node("normalization", equations, centering.inputs, equation.outputs)
 
     def _base(self, value: Value) -> Value:
         """What a value is a pointwise function or a centering of."""

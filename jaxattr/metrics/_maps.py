@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr._checks import check_float_array, check_integer, fail
 from jaxattr._dtypes import widen
 from jaxattr.typing import Array
 
 
-def check_maps(maps: Any, name: str = "a") -> Array:
+def check_maps(maps: ArrayLike, name: str = "a") -> Array:
     """Maps ``(N, H, W)``, at least float32."""
     return widen(check_float_array(name, maps, "(N, H, W), one value a pixel", 3))
 
 
-def check_pair(a: Any, b: Any) -> tuple[Array, Array]:
+def check_pair(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """Two batches of maps of one shape and dtype."""
     a, b = check_maps(a, "a"), check_maps(b, "b")
     if a.shape != b.shape:
@@ -26,7 +25,7 @@ def check_pair(a: Any, b: Any) -> tuple[Array, Array]:
     return a, b
 
 
-def check_k(k: Any, maps: Array) -> int:
+def check_k(k: int, maps: Array) -> int:
     k = check_integer("k", k)
     num_pixels = maps.shape[1] * maps.shape[2]
     if k > num_pixels:

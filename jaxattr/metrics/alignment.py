@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxattr._checks import check_float_array, fail
+from jaxattr import _norms
+from jaxattr._checks import check_attributions, fail
 from jaxattr._dtypes import widen
 from jaxattr.metrics.agreement import spearman
 from jaxattr.typing import Array
@@ -33,8 +34,8 @@ def alignment(a: Array, b: Array) -> Alignment:
     magnitude: read it beside the others.
 
     Args:
-      a: attributions ``(N, H, W, C)``, such as of ``saliency``.
-      b: attributions ``(N, H, W, C)``, such as of ``bsm``.
+      a: attributions ``(N, H, W, C)`` or ``(N, H, W)``, such as of ``saliency``.
+      b: attributions of the same shape, such as of ``bsm``.
 
     Returns:
       An ``Alignment``. Where one of the two vanishes the cosine is 0 and the relative
@@ -54,29 +55,16 @@ def alignment(a: Array, b: Array) -> Alignment:
       Wang, Fredrikson, Datta. Robust Models Are More Interpretable Because Attributions
       Look Normal. ICML 2022, arXiv:2103.11257.
     """
-    shape = "(N, H, W, C), attributions"
-    a, b = (
-        widen(check_float_array(name, x, shape, 4)) for name, x in (("a", a), ("b", b))
-    )
+    a, b = (widen(check_attributions(x, name)) for name, x in (("a", a), ("b", b)))
     if a.shape != b.shape or a.dtype != b.dtype:
         raise fail("b", f"attributions as a, {a.dtype}{list(a.shape)}", b)
-    (unit_a, size_a), (unit_b, size_b) = _unit_and_size(a), _unit_and_size(b)
-    _, apart = _unit_and_size(a - b)
-    cosine = jnp.clip(jnp.sum(unit_a * unit_b, (1, 2, 3)), -1, 1)
+    axes = (1, 2, 3)
+    size_a, size_b, apart = (_norms.norm(x, axes) for x in (a, b, a - b))
+    product = jnp.sum(_norms.unit(a, axes) * _norms.unit(b, axes), axes)
+    cosine = jnp.clip(product, -1, 1)
     return Alignment(
         apart,
         apart / jnp.sqrt(size_a) / jnp.sqrt(size_b),
         cosine,
         spearman(jnp.sum(a, -1), jnp.sum(b, -1)),
     )
-
-
-def _unit_and_size(x: Array) -> tuple[Array, Array]:
-    """``x / ‖x‖₂``, zero where x vanishes, and ``‖x‖₂``, ``(N,)``."""
-    axes = (1, 2, 3)
-    # The largest value first: squares of small and of large maps leave the range.
-    scale = jnp.max(jnp.abs(x), axes, keepdims=True)
-    scaled = jnp.where(scale == 0, x, x / jnp.where(scale == 0, 1, scale))
-    size = jnp.sqrt(jnp.sum(scaled**2, axes, keepdims=True))
-    unit = scaled / jnp.where(size == 0, 1, size)
-    return unit, (scale * size)[:, 0, 0, 0]

@@ -118,12 +118,13 @@ def _random_maps(a: Array, b: Array, _: Array | None) -> _Null:
 
 
 def _shifted(a: Array, b: Array, _: Array | None) -> _Null:
-    _, height, width = a.shape
+    height, width = a.shape[1:]
 
     def shift(key: Array, b: Array) -> Array:
         # Place 0 is no shift at all.
         place = jax.random.randint(key, (), min(1, height * width - 1), height * width)
-        return jnp.roll(b, (place // width, place % width), axis=(0, 1))
+        down = jnp.roll(b, place // width, axis=0)
+        return jnp.roll(down, place % width, axis=1)
 
     return lambda keys: (a, jax.vmap(shift)(keys, b))
 

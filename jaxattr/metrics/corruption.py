@@ -11,9 +11,9 @@ from jaxattr import _random, corruptions, scores
 from jaxattr._checks import (
     check_choice,
     check_images,
-    check_inputs,
     check_integer,
     check_key,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches
@@ -82,7 +82,7 @@ def corruption_errors(
     References:
       Hendrycks, Dietterich. ICLR 2019, arXiv:1903.12261.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, finite=False)
     keys = check_key(key, labels)
     names = corruptions.names() if names is None else tuple(names)
     order = corruptions.names()
@@ -94,7 +94,7 @@ def corruption_errors(
             raise fail("severities", "1 to 5", severity)
 
     def wrong(_: int, images: Array, labels: Array) -> Array:
-        return jnp.argmax(logits_fn(images), axis=-1) != labels
+        return ~scores.correct(logits_fn(images), labels)
 
     rows = []
     for name in names:
@@ -180,7 +180,7 @@ def prediction_change(
     References:
       Luo, McDermott, O'Riordan. I-ASIDE. TMLR 2024, arXiv:2408.01139.
     """
-    images, labels = check_inputs(images, labels)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, finite=False)
     perturbed = check_images(perturbed, "perturbed").astype(images.dtype)
     if perturbed.shape != images.shape:
         raise fail("perturbed", f"shape {images.shape}", perturbed)

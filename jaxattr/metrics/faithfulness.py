@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr import _rankings, scores
 from jaxattr._checks import (
+    check_attributions,
     check_choice,
     check_float_array,
     check_images,
@@ -19,8 +19,9 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._dtypes import widen
+from jaxattr._logits import checked_model
 from jaxattr._loops import by_image_batches, stack_over
-from jaxattr.typing import Array, LogitsFn
+from jaxattr.typing import Array, LogitsFn, Scalar
 
 ORDERS = ("channel_sum", "channel_union", "joint")
 
@@ -32,7 +33,7 @@ def insertion_curve(
     *,
     labels: Array | None = None,
     num_steps: int = 224,
-    substrate: Any = 0.0,
+    substrate: Scalar = 0.0,
     order: str = "channel_sum",
     batch_size: int | None = None,
 ) -> Array:
@@ -45,10 +46,11 @@ def insertion_curve(
     Args:
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
       images: float ``(N, H, W, C)``.
-      attributions: ``(N, H, W, C)`` or ``(N, H, W, 1)``; signed values are ranked as
-        they are, largest first. Ties keep row-major order; NaN comes last.
+      attributions: ``(N, H, W, C)``, ``(N, H, W, 1)`` or ``(N, H, W)``; signed values
+        are ranked as they are, largest first. Ties keep row-major order; NaN comes
+        last.
       labels: integers ``(N,)``; by default the class predicted on the clean image.
-      num_steps: T; T + 1 model passes an image.
+      num_steps: T, at least 2; T + 1 model passes an image.
       substrate: what stands where nothing is shown: a number, ``(H, W, C)`` or
         ``(N, H, W, C)``, in pixel units.
       order: ``channel_sum``, one order of the pixels by the sum of their channels (the
@@ -62,7 +64,7 @@ def insertion_curve(
       ``(N, T + 1)`` probabilities.
 
     Raises:
-      ValueError: shapes that do not fit, an unknown order, ``num_steps < 1``.
+      ValueError: shapes that do not fit, an unknown order, ``num_steps < 2``.
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
@@ -96,7 +98,7 @@ def deletion_curve(
     *,
     labels: Array | None = None,
     num_steps: int = 224,
-    substrate: Any = 0.0,
+    substrate: Scalar = 0.0,
     order: str = "channel_sum",
     batch_size: int | None = None,
 ) -> Array:
@@ -110,7 +112,7 @@ def deletion_curve(
       images: float ``(N, H, W, C)``.
       attributions: ``(N, H, W, C)`` or ``(N, H, W, 1)``.
       labels: integers ``(N,)``; by default the class predicted on the clean image.
-      num_steps: T; T + 1 model passes an image.
+      num_steps: T, at least 2; T + 1 model passes an image.
       substrate: a number, ``(H, W, C)`` or ``(N, H, W, C)``, in pixel units.
       order: ``channel_sum``, ``channel_union`` or ``joint``; see ``insertion_curve``.
       batch_size: the most model rows in one call.
@@ -119,7 +121,7 @@ def deletion_curve(
       ``(N, T + 1)`` probabilities.
 
     Raises:
-      ValueError: shapes that do not fit, an unknown order, ``num_steps < 1``.
+      ValueError: shapes that do not fit, an unknown order, ``num_steps < 2``.
 
     Example:
       >>> import jax.numpy as jnp, jaxattr as ja
@@ -200,7 +202,7 @@ def fraction_shown(
       >>> ja.fraction_shown(maps, num_steps=4, order="channel_union")
       Array([[0., 1., 1., 1., 1.]], dtype=float32)
     """
-    attributions = widen(check_images(attributions, "attributions"))
+    attributions = widen(check_attributions(attributions))
     num_steps = check_integer("num_steps", num_steps)
     ranks = entry_ranks(attributions, check_choice("order", order, ORDERS))
     due = _due(math.prod(ranks.shape[1:]), num_steps)
@@ -239,19 +241,23 @@ def _curve(
     labels: Array | None,
     *,
     num_steps: int,
-    substrate: Any,
+    substrate: Scalar,
     order: str,
     batch_size: int | None,
     insert: bool,
 ) -> Array:
     images = widen(check_images(images))
-    attributions = widen(check_images(attributions, "attributions"))
+    attributions = widen(check_attributions(attributions))
     if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
-        raise fail("attributions", f"shape {images.shape}", attributions)
+        expected = f"shape {images.shape} or {images.shape[:-1]}"
+        raise fail("attributions", expected, attributions)
     if labels is not None:
         labels = check_labels(labels, images.shape[0])
+    logits_fn = checked_model(logits_fn, labels)
     substrate = check_like_images("substrate", substrate, images)
-    num_steps = check_integer("num_steps", num_steps)
+    # With one step alone there is nothing between the two ends, and insertion is
+    # deletion backwards.
+    num_steps = check_integer("num_steps", num_steps, 2)
     check_choice("order", order, ORDERS)
 
     def compute(

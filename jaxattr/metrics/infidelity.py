@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from jaxattr import _random, scores
+from jaxattr import _norms, _random, scores
 from jaxattr._checks import (
-    check_images,
-    check_inputs,
+    check_attributions,
     check_integer,
     check_key,
     check_number,
+    check_task,
     fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
 from jaxattr.perturbations import gaussian
-from jaxattr.typing import Array, LogitsFn, Perturbation, Score
+from jaxattr.typing import Array, LogitsFn, Perturbation, Scalar, Score
 
 
 def infidelity(
@@ -29,7 +27,7 @@ def infidelity(
     key: Array | None = None,
     num_samples: int = 100,
     normalize: bool = False,
-    stddev: Any = 0.2,
+    stddev: Scalar = 0.2,
     perturbation: Perturbation | None = None,
     score: Score = scores.logit,
     batch_size: int | None = None,
@@ -79,10 +77,15 @@ def infidelity(
       Yeh, Hsieh, Suggala, Inouye, Ravikumar. On the (In)fidelity and Sensitivity of
       Explanations. NeurIPS 2019, arXiv:1901.09392.
     """
-    images, labels = check_inputs(images, labels)
-    attributions = check_images(attributions, "attributions").astype(images.dtype)
+    logits_fn, images, labels = check_task(logits_fn, images, labels, finite=False)
+    score = scores.as_score(score)
+    attributions = check_attributions(attributions).astype(images.dtype)
+    if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
+        expected = f"shape {images.shape} or {images.shape[:-1]}"
+        raise fail("attributions", expected, attributions)
     if attributions.shape != images.shape:
-        raise fail("attributions", f"shape {images.shape}", attributions)
+        # What a pixel has is shared among its channels.
+        attributions = attributions / images.shape[-1]
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples)
     stddev = check_number("stddev", stddev, 0.0)
@@ -107,9 +110,11 @@ def infidelity(
         pairs = stack_over(terms, num_samples, samples_per_call)
         predicted, actual = pairs[:, 0], pairs[:, 1]
         if normalize:
+            # On the scale of the largest: squares of small maps leave the range.
+            predicted = predicted / _norms.scale_of(predicted, 0)
             power = jnp.sum(predicted**2, axis=0)
             factor = jnp.sum(predicted * actual, axis=0) / jnp.where(
-                power > 0, power, 1
+                power == 0, 1, power
             )
             predicted = factor[None] * predicted
         return jnp.mean((predicted - actual) ** 2, axis=0)

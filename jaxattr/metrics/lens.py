@@ -264,7 +264,7 @@ def _count_near(a: Array, b: Array, *, window: int, dilate: str, legacy: bool) -
     return jnp.sum(near & b, axis=(1, 2))
 
 
-def _check_diverse_k(k: Any, window: int, maps: Array) -> int:
+def _check_diverse_k(k: int, window: int, maps: Array) -> int:
     k = check_integer("k", k)
     fits = 1
     for length in maps.shape[1:]:

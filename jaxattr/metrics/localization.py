@@ -84,10 +84,10 @@ def localization(
     counted = jnp.where(inside, positive, 0)
     is_image = concentration_region == "image"
     concentration = _concentration(positive if is_image else counted)
-    scores = Localization(
-        *(jnp.where(has_region, values, jnp.nan) for values in (loc, energy, share)),
-        concentration,
+    loc, energy, share = (
+        jnp.where(has_region, values, jnp.nan) for values in (loc, energy, share)
     )
+    scores = Localization(loc, energy, share, concentration)
     return Localization(*(nan_where_nan(values, maps) for values in scores))
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr._checks import check_choice, fail
+from jaxattr._checks import check_choice, check_single_key, fail
 from jaxattr._rankings import pixel_magnitudes
 from jaxattr.metrics.agreement import spearman
 from jaxattr.typing import Array
@@ -73,6 +73,7 @@ def randomization_check(
     check_choice("mode", mode, ("cascading", "independent"))
     if isinstance(layers, str) or not layers:
         raise fail("layers", "a sequence of names", layers)
+    key = check_single_key(key)
     original = pixel_magnitudes(explain_fn(model))
     shuffled, scores = model, []
     for stage, layer in enumerate(layers):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _random
+from jaxattr import _norms, _random
 from jaxattr._checks import check_images, check_integer, check_key, check_number
 from jaxattr._dtypes import widen
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
 
 
 def max_sensitivity(
@@ -19,7 +18,7 @@ def max_sensitivity(
     images: Array,
     *,
     key: Array | None = None,
-    radius: Any = 0.02,
+    radius: Scalar = 0.02,
     num_samples: int = 10,
 ) -> Array:
     """The largest relative change of the map within a small cube around the image.
@@ -66,7 +65,7 @@ def local_lipschitz(
     images: Array,
     *,
     key: Array | None = None,
-    radius: Any = 0.02,
+    radius: Scalar = 0.02,
     num_samples: int = 10,
 ) -> Array:
     """The steepest change of the map within a small cube around the image.
@@ -114,7 +113,7 @@ def _largest(
     explain_fn: Callable[[Array], Array],
     images: Array,
     key: Array | None,
-    radius: Any,
+    radius: Scalar,
     num_samples: int,
 ) -> Array:
     """The maximum over draws of ``ratio(‖A(x + δ) - A(x)‖, ‖δ‖, ‖A(x)‖)``; NaN stays."""
@@ -123,15 +122,16 @@ def _largest(
     radius = check_number("radius", radius, 0.0)
     num_samples = check_integer("num_samples", num_samples)
     maps = widen(explain_fn(images))
-    size = _norm(maps)
+    length = lambda maps: _norms.norm(maps, tuple(range(1, maps.ndim)))
+    size = length(maps)
 
     def sample(largest: Array, index: Array) -> tuple[Array, None]:
         drawn = _random.uniform(
             _random.fold_in(keys, index), images.shape[1:], images.dtype, -1.0, 1.0
         )
         points = images + radius * drawn
-        change = _norm(widen(explain_fn(points)) - maps)
-        return jnp.maximum(largest, ratio(change, _norm(points - images), size)), None
+        change = length(widen(explain_fn(points)) - maps)
+        return jnp.maximum(largest, ratio(change, length(points - images), size)), None
 
     start = jnp.zeros_like(images[:, 0, 0, 0])
     return jax.lax.scan(sample, start, jnp.arange(num_samples))[0]
@@ -139,7 +139,3 @@ def _largest(
 
 def _quotient(above: Array, below: Array) -> Array:
     return jnp.where(below == 0, 0, above / jnp.where(below == 0, 1, below))
-
-
-def _norm(maps: Array) -> Array:
-    return jnp.sqrt(jnp.sum(maps**2, axis=(1, 2, 3)))

@@ -4,13 +4,15 @@ The only package of the library that uses Flax. To add a model: write its archit
 its rules and its entries in a file of its family, and name that in ``catalog``.
 """
 
+from jaxattr.models.activations import SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
-from jaxattr.models.finding import Description, descriptions, fetch
 from jaxattr.models.loading import load, names
+from jaxattr.models.weights import Description, descriptions, fetch
 
 __all__ = [
     "Classifier",
     "Description",
+    "SmoothRelu",
     "Split",
     "descriptions",
     "fetch",

@@ -12,9 +12,9 @@ from jaxattr.models import (
     vgg,
     vit,
 )
-from jaxattr.models.model import Model
+from jaxattr.models.entries import Entry
 
-MODELS: dict[str, Model] = {
+MODELS: dict[str, Entry] = {
     **efficientnet_lite.MODELS,
     **resnet.MODELS,
     **vgg.MODELS,

@@ -17,10 +17,11 @@ from jax import lax
 from jaxattr._checks import check_float_array, fail
 from jaxattr.convolutions.padding import Padding
 from jaxattr.models import chain
+from jaxattr.models.activations import Activation
 from jaxattr.models.catalog import MODELS
+from jaxattr.models.convert import Parameters
+from jaxattr.models.entries import Source
 from jaxattr.models.labels import class_labels
-from jaxattr.models.layers import Activation
-from jaxattr.models.model import Source
 from jaxattr.models.preprocessing import Preprocessing
 from jaxattr.typing import Array
 
@@ -55,7 +56,7 @@ class Config:
 
 
 @functools.cache
-def skeleton(config: Config) -> tuple[Any, Any]:
+def skeleton(config: Config) -> tuple[nnx.GraphDef, Parameters]:
     """The network's graph definition and its parameters' shapes, as nested dicts."""
     graph, state = nnx.split(_abstract(config), nnx.Param)
     return graph, nnx.to_pure_dict(state)
@@ -64,7 +65,7 @@ def skeleton(config: Config) -> tuple[Any, Any]:
 @functools.cache
 def layer_names(config: Config) -> tuple[str, ...]:
     """The layers that the network is a chain of."""
-    return tuple(_abstract(config).layers())
+    return tuple(_abstract(config).chain())
 
 
 @functools.cache
@@ -72,7 +73,7 @@ def _abstract(config: Config) -> Any:
     return nnx.eval_shape(config.build)
 
 
-def initialise(config: Config, key: Array) -> Any:
+def initialise(config: Config, key: Array) -> Parameters:
     """Random parameters: kernels normal of variance ``2 / fan_in``, biases zero.
 
     Scales of norms are one, embeddings normal of deviation 0.02; what ends a residual
@@ -124,7 +125,7 @@ class Classifier:
     least float32.
     """
 
-    params: Any
+    params: Parameters
     config: Config
 
     def __call__(self, images: Array) -> Array:
@@ -198,7 +199,7 @@ class Classifier:
         """The names of the classes; numbers in words where they are not ImageNet's."""
         return class_labels(self.config.num_classes)
 
-    def preprocess(self, photo: Any) -> np.ndarray:
+    def preprocess(self, photo: object) -> np.ndarray:
         """A PIL image or array to float32 ``(H, W, 3)`` in [0, 1].
 
         Modes, alpha and errors are those of ``preprocessing.Preprocessing``.
@@ -226,7 +227,7 @@ class Part:
     in which they come.
     """
 
-    params: Any
+    params: Parameters
     config: Config
     start: int
     stop: int | None
@@ -261,14 +262,16 @@ class Split:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _part(config: Config, start: int, stop: int | None, params: Any, x: Array) -> Array:
+def _part(
+    config: Config, start: int, stop: int | None, params: Parameters, x: Array
+) -> Array:
     network = nnx.merge(skeleton(config)[0], params)
     return chain.run(
         network, x if start else _normalise(config, params, x), start, stop
     )
 
 
-def _normalise(config: Config, params: Any, images: Array) -> Array:
+def _normalise(config: Config, params: Parameters, images: Array) -> Array:
     """Images as the weights want them, in the dtype that is computed in."""
     # Explicitly, so that it works where implicit promotion is an error.
     leaves = jax.tree.leaves(params)

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-IGNORED = ("num_batches_tracked", "relative_position_index")
+IGNORED_SUFFIXES = ("num_batches_tracked", "relative_position_index")
 """Last parts of names that carry nothing for inference."""
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
+Tensors = Mapping[str, np.ndarray]
+"""Arrays by their names in a checkpoint."""
+Parameters = Any
+"""Nested dicts of arrays, or of their shapes and dtypes: a pytree."""
 Shapes = Iterator[tuple[str, set[tuple[int, ...]]]]
 """Names of tensors and torch's shapes of them; several where they mean the same."""
 Get = Callable[[str], np.ndarray]
@@ -34,7 +38,7 @@ class LayerRule(NamedTuple):
     joint: str = "."
     """Between the module's name and ``weight``."""
 
-    def expected(self, target: Any) -> Shapes:
+    def expected(self, target: Parameters) -> Shapes:
         """The tensors that it needs."""
         kernel = target["kernel"].shape
         outputs = kernel[-1]
@@ -51,7 +55,7 @@ class LayerRule(NamedTuple):
         if self.norm is not None:
             yield from _parts(self.norm, BATCH_NORM, (outputs,))
 
-    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+    def fill(self, target: Parameters, get: Get, epsilon: float) -> None:
         """Kernel and bias of the layer and its norm in one, folded in float64.
 
         γ·(w·x + b - μ)/√(σ² + ε) + β = (γ/√(σ² + ε))·w·x + (b - μ)·γ/√(σ² + ε) + β
@@ -80,11 +84,11 @@ class LayerNormRule(NamedTuple):
     ours: str
     theirs: str
 
-    def expected(self, target: Any) -> Shapes:
+    def expected(self, target: Parameters) -> Shapes:
         """The tensors that it needs."""
         return _parts(self.theirs, ("weight", "bias"), target["scale"].shape)
 
-    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+    def fill(self, target: Parameters, get: Get, epsilon: float) -> None:
         """As they are."""
         target["scale"] = get(f"{self.theirs}.weight")
         target["bias"] = get(f"{self.theirs}.bias")
@@ -96,11 +100,11 @@ class BatchNormRule(NamedTuple):
     ours: str
     theirs: str
 
-    def expected(self, target: Any) -> Shapes:
+    def expected(self, target: Parameters) -> Shapes:
         """The tensors that it needs."""
         return _parts(self.theirs, BATCH_NORM, target["scale"].shape)
 
-    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+    def fill(self, target: Parameters, get: Get, epsilon: float) -> None:
         """Statistics folded into the scale and the shift."""
         target["scale"], target["bias"] = _batch_norm(self.theirs, get, epsilon)
 
@@ -111,11 +115,11 @@ class ArrayRule(NamedTuple):
     ours: str
     theirs: str
 
-    def expected(self, target: Any) -> Shapes:
+    def expected(self, target: Parameters) -> Shapes:
         """The tensors that it needs."""
         yield self.theirs, {target[self._name].shape}
 
-    def fill(self, target: Any, get: Get, epsilon: float) -> None:
+    def fill(self, target: Parameters, get: Get, epsilon: float) -> None:
         """As it is."""
         target[self._name] = get(self.theirs)
 
@@ -128,15 +132,15 @@ Rule = LayerRule | LayerNormRule | BatchNormRule | ArrayRule
 
 
 def convert(
-    tensors: Mapping[str, np.ndarray],
+    tensors: Tensors,
     rules: Iterable[Rule],
-    skeleton: Any,
+    skeleton: Parameters,
     *,
     epsilon: float,
     source: str,
-    unused: tuple[str, ...] = (),
+    ignored_prefixes: tuple[str, ...] = (),
     hint: str = "",
-) -> Any:
+) -> Parameters:
     """The parameters of ``skeleton``, float32, filled from ``tensors``.
 
     Args:
@@ -145,7 +149,7 @@ def convert(
       skeleton: nested dicts of ``jax.ShapeDtypeStruct``.
       epsilon: of the batch norms.
       source: what the checkpoint is called in the message.
-      unused: prefixes of names that may be there and are not needed.
+      ignored_prefixes: prefixes of names that may be there and are not needed.
       hint: what to say if it does not fit.
 
     Returns:
@@ -155,7 +159,7 @@ def convert(
       ValueError: one, that lists every missing, unexpected and misshapen tensor.
     """
     rules = list(rules)
-    problems = _problems(tensors, expected_shapes(rules, skeleton), unused)
+    problems = _problems(tensors, expected_shapes(rules, skeleton), ignored_prefixes)
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         summary = f"weights: {source} does not fit this model ({count}){hint}"
@@ -178,7 +182,7 @@ def convert(
 
 
 def expected_shapes(
-    rules: Iterable[Rule], skeleton: Any
+    rules: Iterable[Rule], skeleton: Parameters
 ) -> dict[str, set[tuple[int, ...]]]:
     """The tensors of a checkpoint by name; several shapes may mean the same."""
     return {
@@ -188,7 +192,7 @@ def expected_shapes(
     }
 
 
-def _target(tree: Any, rule: Rule) -> Any:
+def _target(tree: Parameters, rule: Rule) -> Parameters:
     """The dict of parameters that a rule fills."""
     parts = rule.ours.split("/")
     for part in parts[:-1] if isinstance(rule, ArrayRule) else parts:
@@ -211,9 +215,9 @@ def _batch_norm(name: str, get: Get, epsilon: float) -> tuple[np.ndarray, np.nda
 
 
 def _problems(
-    tensors: Mapping[str, np.ndarray],
+    tensors: Tensors,
     expected: Mapping[str, set[tuple[int, ...]]],
-    unused: tuple[str, ...],
+    ignored_prefixes: tuple[str, ...],
 ) -> list[str]:
     problems = []
     for name, shapes in expected.items():
@@ -229,7 +233,9 @@ def _problems(
         ):
             problems.append(f"not floating point: {name} {tensors[name].dtype}")
     for name in tensors:
-        ignored = name.rpartition(".")[2] in IGNORED or name.startswith(unused)
+        ignored = name.rpartition(".")[2] in IGNORED_SUFFIXES or name.startswith(
+            ignored_prefixes
+        )
         if name not in expected and not ignored:
             problems.append(f"unexpected: {name} {list(tensors[name].shape)}")
     return problems

@@ -13,11 +13,12 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
-from jaxattr.models.chain import Layers
+from jaxattr.models.activations import Activation, relu6
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
+from jaxattr.models.entries import Entry, Source
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
-from jaxattr.models.layers import Activation, Conv, Linear, relu6
-from jaxattr.models.model import Model, Source
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.preprocessing import Preprocessing
 
 STAGES = (
@@ -51,7 +52,7 @@ class EfficientNetLite(nnx.Module):
         self.classifier = Linear(HEAD, num_classes)
         self.activation = activation
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         return {
             "stem": lambda x: self.activation(self.stem(x)),
             **{f"blocks.{i}": block for i, block in enumerate(self.blocks)},
@@ -89,7 +90,7 @@ def lite_pytorch_rules() -> list[Rule]:
 
 
 MODELS = {
-    "efficientnet_lite0": Model(
+    "efficientnet_lite0": Entry(
         build=EfficientNetLite,
         sources={
             "lite_pytorch": Source(

@@ -17,10 +17,11 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean, max_pool, mean_pool
-from jaxattr.models.chain import Layers
+from jaxattr.models.activations import Activation
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Linear
-from jaxattr.models.model import HALF, Model, Source, photo_preprocessings
+from jaxattr.models.entries import HALF, Entry, Source, photo_preprocessings
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.preprocessing import Preprocessing
 from jaxattr.typing import Array
 
@@ -205,7 +206,7 @@ class InceptionV3(nnx.Module):
             channels = block.outputs
         self.fc = Linear(channels, num_classes)
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         return {
             "maxpool2": self.stem,
             **{name: getattr(self, name) for name in MIXED},
@@ -249,7 +250,7 @@ def _layer(inputs: int, unit: Unit) -> nnx.Module:
 
 
 MODELS = {
-    "inception_v3": Model(
+    "inception_v3": Entry(
         build=InceptionV3,
         sources={
             # ImageNet's mean and deviation undone by ``transform_input``: [-1, 1].
@@ -263,7 +264,7 @@ MODELS = {
                 },
                 epsilon=1e-3,
                 location=Hub("timm/inception_v3.tv_in1k", 77.29, 108.9),
-                unused=("AuxLogits.",),
+                ignored_prefixes=("AuxLogits.",),
             ),
         },
     ),

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from flax import nnx
 
 from jaxattr.convolutions.padding import Padding
-from jaxattr.models.layers import BRANCH, Activation, Depthwise, Linear
+from jaxattr.models.activations import Activation
+from jaxattr.models.layers import BRANCH, Depthwise, Linear
 from jaxattr.typing import Array
 
 

@@ -7,9 +7,6 @@ half precision is accumulated in float32. ``gain`` scales the random weights of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
@@ -20,25 +17,8 @@ from jaxattr.convolutions.depthwise import depthwise_conv
 from jaxattr.convolutions.padding import Padding
 from jaxattr.typing import Array
 
-Activation = Callable[[Array], Array]
-
 BRANCH = 0.2
 """The gain of the last layer of a residual branch."""
-
-
-def relu6(x: Array) -> Array:
-    """``min(max(x, 0), 6)`` with derivative 0 at both corners, as torch has it.
-
-    ``jax.nn.relu6`` has 0.5 there. Written so that NaN stays NaN.
-    """
-    return jnp.where(
-        x <= 0, jnp.zeros_like(x), jnp.where(x >= 6, 6.0 * jnp.ones_like(x), x)
-    )
-
-
-def gelu(x: Array) -> Array:
-    """``x Φ(x)`` with the error function, torch's default; JAX's is an approximation."""
-    return jax.nn.gelu(x, approximate=False)
 
 
 class Conv(nnx.Module):
@@ -167,7 +147,7 @@ class LayerNorm(nnx.Module):
 
 
 def parameter(*shape: int) -> nnx.Param:
-    """A place for numbers: whoever builds a network fills it, see ``initialise``."""
+    """Zeros in the place of numbers that a checkpoint or ``initialise`` fills in."""
     return nnx.Param(jnp.zeros(shape, jnp.float32))
 
 

@@ -9,17 +9,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.typing import DTypeLike
 
-from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.convolutions.padding import PADDINGS
+from jaxattr.models.activations import Activation
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
-from jaxattr.models.convert import convert, expected_shapes
-from jaxattr.models.finding import find
-from jaxattr.models.layers import Activation
-from jaxattr.models.model import Model, Source
+from jaxattr.models.convert import Parameters, Tensors, convert, expected_shapes
+from jaxattr.models.entries import Entry, Source
+from jaxattr.models.weights import locate
 from jaxattr.typing import Array
 
 
@@ -35,7 +35,7 @@ def load(
     key: Array | None = None,
     num_classes: int = 1000,
     activation: Activation | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     preprocessing: str | None = None,
     padding: str | None = None,
 ) -> Classifier:
@@ -50,7 +50,7 @@ def load(
       key: a typed key for ``weights="random"``.
       num_classes: of the checkpoint, or of the random weights.
       activation: instead of the model's own, for every one of them. ReLU networks have
-        no curvature; ``jax.nn.softplus`` has.
+        no curvature; with ``SmoothRelu`` they have.
       dtype: what to compute in, ``jnp.bfloat16`` for example, accumulated in float32.
         None follows parameters and images.
       preprocessing: what ``Classifier.preprocess`` does: ``"crop"`` (short side, then
@@ -98,14 +98,14 @@ def load(
         return Classifier(initialise(configs[0], _check_key(key)), configs[0])
     if weights is not None and not isinstance(weights, str | os.PathLike):
         raise fail("weights", 'None, a path or "random"', weights)
-    path = find(name, sources) if weights is None else os.fspath(weights)
+    path = locate(name, sources) if weights is None else os.fspath(weights)
     tensors = read_checkpoint(path)
     config = _best_fit(configs, tensors)
     params = from_tensors(config, tensors, os.fspath(path))
     return Classifier(params, config)
 
 
-def from_tensors(config: Config, tensors: Mapping[str, Any], source: str) -> Any:
+def from_tensors(config: Config, tensors: Tensors, source: str) -> Parameters:
     """The parameters of a model from a checkpoint's arrays by name.
 
     Raises:
@@ -117,21 +117,25 @@ def from_tensors(config: Config, tensors: Mapping[str, Any], source: str) -> Any
         skeleton(config)[1],
         epsilon=config.weights.epsilon,
         source=source,
-        unused=config.weights.unused,
+        ignored_prefixes=config.weights.ignored_prefixes,
         hint=_other_classes(config, tensors),
     )
     return jax.tree.map(jnp.asarray, params)
 
 
-def _other_classes(config: Config, tensors: Mapping[str, Any]) -> str:
+def _other_classes(config: Config, tensors: Tensors) -> str:
     """A hint, if all that does not fit is the number of classes."""
 
     def misfits(config: Config) -> list[str]:
         shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
-        return [n for n, s in shapes.items() if np.shape(tensors.get(n)) not in s]
+        return [
+            n
+            for n, s in shapes.items()
+            if n not in tensors or tensors[n].shape not in s
+        ]
 
     wrong = misfits(config)
-    found = {np.shape(tensors[name])[:1] for name in wrong if name in tensors}
+    found = {tensors[name].shape[:1] for name in wrong if name in tensors}
     if len(found) != 1 or not all(found):
         return ""
     ((num_classes,),) = found
@@ -140,7 +144,7 @@ def _other_classes(config: Config, tensors: Mapping[str, Any]) -> str:
     return f"; it has {num_classes} classes, load it with num_classes={num_classes}"
 
 
-def _sources(model: Model, padding: str | None) -> Mapping[str, Source]:
+def _sources(model: Entry, padding: str | None) -> Mapping[str, Source]:
     """Those that a padding leaves; all of them if none is for that padding."""
     fitting = {
         name: source
@@ -150,7 +154,7 @@ def _sources(model: Model, padding: str | None) -> Mapping[str, Source]:
     return fitting or model.sources
 
 
-def _best_fit(configs: list[Config], tensors: Mapping[str, Any]) -> Config:
+def _best_fit(configs: list[Config], tensors: Tensors) -> Config:
     """The source whose names the checkpoint has most of; of equals the first."""
 
     def share(config: Config) -> float:
@@ -160,7 +164,7 @@ def _best_fit(configs: list[Config], tensors: Mapping[str, Any]) -> Config:
     return max(configs, key=share) if len(configs) > 1 else configs[0]
 
 
-def _check_padding(name: str, model: Model, padding: str | None) -> str | None:
+def _check_padding(name: str, model: Entry, padding: str | None) -> str | None:
     if padding is None:
         return None
     if not model.paddings:
@@ -169,7 +173,7 @@ def _check_padding(name: str, model: Model, padding: str | None) -> str | None:
     return check_choice("padding", padding, model.paddings)
 
 
-def _check_activation(activation: Any) -> Activation | None:
+def _check_activation(activation: object) -> Activation | None:
     if activation is None:
         return None
     try:
@@ -181,7 +185,7 @@ def _check_activation(activation: Any) -> Activation | None:
     return activation
 
 
-def _check_dtype(dtype: Any) -> str | None:
+def _check_dtype(dtype: DTypeLike | None) -> str | None:
     if dtype is None:
         return None
     try:
@@ -197,7 +201,4 @@ def _check_key(key: Any) -> Array:
     expected = "a typed key, jax.random.key(0)"
     if key is None:
         raise ValueError(f'key: weights="random" needs {expected}')
-    is_key = hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not is_key or key.shape != ():
-        raise fail("key", expected, key)
-    return key
+    return check_single_key(key, expected)

@@ -16,8 +16,9 @@ from flax import nnx
 
 from jaxattr._checks import fail
 from jaxattr.convolutions.pooling import global_mean, mean_pool
+from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention, relative_positions
-from jaxattr.models.chain import Layers
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import (
     ArrayRule,
     BatchNormRule,
@@ -25,19 +26,17 @@ from jaxattr.models.convert import (
     LayerRule,
     Rule,
 )
+from jaxattr.models.entries import Entry, imagenet_source, photo_preprocessings
 from jaxattr.models.layers import (
     BRANCH,
-    Activation,
     Affine,
     Conv,
     Depthwise,
     LayerNorm,
     Linear,
-    gelu,
     parameter,
     to_blocks,
 )
-from jaxattr.models.model import Model, imagenet_source, photo_preprocessings
 from jaxattr.typing import Array
 
 LAYER_NORM_EPSILON = 1e-5
@@ -121,7 +120,7 @@ class PartitionAttention(nnx.Module):
         return jnp.moveaxis(bias, -1, 0)[None]
 
 
-class Layer(nnx.Module):
+class MaxViTLayer(nnx.Module):
     """Convolution, window, grid."""
 
     def __init__(
@@ -161,7 +160,9 @@ class MaxViT(nnx.Module):
             stage = []
             for j in range(depth):
                 stride = 2 if j == 0 else 1
-                stage.append(Layer(channels, outputs, shape, stride, self.activation))
+                stage.append(
+                    MaxViTLayer(channels, outputs, shape, stride, self.activation)
+                )
                 channels = outputs
             stages.append(nnx.List(stage))
         self.blocks = nnx.List(stages)
@@ -170,7 +171,7 @@ class MaxViT(nnx.Module):
         self.fc2 = Linear(channels, num_classes)
         self.split_layer = f"blocks.{len(stages) - 1}"
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         return {
             "stem": lambda x: self.conv2(self.activation(self.conv1(x))),
             **{
@@ -239,7 +240,7 @@ def _attention_rules(ours: str, theirs: str) -> list[Rule]:
 T = Shape(64, (64, 128, 256, 512), (2, 2, 5, 2), 32, 7)
 
 MODELS = {
-    "maxvit_t": Model(
+    "maxvit_t": Entry(
         build=functools.partial(MaxViT, T),
         sources={
             "torchvision": imagenet_source(

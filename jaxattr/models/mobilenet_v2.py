@@ -12,11 +12,12 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
-from jaxattr.models.chain import Layers
+from jaxattr.models.activations import Activation, relu6
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
+from jaxattr.models.entries import HALF, Entry, imagenet_source, photo_preprocessings
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
-from jaxattr.models.layers import Activation, Conv, Linear, relu6
-from jaxattr.models.model import HALF, Model, imagenet_source, photo_preprocessings
+from jaxattr.models.layers import Conv, Linear
 
 STAGES = (
     Stage(1, 3, 1, 1, 16),
@@ -50,7 +51,7 @@ class MobileNetV2(nnx.Module):
         self.head = Linear(STAGES[-1].channels, HEAD)
         self.classifier = Linear(HEAD, num_classes)
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         return {
             "features.0": lambda x: self.activation(self.stem(x)),
             **{f"features.{i + 1}": block for i, block in enumerate(self.blocks)},
@@ -118,7 +119,7 @@ def _blocks() -> list[tuple[int, str]]:
 
 
 MODELS = {
-    "mobilenet_v2": Model(
+    "mobilenet_v2": Entry(
         build=MobileNetV2,
         sources={
             "timm": imagenet_source(

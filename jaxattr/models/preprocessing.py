@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxattr._checks import fail
+from jaxattr._pixels import grey_range, to_rgb
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Preprocessing:
     short_side: int | None = None
     interpolation: str = "bicubic"
 
-    def __call__(self, photo: Any) -> np.ndarray:
+    def __call__(self, photo: object) -> np.ndarray:
         """A photograph to float32 ``(H, W, 3)`` in [0, 1].
 
         Args:
@@ -33,7 +38,8 @@ class Preprocessing:
 
         Raises:
           ImportError: where Pillow is not installed (the extra ``app``).
-          ValueError: for something else than a photograph.
+          ValueError: for something else than a photograph, or for pixels of over 8 bits
+            whose white is not known.
         """
         image = _to_rgb(photo)
         height, width = self.size
@@ -41,10 +47,11 @@ class Preprocessing:
         if self.short_side is None:
             image = image.resize((width, height), resample)
         else:
-            scale = self.short_side / min(image.size)
-            resized = (max(self.short_side, round(n * scale)) for n in image.size)
-            image = image.resize(tuple(resized), resample)
-            # Halves are rounded to even, as torchvision does.
+            # The long side is cut off to whole pixels, the margins of the crop are
+            # rounded, halves to even: the rules of torchvision, which timm calls.
+            short = min(image.size)
+            columns, rows = (int(self.short_side * n / short) for n in image.size)
+            image = image.resize((columns, rows), resample)
             left, top = (
                 round((image.width - width) / 2),
                 round((image.height - height) / 2),
@@ -53,25 +60,22 @@ class Preprocessing:
         return np.asarray(image, np.float32) / np.float32(255)
 
 
-def _to_rgb(photo: Any) -> Any:
+def _to_rgb(photo: object) -> PIL.Image.Image:
     """A PIL image of mode RGB."""
     pillow = _pillow()
     image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
     if 0 in image.size:
         raise fail("photo", "at least one pixel", image)
-    if image.mode.startswith(("I", "F")):
-        # 16-bit greys would be clipped, not scaled, by convert("RGB").
-        grey = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode.startswith("I") else 1.0
-        image = _from_array(np.clip(grey / top, 0, 1))
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        image = image.convert("RGBA")
-        white = pillow.new("RGBA", image.size, "white")
-        image = pillow.alpha_composite(white, image)
-    return image.convert("RGB")
+    if image.mode == "F":
+        # As of an array: floats in [0, 1], or an error.
+        image = _from_array(np.asarray(image))
+    try:
+        return to_rgb(image, pillow, grey_range(image))
+    except ValueError as error:
+        raise ValueError(f"photo: {error}") from None
 
 
-def _from_array(photo: Any) -> Any:
+def _from_array(photo: object) -> PIL.Image.Image:
     expected = "a PIL image or an array (H, W), (H, W, 3) or (H, W, 4)"
     array = np.asarray(photo)
     if array.ndim == 3 and array.shape[-1] == 1:
@@ -92,7 +96,7 @@ def _from_array(photo: Any) -> Any:
     return _pillow().fromarray(array)
 
 
-def _pillow() -> Any:
+def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:

@@ -10,7 +10,7 @@ References:
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from flax import nnx
@@ -18,10 +18,11 @@ from flax import nnx
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean, max_pool
-from jaxattr.models.chain import Layers
+from jaxattr.models.activations import Activation
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import BRANCH, Activation, Conv, Linear
-from jaxattr.models.model import Model, imagenet_source, photo_preprocessings
+from jaxattr.models.entries import Entry, imagenet_source, photo_preprocessings
+from jaxattr.models.layers import BRANCH, Conv, Linear
 from jaxattr.typing import Array
 
 WIDTHS = (64, 128, 256, 512)
@@ -53,9 +54,9 @@ class Block(nnx.Module):
         conv = functools.partial(Conv, window=3, padding=padding)
         if shape.bottleneck:
             width, outputs = base * shape.width // 64 * shape.groups, 4 * base
-            self.conv1 = Linear(inputs, width)
+            self.conv1: Linear | Conv = Linear(inputs, width)
             self.conv2 = conv(width, width, stride=stride, groups=shape.groups)
-            self.conv3 = Linear(width, outputs, gain=BRANCH)
+            self.conv3: Linear | None = Linear(width, outputs, gain=BRANCH)
         else:
             outputs = base
             self.conv1 = conv(inputs, base, stride=stride)
@@ -109,7 +110,7 @@ class ResNet(nnx.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc = Linear(channels, num_classes)
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
         blocks = {
             f"layer{i + 1}.{j}": block
@@ -150,20 +151,20 @@ def rules(shape: Shape) -> list[Rule]:
 
 def _model(
     name: str, shape: Shape, top_1: float, megabytes: float, short_side: int = 256
-) -> Model:
+) -> Entry:
     source = imagenet_source(
         functools.partial(rules, shape),
         location=Hub(f"timm/{name}.tv_in1k", top_1, megabytes),
         preprocessings=photo_preprocessings(224, short_side),
     )
-    return Model(
+    return Entry(
         build=functools.partial(ResNet, shape),
         sources={"torchvision": source},
         paddings=("symmetric", "tf_same"),
     )
 
 
-_SHAPES: dict[str, tuple[Any, ...]] = {
+_SHAPES: dict[str, tuple[Shape, float, float] | tuple[Shape, float, float, int]] = {
     "resnet18": (Shape((2, 2, 2, 2), bottleneck=False), 69.76, 46.8),
     "resnet34": (Shape((3, 4, 6, 3), bottleneck=False), 73.31, 87.3),
     "resnet50": (Shape((3, 4, 6, 3)), 76.13, 102.5),

@@ -16,10 +16,11 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr.convolutions.pooling import global_mean, max_pool
-from jaxattr.models.chain import Layers
+from jaxattr.models.activations import Activation
+from jaxattr.models.chain import Chain, Layer
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Linear
-from jaxattr.models.model import Model, imagenet_source
+from jaxattr.models.entries import Entry, imagenet_source
+from jaxattr.models.layers import Conv, Linear
 from jaxattr.typing import Array
 
 WIDTHS = (64, 64, 128, 128, 192, 192, 256, 256)
@@ -77,8 +78,8 @@ class SqueezeNet(nnx.Module):
         self.fires = nnx.List(fires)
         self.classifier = Linear(channels, num_classes)
 
-    def layers(self) -> Layers:  # noqa: D102
-        features: Layers = {
+    def chain(self) -> Chain:  # noqa: D102
+        features: dict[int, Layer] = {
             **dict(zip(self.version.fires, self.fires, strict=True)),
             **dict.fromkeys(self.version.pools, _pool),
         }
@@ -106,7 +107,7 @@ def rules(version: Version) -> list[Rule]:
 
 
 MODELS = {
-    name: Model(
+    name: Entry(
         build=functools.partial(SqueezeNet, version),
         sources={
             "torchvision": imagenet_source(

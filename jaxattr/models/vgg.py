@@ -15,10 +15,11 @@ from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.pooling import adaptive_mean, max_pool
-from jaxattr.models.chain import Layers
+from jaxattr.models.activations import Activation
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.layers import Activation, Conv, Linear, Window
-from jaxattr.models.model import Model, imagenet_source
+from jaxattr.models.entries import Entry, imagenet_source
+from jaxattr.models.layers import Conv, Linear, Window
 from jaxattr.typing import Array
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -52,7 +53,7 @@ class VGG(nnx.Module):
         # Before the last pooling, where the features have most places.
         self.split_layer = f"features.{self.step * len(convs) + 3}"
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         convs, layers, index = iter(self.features), {}, 0
         for depth in self.depths:
             for _ in range(depth):
@@ -93,11 +94,11 @@ TORCHVISION_HEAD = ("classifier.0", "classifier.3", "classifier.6")
 TIMM_HEAD = ("pre_logits.fc1", "pre_logits.fc2", "head.fc")
 
 
-def _model(name: str, depths: Depths, batch_norm: bool, top_1: float) -> Model:
+def _model(name: str, depths: Depths, batch_norm: bool, top_1: float) -> Entry:
     table = functools.partial(rules, depths, batch_norm)
     megabytes = {11: 531.5, 13: 532.2, 16: 553.4, 19: 574.7}[sum(depths) + 3]
     hub = Hub(f"timm/{name}.tv_in1k", top_1, megabytes)
-    return Model(
+    return Entry(
         build=functools.partial(VGG, depths, batch_norm),
         sources={
             "timm": imagenet_source(functools.partial(table, TIMM_HEAD), hub),

@@ -8,8 +8,9 @@ References:
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
@@ -17,19 +18,12 @@ from flax import nnx
 from jaxattr._checks import fail
 from jaxattr._dtypes import accumulator
 from jaxattr.checkpoints.locations import Hub
+from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention
-from jaxattr.models.chain import Layers
+from jaxattr.models.chain import Chain
 from jaxattr.models.convert import ArrayRule, LayerNormRule, LayerRule, Rule
-from jaxattr.models.layers import (
-    BRANCH,
-    Activation,
-    LayerNorm,
-    Linear,
-    Patches,
-    gelu,
-    parameter,
-)
-from jaxattr.models.model import HALF, Model, imagenet_source, photo_preprocessings
+from jaxattr.models.entries import HALF, Entry, imagenet_source, photo_preprocessings
+from jaxattr.models.layers import BRANCH, LayerNorm, Linear, Patches, parameter
 from jaxattr.typing import Array
 
 
@@ -101,7 +95,7 @@ class ViT(nnx.Module):
         self.head = Linear(channels if hidden is None else hidden, num_classes)
         self.split_layer = f"blocks.{max(shape.depth - 2, 0)}"
 
-    def layers(self) -> Layers:  # noqa: D102
+    def chain(self) -> Chain:  # noqa: D102
         norm = {} if self.norm is None else {"norm": self.norm}
         return {
             "tokens": self._tokens,
@@ -191,14 +185,15 @@ LARGE = Shape(16, 1024, 24, 16, 4096)
 
 def _model(
     shape: Shape, hub: Hub, torchvision: tuple[float, float, int] | None = None
-) -> Model:
-    changes: dict[str, Any] = {
-        "preprocessings": photo_preprocessings(224, 248, "bicubic")
-    }
+) -> Entry:
+    source = imagenet_source(
+        functools.partial(timm_rules, shape),
+        hub,
+        preprocessings=photo_preprocessings(224, 248, "bicubic"),
+    )
     if "deit" not in hub.repository:
-        changes |= {"mean": HALF, "std": HALF}
-    table = functools.partial(timm_rules, shape)
-    sources = {"timm": imagenet_source(table, hub, **changes)}
+        source = dataclasses.replace(source, mean=HALF, std=HALF)
+    sources = {"timm": source}
     if torchvision is not None:
         top_1, megabytes, short_side = torchvision
         sources["torchvision"] = imagenet_source(
@@ -207,7 +202,7 @@ def _model(
             top_1=top_1,
             megabytes=megabytes,
         )
-    return Model(build=functools.partial(ViT, shape), sources=sources)
+    return Entry(build=functools.partial(ViT, shape), sources=sources)
 
 
 def _augreg(name: str, top_1: float, megabytes: float, recipe: str = "augreg") -> Hub:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 
@@ -10,8 +11,9 @@ def resolve_label(text: str, names: Sequence[str] | None, num_classes: int) -> i
     """The class that ``text`` means.
 
     Args:
-      text: an index ``0 .. K-1``, or a class name; case, and ``_`` for a space, do not
-        matter. Where names list synonyms, separated by commas, each will do.
+      text: an index ``0 .. K-1`` in decimal digits, or a class name; case, and ``_``
+        for a space, do not matter. Where names list synonyms, separated by commas, each
+        will do.
       names: the K class names, or None where the model has none.
       num_classes: K.
 
@@ -27,7 +29,7 @@ def resolve_label(text: str, names: Sequence[str] | None, num_classes: int) -> i
       0
     """
     text = text.strip()
-    if text.lstrip("+-").isdecimal():
+    if re.fullmatch(r"[+-]?\d+", text):
         index = int(text)
         if not 0 <= index < num_classes:
             raise ValueError(f"label: expected 0 to {num_classes - 1}, got {index}")

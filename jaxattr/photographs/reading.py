@@ -6,17 +6,24 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from jaxattr._pixels import grey_range, to_rgb
+
 if TYPE_CHECKING:
     from PIL import Image
 
-_WIDE_GREYS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_NO_PHOTOGRAPHS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+"""Formats that Pillow only recognises, or hands to a program that executes them."""
+_SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
+_COMPANIONS = (".csv", ".tsv", ".txt", ".md", ".json", ".npz", ".ini", ".db")
+"""Suffixes of what may lie beside photographs without being meant as one."""
 
 
 def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
     """Reads any still image that Pillow reads.
 
     EXIF rotation is applied; greyscale, palette, CMYK and 16-bit files are converted;
-    transparent pixels are laid on white; of an animation the first frame is taken.
+    transparent pixels are laid on white; of an animation, or of several pages, the
+    first is taken. Greys of over 8 bits whose white nobody has said are refused.
 
     Args:
       path: the file.
@@ -35,7 +42,10 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
         raise ValueError(f"{path}: expected a photograph, got a directory")
     try:
         with Image.open(path) as image:
-            return _to_rgb(ImageOps.exif_transpose(image), Image)
+            if image.format in _NO_PHOTOGRAPHS:
+                raise ValueError(f"{image.format} is no photograph")
+            greys = grey_range(image)
+            return to_rgb(ImageOps.exif_transpose(image), Image, greys)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except PermissionError:
@@ -55,41 +65,56 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
 def list_photographs(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     """The image files of a folder, by name; not of the folders inside it.
 
+    Hidden files are no photographs: what macOS keeps beside them (``._cat.jpg``), and
+    what phones have in their bin (``.trashed-cat.jpg``).
+
     Raises:
       ValueError: there is no such folder, or no image file in it.
     """
-    Image, _ = _pillow()
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder of photographs")
-    known = Image.registered_extensions()
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in known)
+    files = [path for path in _visible_files(folder) if _is_photograph(path)]
     if not files:
-        raise ValueError(f"{folder}: no image file in this folder")
+        others = unread_files(folder)
+        named = (
+            f", only {', '.join(path.name for path in others[:3])}" if others else ""
+        )
+        raise ValueError(f"{folder}: no image file in this folder{named}")
     return files
 
 
-def _to_rgb(image: Image.Image, Image) -> Image.Image:
-    if image.mode in _WIDE_GREYS:
-        return _from_wide_grey(image, Image)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known white")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+def unread_files(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+    """Files that :func:`list_photographs` leaves out and that may be meant as one.
+
+    Not those that are hidden, nor tables, texts and arrays.
+    """
+    return [
+        path
+        for path in _visible_files(pathlib.Path(folder))
+        if not _is_photograph(path) and path.suffix.lower() not in _COMPANIONS
+    ]
 
 
-def _from_wide_grey(image: Image.Image, Image) -> Image.Image:
-    # Pillow's own conversion clips at 255, which turns all but the darkest white.
-    import numpy as np
+def is_hidden(path: pathlib.Path) -> bool:
+    """Whether a file or folder is the system's own, and no user's."""
+    return path.name.startswith(".") or path.name in _SYSTEM_FOLDERS
 
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels have no known white")
-    grey = np.round(values / 257.0).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
+
+def _visible_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    # A folder with the suffix of a photograph is listed: reading it says what it is.
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not is_hidden(path) and (path.is_file() or _is_photograph(path))
+    )
+
+
+def _is_photograph(path: pathlib.Path) -> bool:
+    """By its suffix, of a format that can be read."""
+    Image, _ = _pillow()
+    format = Image.registered_extensions().get(path.suffix.lower())
+    return (format in Image.OPEN and format not in _NO_PHOTOGRAPHS) or format == "MPO"
 
 
 def _pillow():

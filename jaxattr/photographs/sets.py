@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxattr.photographs.labels import resolve_label
-from jaxattr.photographs.reading import list_photographs
+from jaxattr.photographs.reading import is_hidden, list_photographs, unread_files
 
 LABEL_FILES = ("labels.tsv", "labels.csv", "boxes.tsv")
 
@@ -52,7 +52,7 @@ def labelled_photographs(
     classes = sorted(
         p
         for p in folder.iterdir()
-        if p.is_dir() and p.name[0] != "." and not _holds_results(p, out)
+        if p.is_dir() and not is_hidden(p) and not _holds_results(p, out)
     )
     if out is not None and pathlib.Path(out).resolve() in {
         p.resolve() for p in classes
@@ -82,6 +82,14 @@ def resolve_labels(
         except ValueError as error:
             raise ValueError(f"{photograph.path}: {error}") from None
     return found
+
+
+def left_out(
+    folder: str | os.PathLike[str], photographs: Sequence[Labelled]
+) -> list[pathlib.Path]:
+    """Files beside photographs that may be meant as one and cannot be read as one."""
+    folders = {pathlib.Path(folder), *(p.path.parent for p in photographs)}
+    return sorted(path for inner in folders for path in unread_files(inner))
 
 
 def _holds_results(
@@ -141,7 +149,10 @@ def _inside(folder: pathlib.Path, name: str) -> pathlib.Path:
         if not path.is_relative_to(folder.resolve()):
             raise ValueError(f"{name}: expected a file in {folder}")
         path = path.relative_to(folder.resolve())
-    path = folder / os.path.normpath(path)
+    path = pathlib.Path(os.path.normpath(path))
+    if path.parts[:1] == ("..",):
+        raise ValueError(f"{name}: expected a file in {folder}")
+    path = folder / path
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     return path

@@ -4,8 +4,9 @@ No global style is touched. Without ``ax`` a new figure is made with ``pyplot``.
 frames and the clipping of maps are the same for all of them, in ``_style``.
 """
 
+from jaxattr.plots._style import check_colors
 from jaxattr.plots.boundary import boundary_row, score_groups
-from jaxattr.plots.curves import curves, mean_and_band
+from jaxattr.plots.curves import curves, curves_size, mean_and_band
 from jaxattr.plots.faithfulness import score_bars
 from jaxattr.plots.maps import attribution_map, color_limit, explanation_grid, grid_size
 from jaxattr.plots.robustness import agreement_curve, agreement_panels, panels_size
@@ -22,8 +23,10 @@ __all__ = [
     "attribution_map",
     "band_importance",
     "boundary_row",
+    "check_colors",
     "color_limit",
     "curves",
+    "curves_size",
     "explanation_grid",
     "grid_size",
     "importance_spread",

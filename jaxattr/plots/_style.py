@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any
+import types
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxattr._checks import check_choice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 # Blue, white, red of equal lightness at both ends, and lighter than matplotlib's RdBu:
 # single pixels of its near-black ends could not be told apart.
 DIVERGING = ("#0b4fb8", "#5b9be6", "#ffffff", "#f2805f", "#bd0f2a")
 GREY = "#555555"
-LINES = ("#0b5fa5", "#d1495b", "#2a9d6f", "#e39b2d", "#7b5ea7", "#4f5d75", "#a0624a")
+# Okabe and Ito's, which people with any colour blindness tell apart.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
-def axes_or_new(ax: Any, **options: Any) -> Any:
+def line_style(i: int) -> dict[str, Any]:
+    """Colour and dashes of the i-th line: no two alike for 28 of them."""
+    dashes = ("-", "--", ":", "-.")[i // len(LINES) % 4]
+    return {"color": LINES[i % len(LINES)], "linestyle": dashes}
+
+
+def legend_below(ax: Axes, *, columns: int = 1, title: str = "") -> None:
+    """Names under the axes, where they cover nothing."""
+    legend = ax.legend(
+        fontsize=8,
+        frameon=False,
+        loc="upper left",
+        # Below the numbers and the name of the axis, whatever the height of the figure.
+        bbox_to_anchor=(0.0, 0.0),
+        borderaxespad=4.2,
+        ncols=columns,
+        alignment="left",
+        columnspacing=1.4,
+        handlelength=2.2,
+    )
+    if title:
+        legend.set_title(title)
+        legend.get_title().set_fontsize(8)
+        legend.get_title().set_color(GREY)
+
+
+def legend_height(num_lines: int, *, columns: int = 1) -> float:
+    """Inches that ``legend_below`` takes, its title not counted."""
+    return 0.17 * -(-num_lines // columns)
+
+
+def axes_or_new(ax: Axes | None, *, figsize: tuple[float, float] | None = None) -> Axes:
     """The axes that are given, or those of a new figure."""
     if ax is not None:
         return ax
-    return pyplot().subplots(layout="constrained", **options)[1]
+    return pyplot().subplots(layout="constrained", figsize=figsize)[1]
 
 
-def colormap() -> Any:
-    """Blue against the class, white zero, red for it."""
+def colormap(name: str | None = None) -> Colormap:
+    """Blue against the class, white zero, red for it; or one of matplotlib by name.
+
+    Raises:
+      ValueError: a name that matplotlib does not know; the nearest are told.
+    """
+    from matplotlib import colormaps
     from matplotlib.colors import LinearSegmentedColormap
 
+    if name is not None:
+        return colormaps[check_choice("colormap", name, colormaps)]
     return LinearSegmentedColormap.from_list("against-for", DIVERGING)
 
 
-def pyplot() -> Any:
+def check_colors(name: str) -> None:
+    """Raises ``ValueError`` for a colour map that matplotlib does not know."""
+    colormap(name)
+
+
+def pyplot() -> types.ModuleType:
     """matplotlib's, which is an extra."""
     try:
         import matplotlib.pyplot as plt
@@ -34,7 +85,7 @@ def pyplot() -> Any:
     return plt
 
 
-def frame(ax: Any, *, grid: str = "both") -> None:
+def frame(ax: Axes, *, grid: Literal["both", "x", "y"] = "both") -> None:
     """Grey ticks, thin grid lines behind what is drawn, no frame above and at the right."""
     ax.tick_params(which="both", labelsize=8, color="#bbbbbb", labelcolor=GREY)
     ax.grid(axis=grid, color="#e6e6e6", linewidth=0.6)
@@ -43,7 +94,7 @@ def frame(ax: Any, *, grid: str = "both") -> None:
     ax.spines[["left", "bottom"]].set_color("#bbbbbb")
 
 
-def bare(ax: Any) -> None:
+def bare(ax: Axes) -> None:
     """No ticks, a thin grey frame."""
     ax.set_xticks([])
     ax.set_yticks([])

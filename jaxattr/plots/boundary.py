@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
 from jaxattr.plots._style import LINES, axes_or_new, bare, frame, pyplot
 from jaxattr.plots.maps import attribution_map
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def boundary_row(
-    image: Any,
-    point: Any,
-    maps: Mapping[str, Any],
-    axes: Sequence[Any] | None = None,
+    image: ArrayLike,
+    point: ArrayLike,
+    maps: Mapping[str, ArrayLike],
+    axes: Sequence[Axes] | None = None,
     *,
     captions: tuple[str, str] = ("", ""),
     distance: float | None = None,
-) -> Any:
+    overlay: bool = False,
+    colors: str | None = None,
+) -> Sequence[Axes]:
     """Draws an image, the boundary point, what differs, and maps made with it.
 
     The difference is drawn around grey, so many times larger that its 99.9th percentile
@@ -34,6 +40,8 @@ def boundary_row(
       captions: what the model takes the two images for.
       distance: Euclidean, written below the boundary point; infinite where none was
         found, which then stands above.
+      overlay: lay the maps over the image.
+      colors: a colour map of matplotlib; see ``attribution_map``.
 
     Returns:
       The ``Axes``.
@@ -58,8 +66,8 @@ def boundary_row(
     behind = captions[1]
     if distance is not None and is_found:
         behind = f"{behind}\n{distance:.3g} away".strip()
-    titles = ("Photograph", "At the boundary" if is_found else "None found")
-    titles = (*titles, "Difference")
+    middle = "At the boundary" if is_found else "No boundary found"
+    titles = ("Photograph", middle, "Difference")
     notes = (captions[0], behind, f"× {_rounded(factor)}" if is_moved else "none")
     for ax, pixels, title, note in zip(axes, shown, titles, notes):
         ax.imshow(np.clip(pixels, 0, 1), interpolation="antialiased")
@@ -67,7 +75,9 @@ def boundary_row(
         ax.set_title(title, fontsize=10, pad=5)
         ax.set_xlabel(note, fontsize=8, labelpad=3)
     for ax, (title, values) in zip(axes[3:], maps.items()):
-        attribution_map(values, ax, title=title)
+        attribution_map(
+            values, ax, title=title, image=image if overlay else None, colors=colors
+        )
     return axes
 
 
@@ -84,11 +94,11 @@ def _rounded(number: float) -> str:
 def score_groups(
     means: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, Mapping[str, tuple[float, float]]],
-    ax: Any = None,
+    ax: Axes | None = None,
     *,
     title: str | None = None,
     log: bool = False,
-) -> Any:
+) -> Axes:
     """Draws a mean and its interval for each method, side by side for several models.
 
     Args:

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
-from jaxattr.plots._style import GREY, LINES, axes_or_new, frame
+from jaxattr.plots._style import (
+    GREY,
+    axes_or_new,
+    frame,
+    legend_below,
+    legend_height,
+    line_style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def curves(
-    values: Mapping[str, Any],
-    ax: Any = None,
+    values: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
     *,
     title: str | None = None,
     ylabel: str | None = "probability of the class",
-) -> Any:
-    """Draws insertion or deletion curves, the area under each in the legend.
+    xlabel: str | None = None,
+    better: str = "",
+) -> Axes:
+    """Draws insertion or deletion curves, the area under each in a legend below.
 
     Args:
       values: name of a method to its curve ``(T + 1,)``, or to curves ``(N, T + 1)``,
@@ -26,6 +39,8 @@ def curves(
       ax: where to draw; by default a new figure.
       title: what stands above.
       ylabel: what stands at the left, None for nothing.
+      xlabel: what stands below.
+      better: ``higher`` or ``lower``, said with the areas.
 
     Returns:
       The ``Axes``.
@@ -33,21 +48,22 @@ def curves(
     Raises:
       ValueError: curves of another rank or of fewer than two points.
     """
-    ax = axes_or_new(ax, figsize=(4.2, 3.2))
+    ax = axes_or_new(ax, figsize=curves_size(len(values)))
     for i, (name, curve) in enumerate(values.items()):
         curve = np.asarray(curve, float)
         if curve.ndim not in (1, 2) or curve.shape[-1] < 2:
             raise fail(f"values[{name!r}]", "a curve (T + 1,) or (N, T + 1)", curve)
-        share, color = np.linspace(0, 1, curve.shape[-1]), LINES[i % len(LINES)]
+        share, style = np.linspace(0, 1, curve.shape[-1]), line_style(i)
         if curve.ndim == 2:
-            curve, *band = mean_and_band(curve)
-            ax.fill_between(share, *band, color=color, alpha=0.12, linewidth=0)
+            curve, low, high = mean_and_band(curve)
+            ax.fill_between(
+                share, low, high, color=style["color"], alpha=0.12, linewidth=0
+            )
         area = np.sum(curve[1:] + curve[:-1]) / 2 / (curve.size - 1)
         ax.plot(
             share,
             curve,
-            color=color,
-            linestyle=("-", "--", ":", "-.")[i // len(LINES) % 4],
+            **style,
             linewidth=1.6,
             label=f"{area:.3f}  {name}",
         )
@@ -57,13 +73,19 @@ def curves(
     frame(ax)
     if ylabel is not None:
         ax.set_ylabel(ylabel, fontsize=9, color=GREY)
+    if xlabel is not None:
+        ax.set_xlabel(xlabel, fontsize=9, color=GREY)
     if title is not None:
         ax.set_title(title, fontsize=10)
     if values:
-        legend = ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
-        legend.set_title("area under the curve", prop={"size": 8})
-        legend.get_title().set_color(GREY)
+        what = "area under the curve"
+        legend_below(ax, title=f"{what}, {better} is better" if better else what)
     return ax
+
+
+def curves_size(num_curves: int) -> tuple[float, float]:
+    """Width and height in inches that suit ``curves``."""
+    return 3.8, 3.35 + legend_height(num_curves)
 
 
 def mean_and_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

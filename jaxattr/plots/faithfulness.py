@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
 from jaxattr.plots._style import GREY, LINES, axes_or_new, frame
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def score_bars(
     names: Sequence[str],
-    means: Any,
-    intervals: Any = None,
-    ax: Any = None,
+    means: ArrayLike,
+    intervals: ArrayLike | None = None,
+    ax: Axes | None = None,
     *,
     title: str | None = None,
     xlabel: str | None = None,
-) -> Any:
+) -> Axes:
     """Draws a bar a method, the first at the top, its number beside it.
 
     Args:

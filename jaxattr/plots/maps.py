@@ -11,22 +11,28 @@ No global style is touched. Without ``ax`` a new figure is made with ``pyplot``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import check_number, fail
 from jaxattr.plots._style import GREY, axes_or_new, bare, colormap, pyplot
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 def attribution_map(
-    attribution: Any,
-    ax: Any = None,
+    attribution: ArrayLike,
+    ax: Axes | None = None,
     *,
-    image: Any = None,
+    image: ArrayLike | None = None,
     percentile: float = 99.5,
     title: str | None = None,
-) -> Any:
+    colors: str | None = None,
+) -> Axes:
     """Draws one map with the shared rule of colour.
 
     Args:
@@ -37,21 +43,25 @@ def attribution_map(
       percentile: the end of the colours is this percentile of the absolute values, so
         that a few extreme pixels do not leave the rest white. 100 is the largest.
       title: what stands above.
+      colors: a colour map of matplotlib, in place of blue, white and red.
 
     Returns:
       The ``Axes``.
 
     Raises:
-      ValueError: arrays of another shape, or a percentile outside 0 to 100.
+      ValueError: arrays of another shape, a percentile outside 0 to 100, or an unknown
+        colour map.
     """
     values = _channel_sum(attribution)
     limit = color_limit(values, percentile)
     ax = axes_or_new(ax)
     if image is None:
-        shown: Any = np.clip(values / limit, -1, 1)
-        ax.imshow(shown, cmap=colormap(), vmin=-1, vmax=1, interpolation="nearest")
+        shown = np.clip(values / limit, -1, 1)
+        ax.imshow(
+            shown, cmap=colormap(colors), vmin=-1, vmax=1, interpolation="nearest"
+        )
     else:
-        ax.imshow(_overlay(values / limit, image), interpolation="nearest")
+        ax.imshow(_overlay(values / limit, image, colors), interpolation="nearest")
     bare(ax)
     ax.set_xlabel(f"±{limit:.2g}", fontsize=8, color=GREY, labelpad=3)
     if title is not None:
@@ -59,7 +69,7 @@ def attribution_map(
     return ax
 
 
-def color_limit(attribution: Any, percentile: float = 99.5) -> float:
+def color_limit(attribution: ArrayLike, percentile: float = 99.5) -> float:
     """The absolute value at the ends of the colours; 1 for a map of zeros.
 
     Not finite values are left out.
@@ -74,13 +84,14 @@ def color_limit(attribution: Any, percentile: float = 99.5) -> float:
 
 
 def explanation_grid(
-    images: Any,
-    maps: Mapping[str, Any],
+    images: ArrayLike,
+    maps: Mapping[str, ArrayLike],
     *,
     captions: Sequence[str] = (),
     overlay: bool = False,
     percentile: float = 99.5,
-    figure: Any = None,
+    colors: str | None = None,
+    figure: Figure | None = None,
 ) -> np.ndarray:
     """Draws each photograph, what it is taken for, and its maps by several methods.
 
@@ -90,6 +101,7 @@ def explanation_grid(
       captions: N texts, such as ``"tiger cat, 38.6%"``.
       overlay: lay the maps over the photographs.
       percentile: as in ``attribution_map``, for each map on its own.
+      colors: as in ``attribution_map``.
       figure: where to draw; by default a new figure of ``grid_size(N, len(maps))``.
 
     Returns:
@@ -126,8 +138,9 @@ def explanation_grid(
                 image=image if overlay else None,
                 percentile=percentile,
                 title=title if row == 0 else None,
+                colors=colors,
             )
-    _colorbar(figure, axes)
+    _colorbar(figure, axes, colors)
     return axes
 
 
@@ -136,33 +149,33 @@ def grid_size(num_images: int, num_maps: int) -> tuple[float, float]:
     return 1.75 * (1 + num_maps), 1.93 * num_images + 0.6
 
 
-def _channel_sum(attribution: Any) -> np.ndarray:
+def _channel_sum(attribution: ArrayLike) -> np.ndarray:
     values = np.asarray(attribution, float)
     if values.ndim not in (2, 3) or not values.size:
         raise fail("attribution", "an array (H, W, C) or (H, W)", values)
     return values if values.ndim == 2 else values.sum(axis=-1)
 
 
-def _overlay(scaled: np.ndarray, image: Any) -> np.ndarray:
+def _overlay(scaled: np.ndarray, image: ArrayLike, colors: str | None) -> np.ndarray:
     image = np.asarray(image, float)
     if image.shape[:2] != scaled.shape or image.ndim not in (2, 3):
         raise fail("image", f"{(*scaled.shape, 3)}", image)
     grey = image if image.ndim == 2 else image.mean(axis=-1)
     pale = 0.7 + 0.3 * np.clip(grey, 0, 1)[..., None]
     scaled = np.nan_to_num(np.clip(scaled, -1, 1))
-    colors = colormap()((scaled + 1) / 2)[..., :3]
+    tints = colormap(colors)((scaled + 1) / 2)[..., :3]
     opacity = np.sqrt(np.abs(scaled))[..., None]
-    return (1 - opacity) * pale + opacity * colors
+    return (1 - opacity) * pale + opacity * tints
 
 
-def _colorbar(figure: Any, axes: np.ndarray) -> None:
+def _colorbar(figure: Figure, axes: np.ndarray, colors: str | None) -> None:
     if axes.shape[1] < 2:
         return
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     bar = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), colormap()),
+        ScalarMappable(Normalize(-1, 1), colormap(colors)),
         ax=axes,
         location="bottom",
         shrink=0.4,

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
-from jaxattr.plots._style import GREY, LINES, axes_or_new, colormap, frame
+from jaxattr.plots._style import (
+    GREY,
+    LINES,
+    axes_or_new,
+    colormap,
+    frame,
+    legend_below,
+    line_style,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def band_importance(
-    values: Mapping[str, tuple[Any, Any]],
-    ax: Any = None,
+    values: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    ax: Axes | None = None,
     *,
     title: str | None = None,
     ylabel: str = "Shapley value (nats)",
-) -> Any:
+) -> Axes:
     """Draws the importance of each band with error bars, one line a model.
 
     Args:
@@ -46,9 +58,8 @@ def band_importance(
             np.arange(len(heights)) + shift,
             heights,
             yerr=np.where(np.isfinite(errors), 1.96 * errors, 0),
-            color=LINES[i % len(LINES)],
-            linestyle=("-", "--", ":")[i // len(LINES) % 3],
-            marker="o",
+            **line_style(i),
+            marker="osD^v"[i % 5],
             markersize=3.5,
             linewidth=1.5,
             elinewidth=1,
@@ -58,13 +69,13 @@ def band_importance(
     _frame(ax, num_bands, ylabel, title)
     ax.axhline(0, color="#999999", linewidth=0.8, zorder=0)
     if len(values) > 1:
-        ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+        legend_below(ax, columns=2)
     return ax
 
 
 def importance_spread(
-    per_image: Any, ax: Any = None, *, title: str | None = None
-) -> Any:
+    per_image: ArrayLike, ax: Axes | None = None, *, title: str | None = None
+) -> Axes:
     """Draws how the importance of each band differs from image to image.
 
     Args:
@@ -111,8 +122,8 @@ def importance_spread(
 
 
 def interaction_map(
-    interactions: Any, ax: Any = None, *, title: str | None = None
-) -> Any:
+    interactions: ArrayLike, ax: Axes | None = None, *, title: str | None = None
+) -> Axes:
     """Draws the interaction of every pair of bands as a heat map.
 
     Red pairs are worth more together than apart, blue ones make up for each other. The
@@ -144,6 +155,8 @@ def interaction_map(
     ax.set_xticks(ticks)
     ax.set_yticks(ticks)
     ax.tick_params(labelsize=8, color="#bbbbbb", labelcolor=GREY)
+    ax.spines[:].set_color("#cccccc")
+    bar.outline.set_visible(False)
     ax.set_xlabel("band, low to high", fontsize=9, color=GREY)
     ax.set_ylabel("band", fontsize=9, color=GREY)
     if title is not None:
@@ -153,13 +166,13 @@ def interaction_map(
 
 def score_against(
     names: Sequence[str],
-    scores: Any,
-    errors: Any,
-    ax: Any = None,
+    scores: ArrayLike,
+    errors: ArrayLike,
+    ax: Axes | None = None,
     *,
     xlabel: str = "spectral score (signed)",
     ylabel: str = "mean corruption error",
-) -> Any:
+) -> Axes:
     """Draws a point a model, named in the legend: spectral score against an error.
 
     Args:
@@ -183,18 +196,26 @@ def score_against(
     # A legend: names beside the points would write on one another.
     for i, name in enumerate(names):
         color = LINES[i % len(LINES)]
-        ax.scatter(scores[i], errors[i], s=32, color=color, label=name)
-    ax.legend(fontsize=8, frameon=True, framealpha=0.85, edgecolor="none")
+        marker = "osD^v"[i // len(LINES) % 5]
+        ax.scatter(scores[i], errors[i], s=32, color=color, marker=marker, label=name)
     ax.margins(0.15, 0.15)
     frame(ax)
+    legend_below(ax, columns=2)
     ax.set_xlabel(xlabel, fontsize=9, color=GREY)
     ax.set_ylabel(ylabel, fontsize=9, color=GREY)
     return ax
 
 
-def _frame(ax: Any, num_bands: int, ylabel: str, title: str | None) -> None:
+def _frame(ax: Axes, num_bands: int, ylabel: str, title: str | None) -> None:
     ax.set_xticks(np.arange(num_bands), [str(i) for i in range(num_bands)])
     ax.set_xlim(-0.6, num_bands - 0.4)
+    # Bands are equally wide, up to half a cycle per pixel.
+    cycles = np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    top = ax.secondary_xaxis("top")
+    top.set_xticks(2 * num_bands * cycles - 0.5, [f"{value:g}" for value in cycles])
+    top.tick_params(labelsize=7, color="#bbbbbb", labelcolor=GREY, length=2)
+    top.set_xlabel("spatial frequency (cycles per pixel)", fontsize=8, color=GREY)
+    top.spines["top"].set_visible(False)
     ax.set_xlabel("frequency band, low to high", fontsize=9, color=GREY)
     ax.set_ylabel(ylabel, fontsize=9, color=GREY)
     frame(ax)

@@ -42,8 +42,8 @@ class Composite:
       sum: of sums and means over places (average pooling).
       addition: of sums of two branches.
       affine: of a factor and a shift a channel that follow no linear layer.
-      normalization: of layer and RMS norms: ``x - mean x``; that the result is divided
-        by a norm of ``x`` changes no relevance.
+      normalization: of layer norms, their shift included. That ``x - mean x`` is divided
+        by a norm of ``x`` changes no relevance, nor does an RMS norm.
       pointwise: of functions of one argument, place by place.
       maximum: of maxima over places and of choices between branches.
       product: of products of two branches, gates and attention.
@@ -98,6 +98,7 @@ class Composite:
             "sum": Move() if node.raw else self.sum,
             "addition": self.addition,
             "affine": self.affine,
+            "normalization": self.normalization,
             "centering": self.normalization,
             "scaling": PASS,
             "pointwise": self.pointwise,
@@ -142,6 +143,9 @@ COMPOSITES: Mapping[str, Composite] = MappingProxyType(
         ),
         "epsilon_gamma_box": Composite(convolution=Gamma(), first_convolution=ZBox()),
         "epsilon_alpha2_beta1": Composite(convolution=AlphaBeta()),
+        "epsilon_alpha2_beta1_flat": Composite(
+            convolution=AlphaBeta(), first_convolution=Flat(), first_dense=Flat()
+        ),
         "attn_lrp": Composite(affine=Epsilon(), normalization=Epsilon()),
     }
 )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import check_inputs, check_key
+from jaxattr._logits import checked_model
 from jaxattr.gradients import gradient_at_points
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
-from jaxattr.typing import Array, ScoreFn
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
+from jaxattr.typing import Array, Bounds, Scalar, ScoreFn
 
 
 def standard_loss(
-    apply_fn: ApplyFn, params: Any, images: Array, labels: Array
+    apply_fn: ApplyFn, params: Params, images: Array, labels: Array
 ) -> Array:
     """``1/N Σ ℓ(xₙ)``, ℓ the cross-entropy: what the others are compared with.
 
@@ -44,15 +43,15 @@ def standard_loss(
 
 def pgd_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
     key: Array | None = None,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 2 / 255,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 2 / 255,
     num_steps: int = 7,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """Adversarial training: the loss at the worst point that a short attack finds.
 
@@ -95,16 +94,16 @@ def pgd_loss(
 
 def trades_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
     key: Array | None = None,
-    beta: Any = 6.0,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 2 / 255,
+    beta: Scalar = 6.0,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 2 / 255,
     num_steps: int = 10,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """TRADES: the loss at the image, and how far predictions move around it.
 
@@ -134,13 +133,16 @@ def trades_loss(
       between Robustness and Accuracy. ICML 2019, arXiv:1901.08573.
     """
     images, labels = check_inputs(images, labels)
-    logits_fn = lambda x: apply_fn(params, x)
+    logits_fn = checked_model(lambda x: apply_fn(params, x), labels, "apply_fn")
     clean = jax.nn.log_softmax(logits_fn(images))
 
     def divergence(clean: Array) -> ScoreFn:
         def score_fn(points: Array) -> Array:
             moved = jax.nn.log_softmax(logits_fn(points))
-            return jnp.sum(jnp.exp(clean) * (clean - moved), axis=-1)
+            # A class of probability zero, such as one that is masked, adds nothing.
+            is_possible = clean > -jnp.inf
+            apart = jnp.where(is_possible, clean, 0) - jnp.where(is_possible, moved, 0)
+            return jnp.sum(jnp.exp(clean) * apart, axis=-1)
 
         return score_fn
 
@@ -149,7 +151,7 @@ def trades_loss(
     points = ascend(
         gradient_at_points(divergence(jax.lax.stop_gradient(clean))),
         images,
-        None,
+        keys,
         epsilon,
         step_size,
         num_steps,

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from jaxattr import scores
+from jaxattr import _norms, scores
 from jaxattr._checks import check_inputs, check_integer, check_key
+from jaxattr._logits import checked_model
 from jaxattr._rankings import top_k_mask
 from jaxattr.gradients import gradient, gradient_at_points
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
-from jaxattr.typing import Array, LogitsFn, ScoreFn
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, ScoreFn
 
 
 def alignment_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
     key: Array | None = None,
-    weight: Any = 0.5,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 5 / 255,
+    weight: Scalar = 0.5,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 5 / 255,
     num_steps: int = 3,
     top_values: int = 1000,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """ART: the loss at a moved image, and the alignment of image and gradient.
 
@@ -64,7 +63,7 @@ def alignment_loss(
     """
     images, labels = check_inputs(images, labels)
     keys = check_key(key, labels)
-    logits_fn = lambda x: apply_fn(params, x)
+    logits_fn = checked_model(lambda x: apply_fn(params, x), labels, "apply_fn")
     size = images[0].size
     top_values = min(check_integer("top_values", top_values), size)
     slope = gradient(scores.logit(logits_fn, labels), images)
@@ -107,12 +106,7 @@ def _distances(
         a, b = points, slope
         if mask is not None:
             a, b = (jnp.where(mask, v, 0) for v in (a, b))
-        product = jnp.sum(a * b, axis=(1, 2, 3))
-        squares = jnp.sum(a**2, (1, 2, 3)) * jnp.sum(b**2, (1, 2, 3))
-        # Two wheres: at zero the root has no slope.
-        is_zero = squares == 0
-        return 1 - jnp.where(
-            is_zero, 0, product / jnp.sqrt(jnp.where(is_zero, 1, squares))
-        )
+        axes = (1, 2, 3)
+        return 1 - jnp.sum(_norms.unit(a, axes) * _norms.unit(b, axes), axes)
 
     return distance(scores.logit(logits_fn, labels)), distance(rival)

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import _quadrature
 from jaxattr._checks import check_inputs, check_integer, check_key
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import integrate_line
-from jaxattr.training._inner import ApplyFn, ascend, cross_entropy
-from jaxattr.typing import Array, ScoreFn
+from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
+from jaxattr.typing import Array, Bounds, Scalar, ScoreFn
 
 
 def ig_norm_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
     key: Array | None = None,
-    weight: Any = 1.0,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 2 / 255,
+    weight: Scalar = 1.0,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 2 / 255,
     num_steps: int = 7,
     num_nodes: int = 50,
     inner_nodes: int = 10,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """IG-NORM: the loss at the image, and the most that its attribution can be moved.
 
@@ -77,18 +75,18 @@ def ig_norm_loss(
 
 def ig_sum_norm_loss(
     apply_fn: ApplyFn,
-    params: Any,
+    params: Params,
     images: Array,
     labels: Array,
     *,
     key: Array | None = None,
-    weight: Any = 0.1,
-    epsilon: Any = 8 / 255,
-    step_size: Any = 2 / 255,
+    weight: Scalar = 0.1,
+    epsilon: Scalar = 8 / 255,
+    step_size: Scalar = 2 / 255,
     num_steps: int = 7,
     num_nodes: int = 50,
     inner_nodes: int = 10,
-    bounds: tuple[Any, Any] = (0.0, 1.0),
+    bounds: Bounds = (0.0, 1.0),
 ) -> Array:
     """IG-SUM-NORM: the worst sum of the loss and of the change of attribution.
 

@@ -81,7 +81,9 @@ def test_smoothgrad_of_a_cubic_has_the_known_mean():
 
 
 def test_relu_at_zero_has_slope_zero_and_dead_units_explain_nothing():
-    relu = lambda x: jax.nn.relu(jnp.sum(x, axis=(1, 2, 3)) - 1.0)[:, None]
+    relu = lambda x: jnp.pad(
+        jax.nn.relu(jnp.sum(x, axis=(1, 2, 3)) - 1.0)[:, None], [(0, 0), (0, 1)]
+    )
     images = jnp.array([0.4, 0.5, 0.6]).reshape(3, 1, 1, 1) * jnp.ones((1, 1, 1, 2))
     maps = ja.saliency(relu, images, jnp.zeros(3, int))
     np.testing.assert_array_equal(maps[:, 0, 0, 0], [0, 0, 1])

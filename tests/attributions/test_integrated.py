@@ -19,7 +19,9 @@ def pixels(*values):
 
 def scalar(function):
     """A model of one logit from a function of the two values of a pixel."""
-    return lambda x: function(x[:, 0, 0, 0], x[:, 0, 0, 1])[:, None]
+    return lambda x: jnp.pad(
+        function(x[:, 0, 0, 0], x[:, 0, 0, 1])[:, None], [(0, 0), (0, 1)]
+    )
 
 
 @pytest.mark.parametrize("rule", _quadrature.RULES)

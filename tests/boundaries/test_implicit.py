@@ -1,5 +1,6 @@
 """The derivative of the boundary: closed forms, and finite differences of the equation."""
 
+import dataclasses
 import functools
 
 import jax
@@ -17,6 +18,13 @@ IN_UNITS = pytest.mark.parametrize(
     ("gradient", "units"),
     [("ray", "pixels"), ("nearest", "pixels"), ("ray", ((0.4,) * 3, (0.25,) * 3))],
 )
+
+
+def in_units(units, **options):
+    """DeepFool in the units of a released search."""
+    released = ja.BoundarySearch.released(units=units, **options)
+    members = (ja.boundaries.deepfool(),)
+    return dataclasses.replace(released, members=members, num_bisections=20)
 
 
 def linear_logits(params, x):
@@ -44,9 +52,7 @@ def distances(params, images, *, gradient, **options):
         functools.partial(linear_logits, params),
         images,
         jnp.zeros(len(images), int),
-        search="deepfool",
-        num_bisections=40,
-        gradient=gradient,
+        search=ja.BoundarySearch("deepfool", num_bisections=40, gradient=gradient),
         **options,
     )
     return found.distances
@@ -91,9 +97,8 @@ def test_ray_against_finite_differences_of_its_equation(norm):
 
         def search(params, images):
             model = functools.partial(toys.smooth_logits, params)
-            return ja.nearest_boundary(
-                model, images, labels, search="deepfool", num_bisections=45, norm=norm
-            )
+            search = ja.BoundarySearch("deepfool", num_bisections=45, norm=norm)
+            return ja.nearest_boundary(model, images, labels, search=search)
 
         found = jax.jit(search)(params, images)
         assert found.found.all()
@@ -185,13 +190,12 @@ def test_nearest_on_a_sphere_in_closed_form():
         def implicitly(params, images):
             model = functools.partial(ball_logits, params)
             still = jax.lax.stop_gradient(params)
+            constant_fn = functools.partial(ball_logits, still)
             return implicit.nearest(
-                model,
-                functools.partial(ball_logits, still),
+                implicit.Model(model, constant_fn, jnp.zeros(2, int)),
                 images,
-                jnp.zeros(2, int),
                 given,
-                jnp.ones(2, bool),
+                jax.lax.stop_gradient(exact(params, images)[1]),
             )
 
         def functional(points_and_distances):
@@ -221,10 +225,7 @@ def test_an_image_that_is_its_own_point(gradient, units):
             functools.partial(linear_logits, params),
             images,
             labels,
-            search="deepfool",
-            leave="label",
-            gradient=gradient,
-            units=units,
+            search=in_units(units, gradient=gradient, leave="label"),
         )
         return (jnp.sum(found.points[0] * probe[0]), found.distances[0]), found
 
@@ -250,9 +251,7 @@ def test_nothing_found_has_derivative_zero(gradient, units):
             model,
             images,
             jnp.zeros(2, int),
-            search="deepfool",
-            gradient=gradient,
-            units=units,
+            search=in_units(units, gradient=gradient),
         )
         kept = jnp.where(found.found, found.distances, 0.0)
         return jnp.sum(kept) + jnp.sum(found.points)
@@ -276,8 +275,9 @@ def test_a_singular_point_is_finite(gradient):
             images,
             jnp.zeros(1, int),
             key=jax.random.key(0),
-            search=ja.boundaries.pgd_l2(radii=(0.5,), num_steps=4),
-            gradient=gradient,
+            search=ja.BoundarySearch(
+                ja.boundaries.pgd_l2(radii=(0.5,), num_steps=4), gradient=gradient
+            ),
         )
         return jnp.sum(found.distances)
 

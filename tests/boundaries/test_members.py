@@ -12,7 +12,7 @@ import jaxattr as ja
 from jaxattr import _random, boundaries
 from jaxattr.boundaries import apgd as apgd_module
 from jaxattr.boundaries.apgd import checkpoints, difference_of_logits_ratio
-from jaxattr.boundaries.search import Best, Search, over_radii, random_direction
+from jaxattr.boundaries.member import Best, BoundaryTask, over_radii, random_direction
 
 KEY = jax.random.key(23)
 PARAMS = toys.init_smooth(jax.random.key(2), 4, 5, 1)
@@ -50,7 +50,7 @@ def logits_of(x):
 
 
 @functools.cache
-def told_of(score, label):
+def value_and_gradient(score, label):
     """Value and gradient of a score at one image."""
     of = lambda x: score(model, jnp.array([label]))(x[None])[0]
     both = jax.jit(jax.value_and_grad(of))
@@ -104,7 +104,7 @@ def pgd(x0, label, key, *, kind, radii, step, last_only=False):
         for _ in range(STEPS):
             if not last_only:
                 best.see(x)
-            _, g = told_of(ja.scores.cross_entropy, label)(x)
+            _, g = value_and_gradient(ja.scores.cross_entropy, label)(x)
             d = np.sign(g) if kind == "linf" else g / norm(g)
             x = project(x + step(radius) * d, x0, radius, kind)
         best.see(x)
@@ -119,7 +119,7 @@ def apgd(x0, label, key, *, kind, radii, score, steps=STEPS, visited=None):
         best = Closest(x0, label)
         noise = starts(jax.random.fold_in(key, i), x0, radius, kind, sphere=True)
         x = previous = project(x0 + radius * noise, x0, radius, kind)
-        f, g = told_of(score, label)(x)
+        f, g = value_and_gradient(score, label)(x)
         best.see(x)
         visited.append(x)
         f_best, x_best, g_best = f, x, g
@@ -131,7 +131,7 @@ def apgd(x0, label, key, *, kind, radii, score, steps=STEPS, visited=None):
             z = project(x + eta * d, x0, radius, kind)
             moved = x + a * (z - x) + (1 - a) * (x - previous)
             previous, x = x, project(moved, x0, radius, kind)
-            f, g = told_of(score, label)(x)
+            f, g = value_and_gradient(score, label)(x)
             best.see(x)
             visited.append(x)
             losses.append(f)
@@ -162,7 +162,7 @@ def carlini_wagner(x0, label):
         for t in range(1, STEPS + 1):
             x = image(w)
             found |= best.see(x) if logits_of(x).argmax() != label else False
-            f, g = told_of(ja.scores.margin, label)(x)
+            f, g = value_and_gradient(ja.scores.margin, label)(x)
             g = 2 * (x - image(w0)) + c * (f > 0) * g
             g = g * half * (1 - np.tanh(w) ** 2)
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
@@ -180,7 +180,7 @@ def ddn(x0, label):
     for t in range(STEPS):
         alpha = 0.01 + 0.99 * (1 + np.cos(np.pi * t / STEPS)) / 2
         radius *= 0.95 if best.see(x) else 1.05
-        _, g = told_of(ja.scores.cross_entropy, label)(x)
+        _, g = value_and_gradient(ja.scores.cross_entropy, label)(x)
         delta = x - x0 + alpha * g / norm(g)
         x = clip(x0 + radius * delta / norm(delta))
     best.see(x)
@@ -197,7 +197,8 @@ def deepfool(x0, label, *, p, num_candidates=10):
             break
         logits, ways = logits_of(x), []
         for k in order:
-            gradients = [told_of(ja.scores.logit, int(j))(x)[1] for j in (k, label)]
+            both = [value_and_gradient(ja.scores.logit, int(j)) for j in (k, label)]
+            gradients = [of(x)[1] for of in both]
             w = gradients[0] - gradients[1]
             gap = abs(logits[k] - logits[label])
             ways.append((gap / np.linalg.norm(w.ravel(), q), gap, w))
@@ -230,7 +231,7 @@ def fab(x0, label):
     x = x0
     for _ in range(STEPS):
         is_other = best.see(x)
-        f, g = told_of(ja.scores.margin, label)(x)
+        f, g = value_and_gradient(ja.scores.margin, label)(x)
         if is_other:
             x = clip(x0 + 0.9 * (x - x0))
             continue
@@ -278,7 +279,7 @@ def test_against_its_equations(name):
         images = images.at[3].set(jnp.clip(2 * images[3] - 0.5, LOW, HIGH))
         labels = jnp.argmax(model(images), -1)
         keys = jax.random.split(KEY, 4)
-        search = Search(model, images, labels, keys, (LOW, HIGH), "l2")
+        search = BoundaryTask(model, images, labels, keys, (LOW, HIGH), "l2")
         found = jax.jit(lambda: MEMBERS[name].find(search))()
         count = 0
         for i in range(4):
@@ -302,7 +303,7 @@ def test_the_path_of_apgd_halves_and_goes_back_as_published():
             jax.debug.callback(lambda x: seen.append(np.array(x)), x, ordered=True)
             return model(x)
 
-        search = Search(recording, images, labels, keys, (LOW, HIGH), "l2")
+        search = BoundaryTask(recording, images, labels, keys, (LOW, HIGH), "l2")
         member = boundaries.apgd_ce(radii=(0.8,), num_steps=40)
         jax.block_until_ready(jax.jit(lambda: member.find(search))())
         jax.effects_barrier()
@@ -360,7 +361,7 @@ def test_when_apgd_halves_its_step(rises, window, was_halved, best_then, halves)
 def test_the_first_radius_that_serves_is_kept():
     """Though a later one finds something nearer."""
     images = toys.images(2)
-    search = Search(None, images, jnp.zeros(2, int), None, (0.0, 1.0), "l2")
+    search = BoundaryTask(None, images, jnp.zeros(2, int), None, (0.0, 1.0), "l2")
     finds = {1.0: [0.5, np.inf], 2.0: [0.2, 0.3], 4.0: [0.1, 0.1]}
 
     def attempt(radius, keys, is_done):

@@ -1,5 +1,6 @@
 """The nearest boundary: closed forms, exact polytopes, and what a search promises."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -49,9 +50,8 @@ def small(*names):
 def compiled(*names, **options):
     def run(params, images, labels, key):
         logits_fn = functools.partial(toys.smooth_logits, params)
-        return ja.nearest_boundary(
-            logits_fn, images, labels, key=key, search=small(*names), **options
-        )
+        search = ja.BoundarySearch(small(*names), **options)
+        return ja.nearest_boundary(logits_fn, images, labels, key=key, search=search)
 
     return jax.jit(run)
 
@@ -124,14 +124,13 @@ def test_three_linear_classes_the_nearest_of_two_in_every_norm(norm):
         behind.append(min(ways, key=ways.get))
         expected.append(ways[behind[-1]])
     w, b = (jnp.asarray(v, jnp.float32) for v in (weights, bias))
-    search = boundaries.deepfool(num_steps=1, norm=norm)
+    search = ja.BoundarySearch(boundaries.deepfool(num_steps=1, norm=norm), norm=norm)
     found = jax.jit(
         lambda x: ja.nearest_boundary(
             lambda x: (x.reshape(len(x), 9) - 0.5) @ w + b[None],
             x,
             jnp.asarray(labels),
             search=search,
-            norm=norm,
         )
     )(jnp.asarray(images, jnp.float32))
     np.testing.assert_allclose(found.distances, expected, rtol=1e-3)
@@ -298,11 +297,12 @@ def test_an_image_that_is_misclassified_already():
     own = jnp.argmax(model(images), -1)
     wrong = own.at[0].set((own[0] + 1) % 4)
     run = jax.jit(
-        functools.partial(ja.nearest_boundary, model, images, search=small("deepfool")),
-        static_argnames="leave",
+        functools.partial(ja.nearest_boundary, model, images), static_argnames="search"
     )
-    default, by_label = run(wrong), run(wrong, leave="label")
-    np.testing.assert_array_equal(default.distances, run(own).distances)
+    search = ja.BoundarySearch(small("deepfool"))
+    default = run(wrong, search=search)
+    by_label = run(wrong, search=dataclasses.replace(search, leave="label"))
+    np.testing.assert_array_equal(default.distances, run(own, search=search).distances)
     assert by_label.distances[0] == 0
     assert by_label.found.all()
     np.testing.assert_array_equal(by_label.points[0], images[0])
@@ -324,13 +324,14 @@ def test_the_released_search_stops_behind_a_linear_boundary():
         images,
         jnp.zeros(2, int),
         key=KEY,
-        bounds=(-100.0, 100.0),
     )
-    released = run(mode="released")
+    bounds = (-100.0, 100.0)
+    search = ja.BoundarySearch.released(units="pixels", bounds=bounds)
+    released = run(search=search)
     np.testing.assert_allclose(released.distances, [0.251, 0.7], rtol=0.01)
     cosine = np.sum((images - released.points) * weights[None], (1, 2, 3))
     np.testing.assert_allclose(cosine / released.distances, [0.46, 0.88], atol=0.02)
-    ours = run(search="deepfool")
+    ours = run(search=ja.BoundarySearch("deepfool", bounds=bounds))
     np.testing.assert_allclose(ours.distances, true, rtol=1e-3)
     cosine = np.sum((images - ours.points) * weights[None], (1, 2, 3))
     assert min(cosine / ours.distances) > 0.999
@@ -342,23 +343,20 @@ def test_normalized_units_replay_a_search_in_network_units():
     images = toys.images()
     inner = lambda z: model(z * stddev[None, None, None] + mean[None, None, None])
     network_images = (images - mean[None, None, None]) / stddev[None, None, None]
-    labels, search = jnp.zeros(3, int), small("deepfool")
-    in_pixels = ja.nearest_boundary(
-        model,
-        images,
-        labels,
-        search=search,
-        units=(tuple(mean.tolist()), tuple(stddev.tolist())),
-    )
-    inside = ja.nearest_boundary(
-        inner, network_images, labels, search=search, bounds=(-9.0, 9.0)
-    )
+    labels, members = jnp.zeros(3, int), small("deepfool")
+
+    def in_units(units):
+        released = ja.BoundarySearch.released(units=units)
+        search = dataclasses.replace(released, members=members, num_bisections=20)
+        return ja.nearest_boundary(model, images, labels, search=search)
+
+    in_pixels = in_units((tuple(mean.tolist()), tuple(stddev.tolist())))
+    search = ja.BoundarySearch(members, bounds=(-9.0, 9.0))
+    inside = ja.nearest_boundary(inner, network_images, labels, search=search)
     np.testing.assert_allclose(in_pixels.distances, inside.distances, rtol=1e-4)
     points = inside.points * stddev[None, None, None] + mean[None, None, None]
     np.testing.assert_allclose(in_pixels.points, points, atol=1e-5)
-    by_array = ja.nearest_boundary(
-        model, images, labels, search=search, units=np.array([mean, stddev])
-    )
+    by_array = in_units(np.array([mean, stddev]))
     np.testing.assert_array_equal(by_array.points, in_pixels.points)
 
 
@@ -372,15 +370,17 @@ def test_points_stay_within_bounds():
 
 def test_a_step_attack_is_a_member():
     images, labels = toys.images(), jnp.zeros(3, int)
-    run = functools.partial(ja.nearest_boundary, model, images, labels, norm="linf")
-    search = [
-        boundaries.at_radii(attacks.mi_fgsm(), radii=(0.05, 0.2, 0.5), num_steps=4)
-    ]
-    found = run(search=search)
+    member = boundaries.at_radii(attacks.mi_fgsm(), radii=(0.05, 0.2, 0.5), num_steps=4)
+
+    def run(members):
+        search = ja.BoundarySearch(members, norm="linf")
+        return ja.nearest_boundary(model, images, labels, search=search)
+
+    found = run([member])
     assert found.found.all()
     own = jnp.argmax(model(images), -1)
     assert (jnp.argmax(model(found.points), -1) != own).all()
-    assert run(search="bim").found.all()
+    assert run("bim").found.all()
 
 
 @pytest.mark.slow
@@ -445,8 +445,7 @@ def test_the_stated_cost_is_what_a_search_in_vain_takes(name):
             x,
             jnp.zeros(1, int),
             key=KEY,
-            search=member,
-            num_bisections=3,
+            search=ja.BoundarySearch(member, num_bisections=3),
         )
     )
     jax.block_until_ready(run(toys.images(1)))
@@ -467,8 +466,9 @@ def test_the_default_ensemble_costs_what_is_written():
     members = [getattr(attacks, name)() for name in boundaries.boundary_names()]
     forwards = sum(m.forwards for m in members) + 20 * len(members) + 3
     backwards = sum(m.backwards for m in members) + 1
-    words = " ".join(ja.nearest_boundary.__doc__.split())
-    assert f"at most {forwards:,} forward and {backwards:,} backward passes" in words
+    for documented in (ja.nearest_boundary, ja.BoundarySearch):
+        words = " ".join(documented.__doc__.split())
+        assert f"at most {forwards:,} forward and {backwards:,} backward" in words
 
 
 def test_radii_that_are_left_cost_nothing_when_all_are_done():
@@ -479,8 +479,9 @@ def test_radii_that_are_left_cost_nothing_when_all_are_done():
         x,
         jnp.zeros(1, int),
         key=KEY,
-        search=boundaries.pgd_l2(radii=(2.0, 4.0, 8.0), num_steps=5),
-        num_bisections=0,
+        search=ja.BoundarySearch(
+            boundaries.pgd_l2(radii=(2.0, 4.0, 8.0), num_steps=5), num_bisections=0
+        ),
     )
     found = jax.block_until_ready(jax.jit(run)(toys.images(1)))
     jax.effects_barrier()
@@ -494,20 +495,22 @@ def test_deepfool_costs_nothing_once_all_are_across():
     tapped = counting_model(counts, 4)
 
     @functools.partial(jax.jit, static_argnums=(0, 1))
-    def run(logits_fn, num_steps):
-        search = boundaries.deepfool(
-            num_steps=num_steps, num_candidates=2, overshoot=0.0
+    def run(logits_fn, num_steps, images):
+        member = boundaries.deepfool(
+            num_steps=num_steps, num_candidates=2, overshoot=0.001
         )
         return ja.nearest_boundary(
             logits_fn,
-            toys.images(),
+            images,
             jnp.zeros(3, int),
-            search=search,
-            num_bisections=0,
+            search=ja.BoundarySearch(member, num_bisections=0),
         )
 
-    assert 0 < run(model, 1).found.sum() < 3, "some are across before the others"
-    found = jax.block_until_ready(run(lambda x: model(x) + 0 * tapped(x), 9))
+    assert 0 < run(model, 1, toys.images()).found.sum() < 3, (
+        "some are across before the others"
+    )
+    counted = lambda x: model(x) + 0 * tapped(x)
+    found = jax.block_until_ready(run(counted, 9, toys.images()))
     jax.effects_barrier()
     assert found.found.all()
     # Two steps and a look; the candidates and the last point; the class and two to
@@ -570,40 +573,112 @@ def test_jitted_an_ensemble_is_traced_once_for_all_keys_and_weights():
 
 
 BOUNDARY = ja.BoundaryPoint(*[np.zeros(3)] * 5)
-BAD = [
-    ({"search": []}, r"search: expected at least one member, such as 'ddn', got \[\]"),
-    ({"search": ""}, "search: expected a name, or several with commas .*, got ''"),
-    ({"search": "fab,"}, "search: expected a name, or several .*, got 'fab,'"),
-    ({"search": "naa"}, r"search: unknown 'naa'; known: ((?!\bnaa\b).)*$"),
-    ({"search": BOUNDARY}, "search: expected members of a search, got a BoundaryPoint"),
-    ({"search": ["ddm"]}, "search: unknown 'ddm'; did you mean ddn"),
-    ({"search": [3]}, "search: expected names, members or attacks, got 3"),
-    ({"search": 3}, "search: expected members"),
-    ({"search": "ddn", "num_bisections": -1}, "num_bisections: .* at least 0"),
-    (
-        {"search": "ddn", "gradient": "rays"},
-        "gradient: unknown 'rays'; did you mean ray",
-    ),
-    ({"search": "ddn", "side": "in"}, "side: unknown 'in'; known: inside, outside"),
-    ({"search": "ddn", "leave": "x"}, "leave: unknown 'x'"),
-    ({"search": "ddn", "norm": "l3"}, "norm: unknown 'l3'"),
-    ({"search": "ddn", "mode": "x"}, "mode: unknown 'x'"),
-    ({"search": "ddn", "units": "x"}, "units: expected 'pixels', 'normalized'"),
-    ({"search": "ddn", "units": ((0.5,), (0.5,))}, "units: .* 3 means"),
-    ({"search": "ddn", "units": ((0, 0, 0), (1, 0, 1))}, "units: .* above zero"),
-    ({"search": "ddn", "bounds": (1, 0)}, "bounds: .* low < high"),
-    ({}, "key: this method draws at random"),
-    (
-        {"search": "ddn", "gradient": "nearest", "norm": "l1"},
-        "norm: expected 'l2' for gradient='nearest'",
-    ),
+BAD_MEMBERS = [
+    ([], r"search: expected at least one member, such as 'ddn', got \[\]"),
+    ("", "search: expected a name, or several with commas .*, got ''"),
+    ("fab,", "search: expected a name, or several .*, got 'fab,'"),
+    ("naa", r"search: unknown 'naa'; known: ((?!\bnaa\b).)*$"),
+    (["ddm"], "search: unknown 'ddm'; did you mean ddn"),
+    ("releesed", "search: unknown 'releesed'; did you mean released"),
+    (["all"], "search: expected members .'all' stands alone"),
+    (["released"], "search: expected members .*got 'released'"),
+    ([3], "search: expected names, members or attacks, got 3"),
+    (3, "search: expected members"),
 ]
 
 
-@pytest.mark.parametrize(("options", "message"), BAD)
-def test_misuse(options, message):
+@pytest.mark.parametrize(("members", "message"), BAD_MEMBERS)
+def test_bad_members(members, message):
+    for make in (
+        ja.BoundarySearch,
+        lambda search: ja.nearest_boundary(
+            model, toys.images(), jnp.zeros(3, int), search=search
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(members)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_bisections": -1}, "num_bisections: .* at least 0"),
+        ({"gradient": "rays"}, "gradient: unknown 'rays'; did you mean ray"),
+        ({"side": "in"}, "side: unknown 'in'; known: inside, outside"),
+        ({"leave": "x"}, "leave: unknown 'x'"),
+        ({"norm": "l3"}, "norm: unknown 'l3'"),
+        ({"bounds": (1, 0)}, "bounds: .* low < high"),
+        (
+            {"gradient": "nearest", "norm": "l1"},
+            "norm: expected 'l2' for gradient='nearest'",
+        ),
+    ],
+)
+def test_bad_options_are_refused_when_the_search_is_made(options, message):
     with pytest.raises(ValueError, match=message):
-        ja.nearest_boundary(model, toys.images(), jnp.zeros(3, int), **options)
+        ja.BoundarySearch("ddn", **options)
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ("x", "units: expected 'pixels', 'normalized'"),
+        (((0, 0, 0), (1, 0, 1)), "units: .* above zero"),
+        (((0, 0), (1, 1, 1)), "units: .* as many means"),
+        (3.0, "units: expected"),
+    ],
+)
+def test_bad_units(units, message):
+    with pytest.raises(ValueError, match=message):
+        ja.BoundarySearch.released(units=units)
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        (BOUNDARY, "search: expected members of a search, got a BoundaryPoint"),
+        (None, "key: this method draws at random"),
+        (
+            ja.BoundarySearch.released(units=((0.5,), (0.5,))),
+            "units: expected 3 means and 3 standard deviations",
+        ),
+    ],
+)
+def test_misuse(search, message):
+    with pytest.raises(ValueError, match=message):
+        ja.nearest_boundary(model, toys.images(), jnp.zeros(3, int), search=search)
+
+
+def test_searches_of_the_same_names_and_options_are_one():
+    """Equal and hashed alike, so one compiled program serves both."""
+    search = ja.BoundarySearch("fab, bim", norm="linf", bounds=[0, 1])
+    same = ja.BoundarySearch(["fab", "bim"], norm="linf")
+    assert search == same
+    assert hash(search) == hash(same)
+    assert search.bounds == (0.0, 1.0)
+    assert [member.name for member in search.members] == ["fab", "bim"]
+    assert search != dataclasses.replace(search, side="inside")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        search.norm = "l2"
+    traced = []
+
+    @functools.partial(jax.jit, static_argnames="search")
+    def run(x, search):
+        traced.append(search)
+        return x
+
+    run(1.0, search=search), run(1.0, search=same)
+    assert traced == [search]
+
+
+def test_the_released_search_keeps_its_units():
+    released = ja.BoundarySearch.released()
+    assert released.units == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert dataclasses.replace(released, norm="linf").units == released.units
+    assert released == ja.BoundarySearch.released()
+    assert released != ja.BoundarySearch.released(units="pixels")
+    assert ja.BoundarySearch.released(units="pixels").units is None
+    assert ja.BoundarySearch().units is None
 
 
 @pytest.mark.parametrize(
@@ -622,7 +697,6 @@ def test_bad_radii(name, radii):
 def test_images_too_large_for_the_optimality_conditions():
     images = jnp.zeros((1, 64, 64, 3))
     model = lambda x: jnp.mean(x, (1, 2))
+    search = ja.BoundarySearch("ddn", gradient="nearest")
     with pytest.raises(ValueError, match="images: expected .* 4096 values"):
-        ja.nearest_boundary(
-            model, images, jnp.zeros(1, int), search="ddn", gradient="nearest"
-        )
+        ja.nearest_boundary(model, images, jnp.zeros(1, int), search=search)

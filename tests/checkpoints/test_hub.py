@@ -24,7 +24,7 @@ from jaxattr.models import vit
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Config, skeleton
 from jaxattr.models.convert import expected_shapes
-from jaxattr.models.model import Model, imagenet_source
+from jaxattr.models.entries import Entry, imagenet_source
 
 utils = pytest.importorskip("huggingface_hub.utils")
 constants = pytest.importorskip("huggingface_hub.constants")
@@ -33,7 +33,7 @@ safetensors = pytest.importorskip("safetensors.numpy")
 COMMITS = {"main": "a" * 40, "v2": "b" * 40}
 LOCATION = Hub("timm/tiny.test_in1k", top_1=1.0, megabytes=0.3)
 SHAPE = vit.Shape(4, 32, 2, 2, 128, image=16)
-TINY = Model(
+TINY = Entry(
     functools.partial(vit.ViT, SHAPE),
     {"timm": imagenet_source(functools.partial(vit.timm_rules, SHAPE), LOCATION)},
 )
@@ -298,10 +298,10 @@ def test_on_the_command_line(server, tmp_path):
         "import sys\n"
         "from jaxattr import cli\n"
         "from jaxattr.checkpoints import locations\n"
-        "from jaxattr.models import catalog, model\n"
+        "from jaxattr.models import catalog, entries\n"
         f"hub = locations.Hub({LOCATION.repository!r}, 1.0, 0.3)\n"
-        "source = model.imagenet_source(list, hub)\n"
-        "catalog.MODELS['tiny'] = model.Model(None, {'a': source})\n"
+        "source = entries.imagenet_source(list, hub)\n"
+        "catalog.MODELS['tiny'] = entries.Entry(None, {'a': source})\n"
         "sys.exit(cli.main(['models', 'fetch', 'tiny', '--revision', 'v2']))\n"
     )
     done = subprocess.run(

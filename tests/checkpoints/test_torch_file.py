@@ -297,3 +297,13 @@ def test_missing_directory_suffix_empty(tmp_path: pathlib.Path):
             path.write_bytes(content)
             with pytest.raises(ValueError, match=rf"^weights: .*w\{suffix}: "):
                 read_checkpoint(path)
+
+
+def test_a_negated_view_is_refused(craft, tmp_path):
+    # What torch.save writes of the imaginary part of a conjugated tensor.
+    call = craft.tensor("0", "float32", 2, (2,))
+    negated = call._replace(arguments=(*call.arguments, {"neg": True}))
+    path = tmp_path / "w.pth"
+    path.write_bytes(craft.zip_file({"w": negated}, {"0": bytes(8)}))
+    with pytest.raises(ValueError, match=r"w\.pth: .*negated .*resolve_neg"):
+        read_checkpoint(path)

@@ -5,6 +5,7 @@ Every way that a convolution may be computed on CPU is held to the same promises
 
 import contextlib
 import dataclasses
+import functools
 import math
 
 import chex
@@ -94,6 +95,24 @@ BASIC = ("depthwise", "tiles", "patches", "phases")
 each_way = pytest.mark.parametrize("case", [CASES[n] for n in BASIC], ids=BASIC)
 
 
+@functools.cache
+def compiled_gradient(case):
+    """Of a curved function, in images and kernel; compiled once for several tests."""
+    return jax.jit(jax.grad(lambda x, k: jnp.sum(jnp.sin(case(x, k))), (0, 1)))
+
+
+@functools.cache
+def compiled_value_and_gradient(case):
+    return jax.jit(value_and_gradient(case))
+
+
+def value_and_gradient(case):
+    return lambda x, k: (
+        case(x, k),
+        jax.grad(lambda x, k: jnp.sum(case(x, k) ** 2), (0, 1))(x, k),
+    )
+
+
 @pytest.mark.parametrize(
     "case",
     [c for c in CASES.values() if not c.depthwise],
@@ -177,8 +196,10 @@ def test_float32_is_as_exact_as_the_direct_sum(case):
 
     with jax.enable_x64(True):
         wide = (np.asarray(a, np.float64) for a in (images, kernel))
-        exact = jax.device_get(passes(case.reference, *wide))
-    for got, expected in zip(passes(case, images, kernel), exact, strict=True):
+        exact = jax.jit(functools.partial(passes, case.reference))(*wide)
+        exact = jax.device_get(exact)
+    narrow = jax.jit(functools.partial(passes, case))(images, kernel)
+    for got, expected in zip(narrow, exact, strict=True):
         assert got.dtype == jnp.float32
         atol = 1e-6 * np.abs(expected).max()
         np.testing.assert_allclose(got, expected, rtol=0, atol=atol)
@@ -192,12 +213,8 @@ def test_vmap(case, in_axes):
         np.asarray(a) if d is None else np.stack([a * (i + 1) for i in range(axis)], d)
         for a, d in zip(case.draw(2), in_axes, strict=True)
     ]
-    both = lambda x, k: (
-        case(x, k),
-        jax.grad(lambda x, k: jnp.sum(case(x, k) ** 2), (0, 1))(x, k),
-    )
-    got = jax.jit(jax.vmap(both, in_axes))(*batch)
-    one = jax.jit(both)
+    got = jax.jit(jax.vmap(value_and_gradient(case), in_axes))(*batch)
+    one = compiled_value_and_gradient(case)
     for i in range(axis):
         arguments = [
             a if d is None else np.take(a, i, d)
@@ -282,13 +299,12 @@ def test_half_precision_is_accumulated_in_float32(case, dtype):
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
 def test_sharded(case, axis_type, entered):
     images, kernel = case.draw(4)
-    loss = lambda x, k: jnp.sum(jnp.sin(case(x, k)))
-    expected = jax.jit(jax.grad(loss, (0, 1)))(images, kernel)
+    expected = compiled_gradient(case)(images, kernel)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
     sharded = jax.device_put(images, NamedSharding(mesh, P("data")))
     whole = jax.device_put(kernel, NamedSharding(mesh, P()))
     with jax.set_mesh(mesh) if entered else contextlib.nullcontext():
-        got = jax.jit(jax.grad(loss, (0, 1)))(sharded, whole)
+        got = compiled_gradient(case)(sharded, whole)
     assert got[0].sharding.spec[0] == "data"
     got, expected = jax.device_get((got, expected))
     chex.assert_trees_all_close(got, expected, atol=1e-3)
@@ -346,11 +362,10 @@ def test_exported_for_any_batch(case):
 @each_way
 def test_inside_shard_map(case):
     images, kernel = case.draw(4)
-    loss = lambda x, k: jnp.sum(jnp.sin(case(x, k)))
-    expected = jax.jit(jax.grad(loss, (0, 1)))(images, kernel)
+    expected = compiled_gradient(case)(images, kernel)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     spread = jax.shard_map(
-        jax.grad(loss, (0, 1)),
+        compiled_gradient(case).__wrapped__,
         mesh=mesh,
         in_specs=(P("data"), P()),
         out_specs=(P("data"), P()),

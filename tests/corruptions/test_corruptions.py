@@ -195,7 +195,8 @@ def test_plasma_and_fog():
     )
     assert smooth < rough
     white = jnp.ones((1, 32, 32, 3))
-    fog = corruptions.corrupt("fog", white, severity=1, key=KEY)
+    corrupt = jax.jit(lambda x: corruptions.corrupt("fog", x, severity=1, key=KEY))
+    fog = corrupt(white)
     np.testing.assert_allclose(fog.max(), 1, atol=1e-6)
     np.testing.assert_allclose(fog.min(), 1 / 2.5, atol=1e-6)
 
@@ -242,3 +243,10 @@ def test_bad_input(change, message):
     given |= change
     with pytest.raises(ValueError, match=message):
         corruptions.corrupt(given.pop("name"), given.pop("images"), **given)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_jpeg_says_which_channels_it_has(channels):
+    images = jnp.full((1, 5, 7, channels), 0.5)
+    with pytest.raises(ValueError, match="images: expected 1 or 3 channels"):
+        corruptions.corrupt("jpeg_compression", images, severity=1)

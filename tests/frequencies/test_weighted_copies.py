@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import toys
 
-from jaxattr.frequencies import weighted_copies
+from jaxattr.frequencies import bands, weighted_copies
+
+energy_cutoff = jax.jit(
+    weighted_copies.energy_cutoff, static_argnames=("norm", "include_dc")
+)
 
 
 def cutoff(images, energy, norm):
@@ -22,31 +26,27 @@ def cutoff(images, energy, norm):
     return None
 
 
-@pytest.mark.parametrize("norm", weighted_copies.NORMS)
+@pytest.mark.parametrize("norm", bands.NORMS)
 @pytest.mark.parametrize("energy", [0.3, 0.8, 0.99])
 def test_energy_cutoff_against_a_loop(norm, energy):
     images = np.cumsum(toys.images(3, 12, 9), axis=1, dtype=np.float32)
     expected = [cutoff(x.astype(float), energy, norm) for x in images]
-    actual = weighted_copies.energy_cutoff(jnp.asarray(images), energy, norm=norm)
+    actual = energy_cutoff(jnp.asarray(images), energy, norm=norm)
     np.testing.assert_array_equal(actual, expected)
 
 
 def test_energy_cutoff_grows_with_the_share_and_ignores_scale_and_mean():
     images = jnp.cumsum(toys.images(3, 16, 16), axis=2)
-    cutoffs = [
-        weighted_copies.energy_cutoff(images, e) for e in (0.2, 0.5, 0.9, 0.99, 1.0)
-    ]
+    cutoffs = [energy_cutoff(images, e) for e in (0.2, 0.5, 0.9, 0.99, 1.0)]
     assert (np.diff(cutoffs, axis=0) >= 0).all()
     for changed in (3 * images, images + 0.5):
-        np.testing.assert_array_equal(
-            weighted_copies.energy_cutoff(changed, 0.9), cutoffs[2]
-        )
+        np.testing.assert_array_equal(energy_cutoff(changed, 0.9), cutoffs[2])
 
 
 @pytest.mark.parametrize("size", [7, 28, 224])
 def test_a_constant_image_has_the_smallest_cutoff(size):
     images = jnp.full((1, size, size, 3), 0.3)
-    assert weighted_copies.energy_cutoff(images, 0.9)[0] == 1
+    assert energy_cutoff(images, 0.9)[0] == 1
 
 
 @pytest.mark.parametrize(("transform", "columns"), [("fft", 5), ("dct", 9)])
@@ -67,7 +67,8 @@ def test_noise_stays_in_its_band(alpha):
     """All of it above the cutoff for 0, and none of it for 1."""
     images = jnp.full((2, 16, 16, 3), 0.5)
     weights = weighted_copies.band_weights(jnp.array([4, 4]), (16, 16), alpha)
-    copies = weighted_copies.weighted_copies(lambda _: weights, 0.1, 0.0)(images)
+    prepare = weighted_copies.weighted_copies(lambda _: weights, 0.1, 0.0)
+    copies = jax.jit(lambda keys: prepare(images)(keys))
     noise = np.asarray(copies(jax.random.split(jax.random.key(0), 2)) - images)
     power = np.abs(np.fft.fft2(noise, axes=(1, 2))) ** 2
     u = np.abs(np.fft.fftfreq(16, 1 / 16))
@@ -83,9 +84,8 @@ def test_noise_is_white(transform, size):
     weigh = lambda x: weighted_copies.band_weights(
         jnp.array([3]), size, 0.5, transform=transform
     )
-    copies = weighted_copies.weighted_copies(weigh, 0.1, 0.0, transform=transform)(
-        images
-    )
+    prepare = weighted_copies.weighted_copies(weigh, 0.1, 0.0, transform=transform)
+    copies = jax.jit(lambda keys: prepare(images)(keys))
     keys = jax.random.split(jax.random.key(0), (4000, 1))
     noise = np.asarray(copies(keys) - images[None]).reshape(4000, -1)
     covariance = noise.T @ noise / len(noise) / 0.1**2

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-IGNORED = ("num_batches_tracked", "relative_position_index")
+IGNORED_SUFFIXES = ("num_batches_tracked", "relative_position_index")
 ALIASES = (
+    # The name of a layer here, and that of the module there which gives its output.
     # Torchvision's.
     (r"^stem$", "relu"),
     (r"^tokens$", "encoder.dropout"),
@@ -92,17 +93,17 @@ def drawn(case: Any) -> tuple[Any, int]:
 
     source = goldens.config(case).weights
     network = build(case, source).double().eval()
-    ignored = (*source.unused, "num_batches")
+    ignored = (*source.ignored_prefixes, "num_batches")
     shapes = {
         name: tensor.shape
         for name, tensor in network.state_dict().items()
-        if not name.endswith(IGNORED) and not name.startswith(ignored)
+        if not name.endswith(IGNORED_SUFFIXES) and not name.startswith(ignored)
     }
     tensors = goldens.checkpoint(shapes)
     as_torch = {name: torch.from_numpy(t).double() for name, t in tensors.items()}
     result = network.load_state_dict(as_torch, strict=False)
     assert not result.unexpected_keys
-    kept = {n for n in result.missing_keys if not n.endswith(IGNORED)}
+    kept = {n for n in result.missing_keys if not n.endswith(IGNORED_SUFFIXES)}
     assert all(n.startswith(ignored) for n in kept), kept
     return network, goldens.checksum(tensors)
 

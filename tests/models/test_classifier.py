@@ -15,9 +15,10 @@ from jax.sharding import PartitionSpec as P
 from jaxattr import models
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models import classifier as classifiers
+from jaxattr.models.activations import relu6
 from jaxattr.models.catalog import MODELS
-from jaxattr.models.layers import Conv, Depthwise, Linear, relu6
-from jaxattr.models.model import Model, Source
+from jaxattr.models.entries import Entry, Source
+from jaxattr.models.layers import Conv, Depthwise, Linear
 from jaxattr.models.preprocessing import Preprocessing
 
 
@@ -30,7 +31,7 @@ class Tiny(nnx.Module):
         self.classifier = Linear(4, num_classes)
         self.activation = relu6 if activation is None else activation
 
-    def layers(self):
+    def chain(self):
         return {
             "stem": lambda x: self.activation(self.stem(x)),
             "blocks.0": lambda x: self.activation(self.depthwise(x)),
@@ -50,7 +51,7 @@ def catalog():
         padding="tf_same",
     )
     paddings = ("symmetric", "tf_same")
-    MODELS["tiny"] = Model(Tiny, {"drawn": source}, paddings)
+    MODELS["tiny"] = Entry(Tiny, {"drawn": source}, paddings)
     yield
     del MODELS["tiny"]
 

@@ -190,4 +190,4 @@ def test_what_inference_does_without(tensors):
     options = {"epsilon": EPSILON, "source": "file.pth"}
     with pytest.raises(ValueError, match="1 problem\\)\n  unexpected: aux.weight"):
         convert(tensors, RULES, skeleton(), **options)
-    convert(tensors, RULES, skeleton(), unused=("aux.",), **options)
+    convert(tensors, RULES, skeleton(), ignored_prefixes=("aux.",), **options)

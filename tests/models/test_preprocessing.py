@@ -1,11 +1,16 @@
 """Photographs of every mode and shape become what a model takes."""
 
 import builtins
+import pathlib
+import sys
 
 import numpy as np
 import pytest
 
 from jaxattr.models.preprocessing import Preprocessing
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import make_pixel_goldens
 
 Image = pytest.importorskip("PIL.Image")
 CROP = Preprocessing((8, 8), short_side=10)
@@ -23,9 +28,9 @@ def test_crop_keeps_proportions_and_takes_the_centre(shape):
     photo = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     got = CROP(photo)
     scale = 10 / min(shape[:2])
-    height, width = (round(n * scale) for n in shape[:2])
+    height, width = (int(n * scale + 1e-9) for n in shape[:2])
     resized = Image.fromarray(photo).resize((width, height), Image.Resampling.BICUBIC)
-    top, left = (height - 8) // 2, (width - 8) // 2
+    top, left = round((height - 8) / 2), round((width - 8) / 2)
     expected = np.asarray(resized)[top : top + 8, left : left + 8] / np.float32(255)
     assert got.dtype == np.float32
     np.testing.assert_array_equal(got, expected)
@@ -57,7 +62,6 @@ def test_greys(photo):
         grey[..., None],
         Image.fromarray(grey),
         Image.fromarray(grey.astype(np.uint16) * 257),
-        Image.fromarray(grey.astype(np.int32) * 257),
         Image.fromarray(grey / np.float32(255)),
     ):
         np.testing.assert_array_equal(SQUASH(same), expected)
@@ -88,12 +92,39 @@ def test_alpha_is_composited_on_white(photo):
         (np.full((8, 8, 3), 255.0), r"floats in \[0, 1\], got values from 255"),
         (np.full((8, 8, 3), np.nan), r"floats in \[0, 1\]"),
         ("photo.jpg", r"\(H, W, 3\)"),
+        (Image.fromarray(np.full((8, 8), 255, np.float32)), r"floats in \[0, 1\]"),
         (None, r"\(H, W, 3\)"),
     ],
 )
 def test_bad_photographs(bad, reason):
     with pytest.raises(ValueError, match=f"^photo: expected.*{reason}"):
         SQUASH(bad)
+
+
+def test_greys_of_thirty_two_bits_have_no_known_white():
+    with pytest.raises(ValueError, match="^photo: 32-bit pixels have no known white"):
+        SQUASH(Image.fromarray(np.full((8, 8), 255, np.int32)))
+
+
+def test_the_long_side_is_cut_off_to_whole_pixels():
+    """Torchvision's rule: 256 * 640 / 427 is 383.7; its centre crop begins at 80, 16."""
+    photo = np.zeros((427, 640, 3), np.uint8)
+    photo[:, 320:] = 255
+    resized = Image.fromarray(photo).resize((383, 256), Image.Resampling.BILINEAR)
+    expected = np.asarray(resized)[16:240, 80:304] / np.float32(255)
+    got = Preprocessing((224, 224), 256, "bilinear")(photo)
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("interpolation", make_pixel_goldens.INTERPOLATIONS)
+@pytest.mark.parametrize("index", range(len(make_pixel_goldens.CASES)))
+def test_pixels_are_those_of_torchvision_and_timm(index, interpolation):
+    *_, size, short_side = make_pixel_goldens.CASES[index]
+    prepare = Preprocessing((size, size), short_side or None, interpolation)
+    with np.load(make_pixel_goldens.FILE) as goldens:
+        expected = goldens[f"{index}.{interpolation}"]
+    got = np.round(prepare(make_pixel_goldens.photograph(index)) * 255)
+    np.testing.assert_array_equal(got.astype(np.uint8), expected)
 
 
 def test_without_pillow(photo, monkeypatch):

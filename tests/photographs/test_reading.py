@@ -1,12 +1,17 @@
 """Files of every kind, made here and read back; broken ones refused by name."""
 
+import struct
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxattr.photographs.reading import list_photographs, read_photograph
+from jaxattr.photographs.reading import (
+    list_photographs,
+    read_photograph,
+    unread_files,
+)
 
 
 def gradient(height=12, width=20):
@@ -187,3 +192,87 @@ def test_folder_without_images(tmp_path):
         list_photographs(tmp_path)
     with pytest.raises(ValueError, match="expected a folder"):
         list_photographs(tmp_path / "nowhere")
+
+
+def tiff(values, *, bits, sample_format=1, white_is_zero=False):
+    """A file of one row of greys, by the TIFF 6.0 specification."""
+    data, width = values
+    data += b"\0" * (len(data) % 2)
+    tags = [
+        (256, width),
+        (257, 1),
+        (258, bits),
+        (259, 1),
+        (262, int(not white_is_zero)),
+    ]
+    tags += [(273, 8), (277, 1), (278, 1), (279, len(data)), (339, sample_format)]
+    entries = b"".join(struct.pack("<HHIHH", t, 3, 1, v, 0) for t, v in tags)
+    head = b"II*\0" + struct.pack("<I", 8 + len(data))
+    return head + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+WIDE = (np.array([0, 25700, 65535], "<u2").tobytes(), 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "greys"),
+    [
+        (tiff(WIDE, bits=16), [0, 100, 255]),
+        (tiff(WIDE, bits=16, white_is_zero=True), [255, 155, 0]),
+        # 0, 4095 and 2048 of 4095: three times 12 bits.
+        (tiff((bytes([0x00, 0x0F, 0xFF, 0x80, 0x00]), 3), bits=12), [0, 255, 128]),
+        (b"P5 3 1 4095\n" + np.array([0, 2048, 4095], ">u2").tobytes(), [0, 128, 255]),
+    ],
+    ids=["16", "16, white is zero", "12", "12, PGM"],
+)
+def test_greys_of_over_eight_bits(tmp_path, content, greys):
+    (tmp_path / "a.tif").write_bytes(content)
+    np.testing.assert_array_equal(read(tmp_path / "a.tif")[0, :, 0], greys)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tiff((np.array([0, 100, 255], "<u4").tobytes(), 3), bits=32),
+        tiff((np.array([0, 100, 255], "<i2").tobytes(), 3), bits=16, sample_format=2),
+        tiff((np.array([0, 100, 127], "i1").tobytes(), 3), bits=8, sample_format=2),
+        b"Pf\n3 1\n-1.0\n" + np.array([0, 0.5, 1], "<f4").tobytes(),
+    ],
+    ids=["32", "signed 16", "signed 8", "float"],
+)
+def test_greys_without_a_known_white_are_refused(tmp_path, content):
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.tif: .*no known white"):
+        read_photograph(tmp_path / "a.tif")
+
+
+def test_transparent_grey_of_sixteen_bits_is_white(tmp_path):
+    wide = Image.fromarray(np.array([[0, 1000, 25700]], np.uint16))
+    wide.save(tmp_path / "a.png", transparency=1000)
+    np.testing.assert_array_equal(read(tmp_path / "a.png")[0, :, 0], [0, 255, 100])
+
+
+def test_postscript_is_not_executed(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    )
+    with pytest.raises(ValueError, match=r"a\.jpg: .*EPS is no photograph"):
+        read_photograph(tmp_path / "a.jpg")
+
+
+def test_hidden_files_and_other_kinds_are_no_photographs(tmp_path):
+    names = (
+        "a.jpg",
+        "._a.jpg",
+        ".trashed-d.jpg",
+        "notes.pdf",
+        "clip.mpg",
+        "labels.csv",
+    )
+    for name in names:
+        (tmp_path / name).touch()
+    assert [p.name for p in list_photographs(tmp_path)] == ["a.jpg"]
+    assert [p.name for p in unread_files(tmp_path)] == ["clip.mpg", "notes.pdf"]
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(ValueError, match="no image file .*, only clip.mpg, notes.pdf"):
+        list_photographs(tmp_path)

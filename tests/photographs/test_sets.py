@@ -3,7 +3,11 @@
 import pytest
 from PIL import Image
 
-from jaxattr.photographs.sets import labelled_photographs, resolve_labels
+from jaxattr.photographs.sets import (
+    labelled_photographs,
+    left_out,
+    resolve_labels,
+)
 
 
 def draw(path):
@@ -92,12 +96,15 @@ BAD = [
     ("file,class\na.png,\n", "line 2: no file or no class"),
     ("file,class\na.png,1\nz.png,1\n", "line 3: .*z.png: no such file"),
     ("file,class\na.png,1\n./a.png,2\n", "line 3: .*a.png is there twice, .* line 2"),
+    ("file,class\n../out.png,1\n", "line 2: ../out.png: expected a file in .*photogr"),
+    ("file,class\nb/../../out.png,1\n", "line 2: b/../../out.png: expected a file in"),
     ("file,class\n/a.png,1\n", "line 2: /a.png: expected a file in .*photographs"),
 ]
 
 
 @pytest.mark.parametrize(("text", "message"), BAD)
 def test_bad_tables(folder, text, message):
+    draw(folder.parent / "out.png")
     if text is not None:
         (folder / "labels.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -118,3 +125,20 @@ def test_a_class_that_the_model_does_not_have(folder):
     (folder / "labels.csv").write_text("file,class\na.png,7\n")
     with pytest.raises(ValueError, match=r"a\.png: label: expected 0 to 2, got 7"):
         resolve_labels(labelled_photographs(folder), None, 3)
+
+
+@pytest.mark.parametrize("text", ["+-5", "--1", "1_0", "²", "1.0"])
+def test_what_is_no_number_is_taken_for_a_name(folder, text):
+    (folder / "labels.csv").write_text(f"file,class\na.png,{text}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="label: no class is called"):
+        resolve_labels(labelled_photographs(folder), ["crane"] * 20, 20)
+
+
+def test_what_systems_leave_in_folders_is_no_class_and_no_photograph(tmp_path):
+    draw(tmp_path / "lynx" / "1.png")
+    draw(tmp_path / "lynx" / "._1.png")
+    draw(tmp_path / "__MACOSX" / "1.png")
+    (tmp_path / "lynx" / "notes.pdf").touch()
+    found = labelled_photographs(tmp_path)
+    assert [(p.path.name, p.label) for p in found] == [("1.png", "lynx")]
+    assert [p.name for p in left_out(tmp_path, found)] == ["notes.pdf"]

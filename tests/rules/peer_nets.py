@@ -6,6 +6,7 @@ what the keys mean. The networks are written out in ``jax.numpy``, without the l
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -56,11 +57,15 @@ def tiny_conv(weights: Weights, x: Array) -> Array:
     return _dense(weights, "dense", x.reshape(x.shape[0], -1))
 
 
-def tiny_residual(weights: Weights, x: Array) -> Array:
-    """A residual block, mean pooling: ``(N, 8, 8, 3) -> (N, 5)``; see ``folded``."""
-    x = jax.nn.relu(_conv(weights, "conv1", x))
-    branch = jax.nn.relu(_conv(weights, "conv2", x))
-    x = jax.nn.relu(x + _conv(weights, "conv3", branch))
+def tiny_residual(weights: Weights, x: Array, *, unfolded: bool = False) -> Array:
+    """A residual block, mean pooling: ``(N, 8, 8, 3) -> (N, 5)``.
+
+    Its batch norms are ``folded``, or ``unfolded``, written out behind convolutions.
+    """
+    norm = functools.partial(_batch_norm, weights) if unfolded else lambda name, x: x
+    x = jax.nn.relu(norm("norm1", _conv(weights, "conv1", x)))
+    branch = jax.nn.relu(norm("norm2", _conv(weights, "conv2", x)))
+    x = jax.nn.relu(x + norm("norm3", _conv(weights, "conv3", branch)))
     window, zero = (1, 2, 2, 1), np.zeros((), x.dtype)
     x = lax.reduce_window(x, zero, lax.add, window, window, "VALID") / 4
     x = jax.nn.relu(_conv(weights, "conv4", x))
@@ -212,6 +217,14 @@ def _conv(weights: Weights, name: str, x: Array, stride: int = 1) -> Array:
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return _shift(x, weights[f"{name}/bias"])
+
+
+def _batch_norm(weights: Weights, name: str, x: Array) -> Array:
+    scale, bias, mean, var = (
+        lax.broadcast_in_dim(_as(weights[f"{name}/{part}"], x), x.shape, (3,))
+        for part in ("scale", "bias", "mean", "var")
+    )
+    return (x - mean) * (lax.rsqrt(var + BATCH_NORM_EPSILON) * scale) + bias
 
 
 def _dense(weights: Weights, name: str, x: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,19 +10,12 @@ import jax
 
 from jaxattr import attributions, boundaries
 from jaxattr.boundaries.nearest import BoundaryPoint
-from jaxattr.evaluation.methods.options import defaults
+from jaxattr.boundaries.search import BoundarySearch, as_search
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.runs import programs
-from jaxattr.typing import Array
+from jaxattr.typing import Array, LogitsFn
 
 _EXPLAINERS = (attributions.bsm, attributions.big, attributions.bsg)
-_OPTIONS = tuple(
-    name
-    for name, parameter in inspect.signature(
-        boundaries.nearest_boundary
-    ).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY and name not in ("key", "batch_size")
-)
 
 
 def explains_at_boundary(method: Method) -> bool:
@@ -32,7 +24,7 @@ def explains_at_boundary(method: Method) -> bool:
 
 
 def find_points(
-    classifier: Any,
+    classifier: LogitsFn,
     images: Array,
     labels: Array,
     key: Array,
@@ -56,7 +48,7 @@ def find_points(
       Label to point and seconds; nothing for other methods.
     """
     asked = {
-        label: _search_of(method, options)
+        label: as_search(options.get("search"))
         for label, (method, options) in methods.items()
         if explains_at_boundary(method)
     }
@@ -74,26 +66,19 @@ def find_points(
 
 def without_search(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that matter still when the point is there."""
-    return {name: value for name, value in options.items() if name not in _OPTIONS}
-
-
-def _search_of(method: Method, options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a method asks of the search, hashable."""
-    given = defaults(method) | dict(options)
-    as_hashable = lambda value: tuple(value) if isinstance(value, list) else value
-    return tuple((name, as_hashable(given[name])) for name in _OPTIONS)
+    return {name: value for name, value in options.items() if name != "search"}
 
 
 @functools.partial(jax.jit, static_argnames=("search", "batch_size"))
 def _found(
-    classifier: Any,
+    classifier: LogitsFn,
     images: Array,
     labels: Array,
     key: Array,
     *,
-    search: tuple[tuple[str, Any], ...],
+    search: BoundarySearch,
     batch_size: int,
 ) -> BoundaryPoint:
     return boundaries.nearest_boundary(
-        classifier, images, labels, key=key, batch_size=batch_size, **dict(search)
+        classifier, images, labels, key=key, search=search, batch_size=batch_size
     )

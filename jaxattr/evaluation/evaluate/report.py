@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.evaluate.protocols import Curve
-from jaxattr.evaluation.evaluate.table import Evaluation
+from jaxattr.evaluation.evaluate.metrics import AnyMetric
+from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import file_name
@@ -26,32 +26,47 @@ def write_images(folder: pathlib.Path, evaluation: Evaluation) -> None:
         write_csv(folder / "images.csv", header, rows)
 
 
-def write_report(folder: pathlib.Path, evaluation: Evaluation) -> None:
+def write_report(
+    folder: pathlib.Path,
+    evaluation: Evaluation,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
+) -> None:
     """Writes ``images.csv``, ``summary.csv`` and the figures of each model.
 
+    What a second run would not repeat to the byte is apart, in ``timings.csv``.
     ``MODEL.curves.png`` has the mean curves with bands, ``MODEL.bars.png`` a bar a
     method with its interval.
     """
     write_csv(folder / "images.csv", *evaluation.table())
     write_csv(folder / "summary.csv", *evaluation.summary())
+    write_csv(folder / "timings.csv", *evaluation.timings())
+    if any(metric.xlabel for metric in evaluation.metrics):
+        write_csv(folder / "curves.csv", *evaluation.curves())
     for model in dict.fromkeys(r.model for r in evaluation.results):
         stem = folder / file_name(model)
-        _draw_bars(stem.with_name(stem.name + ".bars.png"), evaluation, model)
-        if any(isinstance(metric, Curve) for metric in evaluation.metrics):
-            _draw_curves(stem.with_name(stem.name + ".curves.png"), evaluation, model)
+        _draw_bars(
+            stem.with_name(stem.name + ".bars.png"), evaluation, model, figure_files
+        )
+        if any(metric.xlabel for metric in evaluation.metrics):
+            _draw_curves(
+                stem.with_name(stem.name + ".curves.png"),
+                evaluation,
+                model,
+                figure_files,
+            )
 
 
-def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
-    drawn = [i for i, m in enumerate(evaluation.metrics) if isinstance(m, Curve)]
+def _draw_curves(
+    path: pathlib.Path, evaluation: Evaluation, model: str, files: figures.FigureFiles
+) -> None:
+    drawn = [i for i, m in enumerate(evaluation.metrics) if m.xlabel]
     results = [r for r in evaluation.results if r.model == model]
-    # Beside the panel, where the names of many methods do not hide the curves.
-    beside = len(results) > 6
     columns = min(2, len(drawn))
     lines = -(-len(drawn) // columns)
-    height = max(3.4, 0.9 + 0.19 * beside * len(results))
-    size = (4.6 + 2.6 * beside) * columns, 0.3 + height * lines
-    with figures.one_figure(path, size) as figure:
-        figure.suptitle(model, fontsize=11)
+    width, height = plots.curves_size(len(results))
+    size = width * columns, 0.3 + (height + 0.2) * lines
+    with figures.one_figure(path, size, files) as figure:
+        figure.suptitle(_over(model, results), fontsize=11)
         axes = figure.subplots(lines, columns, squeeze=False).ravel()
         for ax in axes[len(drawn) :]:
             ax.set_visible(False)
@@ -61,36 +76,44 @@ def _draw_curves(path: pathlib.Path, evaluation: Evaluation, model: str) -> None
                 {_name(r.method): r.measured[i]["curve"] for r in results},
                 ax,
                 title=_title(metric),
+                xlabel=metric.xlabel,
+                better=metric.better,
+                ylabel="mean probability of the class",
             )
-            verb = "shown" if metric.name == "insertion" else "removed"
-            ax.set_xlabel(f"pixels {verb}", fontsize=9, color="#555555")
-            if beside:
-                ax.get_legend().set_loc("upper left")
-                ax.get_legend().set_bbox_to_anchor((1.01, 1.0))
 
 
-def _draw_bars(path: pathlib.Path, evaluation: Evaluation, model: str) -> None:
+def _draw_bars(
+    path: pathlib.Path, evaluation: Evaluation, model: str, files: figures.FigureFiles
+) -> None:
     header, rows = evaluation.summary()
-    mine = [dict(zip(header, row)) for row in rows if row[0] == model]
-    num_methods = len(mine) // len(evaluation.metrics)
+    of_model = [dict(zip(header, row)) for row in rows if row[0] == model]
+    num_methods = len(of_model) // len(evaluation.metrics)
     size = 1.6 + 3.2 * len(evaluation.metrics), 1.2 + 0.26 * num_methods
-    with figures.one_figure(path, size) as figure:
-        figure.suptitle(model, fontsize=11)
+    with figures.one_figure(path, size, files) as figure:
+        results = [r for r in evaluation.results if r.model == model]
+        figure.suptitle(_over(model, results), fontsize=11)
         axes = figure.subplots(1, len(evaluation.metrics), sharey=True, squeeze=False)
         for i, (metric, ax) in enumerate(zip(evaluation.metrics, axes[0])):
-            of = mine[i * num_methods : (i + 1) * num_methods]
+            bars = of_model[i * num_methods : (i + 1) * num_methods]
             plots.score_bars(
-                [_name(row["method"]) for row in of],
-                np.array([row["mean"] for row in of]),
-                np.array([[row["low"], row["high"]] for row in of]),
+                [_name(str(row["method"])) for row in bars],
+                np.array([row["mean"] for row in bars]),
+                np.array([[row["low"], row["high"]] for row in bars]),
                 ax,
                 title=_title(metric),
+                xlabel=f"{metric.better} is better" if metric.better else None,
             )
 
 
-def _title(metric: Any) -> str:
-    how = metric.order if isinstance(metric, Curve) else metric.protocol
-    return f"{metric.name}\n{how}" if how else metric.name
+def _over(model: str, results: Sequence[MethodScores]) -> str:
+    """What stands above a figure: the model, and over how many photographs."""
+    count = len(results[0].labels)
+    return f"{model}, {count:,} photograph{'s' * (count != 1)}"
+
+
+def _title(metric: AnyMetric) -> str:
+    name = metric.name.replace("_", " ").capitalize()
+    return f"{name}\n{metric.subtitle}".strip()
 
 
 def _name(label: str) -> str:

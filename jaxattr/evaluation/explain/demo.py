@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxattr.evaluation.explain import figures
-from jaxattr.evaluation.explain.explain import Report, explain_photographs
+from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.explain.explanations import load_explanation
+from jaxattr.evaluation.explain.report import Report, draw_curves, draw_maps
 from jaxattr.evaluation.runs.files import atomic_write, make_folder
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 
 MODEL = "efficientnet_lite0"
 PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
@@ -20,7 +21,7 @@ PHOTOGRAPHS = ("chelsea", "coffee", "rocket")
 # minute or two. What fits one call of the model also compiles in half the time.
 BATCH_SIZE = 16
 CURVE_STEPS = 56
-METHODS: dict[str, dict[str, Any]] = {
+METHODS: dict[str, dict[str, object]] = {
     "saliency": {},
     "smoothgrad": {"num_samples": 16},
     "integrated_gradients": {"num_steps": 16, "rule": "gauss-legendre"},
@@ -52,7 +53,7 @@ def run_demo(out: str | os.PathLike[str]) -> Demo:
     folder = make_folder(out)
     photographs = [_bundled(name, folder) for name in PHOTOGRAPHS]
     classifier = models.load(MODEL)
-    with Progress(len(METHODS) * len(PHOTOGRAPHS)) as telling:
+    with Progress(len(METHODS) * len(PHOTOGRAPHS)) as progress:
         report = explain_photographs(
             photographs,
             classifier,
@@ -61,15 +62,16 @@ def run_demo(out: str | os.PathLike[str]) -> Demo:
             batch_size=BATCH_SIZE,
             curve_steps=CURVE_STEPS,
             draw=False,
-            progress=telling,
+            run=Run("demo", ["demo"], tuple(METHODS), [str(p) for p in photographs]),
+            progress=progress,
         )
-        telling.doing("drawing")
+        progress.doing("drawing")
         loaded = [load_explanation(row.file) for row in report.rows]
         n = len(METHODS)
         rows = [loaded[i : i + n] for i in range(0, len(loaded), n)]
         maps, curves = folder / "explanations.png", folder / "curves.png"
-        figures.draw_maps(maps, rows)
-        figures.draw_curves(curves, rows)
+        draw_maps(maps, rows)
+        draw_curves(curves, rows)
     return Demo(report, maps, curves)
 
 

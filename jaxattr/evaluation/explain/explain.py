@@ -2,87 +2,78 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxattr
-from jaxattr import metrics
 from jaxattr._checks import check_integer
+from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.evaluation.boundary.points import find_points, without_search
-from jaxattr.evaluation.explain import figures
-from jaxattr.evaluation.explain.explanations import Explanation, save_explanation
-from jaxattr.evaluation.methods import registry
+from jaxattr.evaluation.boundary.report import NOT_FOUND
+from jaxattr.evaluation.explain import report
+from jaxattr.evaluation.explain.explanations import (
+    Explanation,
+    load_explanation,
+    save_explanation,
+)
+from jaxattr.evaluation.explain.report import Report
 from jaxattr.evaluation.methods.options import defaults
-from jaxattr.evaluation.methods.requests import as_methods, prepare, read_references
-from jaxattr.evaluation.runs import programs
-from jaxattr.evaluation.runs.files import make_folder, unique_stems
+from jaxattr.evaluation.methods.requests import (
+    Options,
+    Requests,
+    as_methods,
+    method_record,
+    prepare,
+    read_references,
+)
+from jaxattr.evaluation.runs import figures, programs
+from jaxattr.evaluation.runs.digests import digest, file_digest, key_data
+from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
+from jaxattr.evaluation.runs.models import Model, identity, image_size, label_name
+from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.photographs.labels import resolve_label
-from jaxattr.photographs.reading import read_photograph
-
-
-class Row(NamedTuple):
-    """One line of the table: one photograph by one method."""
-
-    photograph: str
-    label: str
-    probability: float
-    method: str
-    insertion: float
-    """Area under the insertion curve, NaN where none was asked for."""
-    deletion: float
-    seconds: float
-    """To explain, compilation apart; a boundary search that is shared counts for each."""
-    file: pathlib.Path
-    """The ``.npz`` with the raw map."""
-
-
-class Report(NamedTuple):
-    """What came of a job."""
-
-    rows: tuple[Row, ...]
-    broken: tuple[str, ...]
-    """One line for each photograph that could not be read: which, and why."""
-    not_found: tuple[str, ...]
-    """One line for each photograph near which no boundary was found, and what of it."""
-    figures: tuple[pathlib.Path, ...]
-
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Header and rows for ``format_table``; scores only where there are curves."""
-        columns = {
-            "photograph": [row.photograph for row in self.rows],
-            "class": [row.label for row in self.rows],
-            "probability": [f"{row.probability:.1%}" for row in self.rows],
-            "method": [row.method for row in self.rows],
-            "insertion": [f"{row.insertion:.3f}" for row in self.rows],
-            "deletion": [f"{row.deletion:.3f}" for row in self.rows],
-            "seconds": [f"{row.seconds:.1f}" for row in self.rows],
-        }
-        if np.isnan(self.rows[0].insertion):
-            del columns["insertion"], columns["deletion"]
-        return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+from jaxattr.typing import Array
 
 
 class _Job(NamedTuple):
-    classifier: Any
-    methods: dict[str, tuple[registry.Method, dict[str, Any]]]
+    """What the photographs of a job have in common."""
+
+    model: Model
+    methods: Requests
+    records: Mapping[str, Mapping[str, object]]
+    """Label of a method to what it is and its options, as JSON takes them."""
     label: int | None
-    key: jax.Array
+    key: Array
     batch_size: int
     curve_steps: int
     weights: str
 
+    def record(self) -> dict[str, object]:
+        """All that decides every file but for its method, as JSON takes it."""
+        return {
+            "model": [self.model.name, identity(self.model)],
+            "labels": digest(np.asarray(self.model.labels or ())),
+            "weights": self.weights,
+            "label": self.label,
+            "key": key_data(self.key),
+            "batch_size": self.batch_size,
+            "curve_steps": self.curve_steps,
+        }
+
 
 def explain_photographs(
     paths: Iterable[str | os.PathLike[str]],
-    classifier: Any,
-    methods: Mapping[str, Mapping[str, Any]],
+    classifier: Model,
+    methods: Mapping[str, Options],
     *,
     out: str | os.PathLike[str],
     label: str | None = None,
@@ -92,6 +83,8 @@ def explain_photographs(
     references: str | os.PathLike[str] | None = None,
     weights: str = "default",
     draw: bool = True,
+    figure_files: FigureFiles = DEFAULT,
+    run: Run | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Explains photographs one after the other and saves each as soon as it is done.
@@ -101,11 +94,15 @@ def explain_photographs(
     begin with the same search for a boundary share what it found: ``bsg`` too is then
     given the point that ``nearest_boundary`` finds with this key.
 
+    Killed at any moment and called again with the same arguments it goes on where it
+    was; files that other arguments, weights or pixels made are written anew.
+
     Args:
       paths: photograph files.
       classifier: a model of ``jaxattr.models``.
       methods: names of registered methods to their options.
-      out: the folder for ``STEM.METHOD.npz`` and the figures; made if need be.
+      out: the folder for ``STEM.METHOD.npz``, the figures, and the folder ``parts``,
+        which says from what they were made; made if need be.
       label: an index or a name of a class; by default what the model predicts.
       seed: of ``jax.random.key``.
       batch_size: the most model rows in one call.
@@ -113,7 +110,9 @@ def explain_photographs(
       references: a folder of photographs, for methods that need references.
       weights: where the weights came from, for the record.
       draw: whether to draw ``STEM.png`` and ``STEM.curves.png``.
-      progress: whom to tell; by default nobody.
+      figure_files: formats, resolution and colours of the figures.
+      run: the command, for ``run.json``.
+      progress: where each map is reported; None for nowhere.
 
     Returns:
       A ``Report``, which names the photographs that could not be read, and those near
@@ -124,166 +123,191 @@ def explain_photographs(
         missing, or not one photograph that could be read.
       OSError: ``out`` cannot be written.
     """
-    files = [pathlib.Path(path) for path in paths]
-    if not files or not methods:
+    # Checking what is asked for.
+    photographs = Photographs(paths, classifier)
+    if not len(photographs) or not methods:
         raise ValueError("expected at least one photograph and one method")
     check_integer("batch_size", batch_size)
     check_integer("curve_steps", curve_steps, minimum=0)
-    job = _Job(
-        classifier,
-        _prepare(methods, classifier, references),
-        None if label is None else _find_label(label, classifier),
-        jax.random.key(seed),
-        batch_size,
-        curve_steps,
-        weights,
-    )
-    folder = make_folder(out)
-    rows: list[Row] = []
-    drawn: list[pathlib.Path] = []
-    broken: list[str] = []
-    not_found: list[str] = []
-    for path, stem in zip(files, unique_stems(files), strict=True):
-        try:
-            image = _as_seen(path, classifier)
-        except ValueError as error:
-            broken.append(str(error))
-            continue
-        done, missed = [], []
-        for explanation, seconds, found in _explain_one(job, path, image, progress):
-            missed += [] if found else [explanation.method]
-            raw = folder / f"{stem}.{explanation.method}.npz"
-            save_explanation(raw, explanation)
-            done.append(explanation)
-            rows.append(_row(explanation, seconds, raw))
-        if missed:
-            maps = f"its maps are zero ({', '.join(missed)})"
-            not_found.append(f"{path}: no image of another class was found; {maps}")
-        if draw:
-            drawn += figures.draw_photograph(folder / stem, done)
-    if not rows:
-        several = f"none of {len(files)} photographs could be read; the first: "
-        raise ValueError((several if len(files) > 1 else "") + broken[0])
-    return Report(tuple(rows), tuple(broken), tuple(not_found), tuple(drawn))
-
-
-def _prepare(
-    methods: Mapping[str, Mapping[str, Any]], classifier: Any, references: Any
-) -> dict[str, tuple[registry.Method, dict[str, Any]]]:
-    """Methods with all options that they are given, seen to be good ones."""
-    shape = (1, *_size(classifier), 3)
-    return prepare(
+    shape = (1, *image_size(classifier), 3)
+    classes = programs.num_classes(classifier, shape)
+    prepared = prepare(
         as_methods(methods),
         shape,
-        programs.num_classes(classifier, shape),
+        classes,
         lambda: None if references is None else read_references(references, classifier),
+    )
+    index = None
+    if label is not None:
+        index = resolve_label(str(label), classifier.labels, classes)
+    key = jax.random.key(seed)
+    if draw:
+        figures.need_matplotlib()
+    records = {name: method_record(*pair) for name, pair in prepared.items()}
+    job = _Job(
+        *(classifier, prepared, records, index, key, batch_size, curve_steps, weights)
+    )
+    files = ResultFiles(out, job.record(), progress, run)
+
+    # Explaining.
+    rows: list[report.Row] = []
+    drawn: list[pathlib.Path] = []
+    not_found: list[str] = []
+    for photograph in photographs:
+        done = list(_explain_one(job, photograph, files, progress))
+        rows += [report.table_row(d.explanation, d.seconds, d.file) for d in done]
+        missing = ", ".join(d.explanation.method for d in done if not d.found)
+        if missing:
+            maps = f"its maps are NaN ({missing})"
+            not_found.append(f"{photograph.path}: {NOT_FOUND}; {maps}")
+        if draw:
+            drawn += _draw(photograph, done, files, figure_files)
+    return Report(
+        tuple(rows), tuple(photographs.broken), tuple(not_found), tuple(drawn)
     )
 
 
-def _explain_one(job: _Job, path: pathlib.Path, image: jax.Array, progress: Any):
-    """Yields ``(explanation, seconds, found)`` for each method."""
-    probabilities = np.asarray(programs.probabilities(job.classifier, image))[0]
-    label = int(np.argmax(probabilities)) if job.label is None else job.label
-    labels = jnp.array([label], jnp.int32)
-    given = (job.classifier, image, labels, job.key)
-    if progress:
-        progress.doing(path.name)
-    points = find_points(*given, job.methods, job.batch_size)
-    for name, (method, options) in job.methods.items():
-        if progress:
-            progress.doing(f"{path.name}: {name}")
-        point, search_seconds = points.get(name, (None, 0.0))
+class _Explained(NamedTuple):
+    explanation: Explanation
+    seconds: float
+    found: bool
+    """False where the method explains at a boundary, and there is none."""
+    file: pathlib.Path
+
+
+def _explain_one(
+    job: _Job, photograph: Photograph, files: ResultFiles, progress: Progress | None
+) -> Iterator[_Explained]:
+    """One photograph by each method, from the files that are there already or anew."""
+    computation = _Computation(job, photograph)
+    for name in job.methods:
+        raw = files.folder / f"{photograph.stem}.{name}.npz"
+        facts = files.write(
+            f"{photograph.stem} {name}",
+            {
+                "photograph": str(photograph.path),
+                "pixels": photograph.pixels,
+                "method": name,
+                **job.records[name],
+            },
+            [raw],
+            lambda: computation.explain(name, raw),
+            label=f"{photograph.path.name}: {name}",
+        )
+        explanation, found = load_explanation(raw), bool(facts["found"])
+        if progress and found and not np.isfinite(explanation.map).all():
+            fault = "is not finite everywhere"
+        elif progress and found and not explanation.map.any():
+            fault = "is zero everywhere"
+        else:
+            fault = ""
+        if progress and fault:
+            progress.say(f"jaxattr: warning: {photograph.path}: {name} {fault}")
+        yield _Explained(explanation, float(facts["seconds"]), found, raw)
+
+
+class _Computation:
+    """One photograph; what its methods share is computed once, and only if needed."""
+
+    def __init__(self, job: _Job, photograph: Photograph) -> None:
+        self._job, self._photograph = job, photograph
+
+    @functools.cached_property
+    def probabilities(self) -> np.ndarray:
+        """``(K,)``."""
+        found = programs.probabilities(self._job.model, self._photograph.image)
+        return np.asarray(found)[0]
+
+    @functools.cached_property
+    def label(self) -> int:
+        """The class that is explained."""
+        label = self._job.label
+        return int(np.argmax(self.probabilities)) if label is None else label
+
+    @functools.cached_property
+    def points(self) -> dict[str, tuple[BoundaryPoint, float]]:
+        """Boundary points of the methods that explain at one, and seconds."""
+        job, labels = self._job, jnp.array([self.label], jnp.int32)
+        given = (job.model, self._photograph.image, labels, job.key)
+        return find_points(*given, job.methods, job.batch_size)
+
+    def explain(self, name: str, file: pathlib.Path) -> dict[str, float | bool]:
+        """Writes the map of one method; the seconds, and whether there is a boundary."""
+        job, photograph = self._job, self._photograph
+        method, options = job.methods[name]
+        labels = jnp.array([self.label], jnp.int32)
+
+        # The map.
+        point, search_seconds = self.points.get(name, (None, 0.0))
         own = options if point is None else without_search(options)
         static, arrays = programs.split_options(own)
         maps, seconds = programs.timed(
             programs.attributions,
-            *given,
-            arrays if point is None else arrays | {"search": point},
+            *(job.model, photograph.image, labels, job.key),
+            arrays if point is None else {**arrays, "search": point},
             explain=method.explain,
             static=static,
             batch_size=job.batch_size,
         )
-        seconds += search_seconds
-        insertion, deletion = _curves(job, image, maps, labels)
-        values = np.asarray(maps[0])
-        if progress and not np.isfinite(values).all():
-            progress.say(f"jaxattr: warning: {path}: {name} is not finite everywhere")
-        found = point is None or bool(point.found[0])
-        if progress and found and not values.any():
-            progress.say(f"jaxattr: warning: {path}: {name} is zero everywhere")
+
+        # Its scores, and the file.
+        insertion, deletion = _curves(job, photograph.image, maps, labels)
         options = {k: v for k, v in options.items() if k != "references"}
-        yield (
-            Explanation(
-                photograph=str(path),
-                model=job.classifier.name,
-                weights=job.weights,
-                method=name,
-                image=np.asarray(image[0]),
-                map=values,
-                label=label,
-                label_name=_label_name(job.classifier, label),
-                probabilities=probabilities,
-                options=defaults(method) | options,
-                key_data=np.asarray(jax.random.key_data(job.key)),
-                batch_size=job.batch_size,
-                insertion=insertion,
-                deletion=deletion,
-                version=jaxattr.__version__,
-            ),
-            seconds,
-            found,
+        explanation = Explanation(
+            photograph=str(photograph.path),
+            model=job.model.name,
+            weights=job.weights,
+            method=name,
+            image=np.asarray(photograph.image[0]),
+            map=np.asarray(maps[0]),
+            label=self.label,
+            label_name=label_name(job.model, self.label),
+            probabilities=self.probabilities,
+            options=defaults(method) | options,
+            key_data=np.asarray(jax.random.key_data(job.key)),
+            batch_size=job.batch_size,
+            insertion=insertion,
+            deletion=deletion,
+            version=jaxattr.__version__,
         )
-        if progress:
-            progress.finished(f"{path.name}: {name}, {seconds:.1f} s")
+        save_explanation(file, explanation)
+        found = point is None or bool(point.found[0])
+        return {"seconds": seconds + search_seconds, "found": found}
 
 
-def _curves(job: _Job, image: Any, maps: Any, labels: Any):
+def _curves(
+    job: _Job, images: Array, maps: Array, labels: Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Insertion and deletion of one image; empty where none is asked for."""
     if not job.curve_steps:
         return np.empty(0, np.float32), np.empty(0, np.float32)
-    both = programs.curves(
-        job.classifier,
-        image,
-        maps,
-        labels,
+    insertion, deletion = programs.curves(
+        *(job.model, images, maps, labels),
         num_steps=job.curve_steps,
         batch_size=job.batch_size,
     )
-    return tuple(np.asarray(curve[0]) for curve in both)
+    return np.asarray(insertion[0]), np.asarray(deletion[0])
 
 
-def _row(explanation: Explanation, seconds: float, file: pathlib.Path) -> Row:
-    def area(curve: np.ndarray) -> float:
-        if not curve.size:
-            return float("nan")
-        return float(metrics.area_under_curve(jnp.asarray(curve[None]))[0])
-
-    return Row(
-        photograph=pathlib.Path(explanation.photograph).name,
-        label=explanation.label_name,
-        probability=explanation.probability,
-        method=explanation.method,
-        insertion=area(explanation.insertion),
-        deletion=area(explanation.deletion),
-        seconds=seconds,
-        file=file,
+def _draw(
+    photograph: Photograph,
+    done: Sequence[_Explained],
+    files: ResultFiles,
+    figure_files: FigureFiles,
+) -> list[pathlib.Path]:
+    """Writes the figures of one photograph."""
+    explanations = [d.explanation for d in done]
+    drawings = report.figure_files(
+        files.folder / photograph.stem, curves=bool(explanations[0].insertion.size)
     )
-
-
-def _as_seen(path: pathlib.Path, classifier: Any) -> jax.Array:
-    """A photograph as the model sees it, ``(1, H, W, 3)``."""
-    image = np.asarray(classifier.preprocess(read_photograph(path)))
-    return jnp.asarray(image, jnp.float32)[None]
-
-
-def _size(classifier: Any) -> tuple[int, int]:
-    size = classifier.input_size
-    return (size, size) if isinstance(size, int) else tuple(size)[:2]
-
-
-def _find_label(label: str, classifier: Any) -> int:
-    num_classes = programs.num_classes(classifier, (1, *_size(classifier), 3))
-    return resolve_label(str(label), classifier.labels, num_classes)
-
-
-def _label_name(classifier: Any, label: int) -> str:
-    return classifier.labels[label] if classifier.labels else f"class {label}"
+    made = [path for drawing in drawings for path in figure_files.paths(drawing)]
+    files.write(
+        f"{photograph.stem} figures",
+        {
+            "explanations": [file_digest(d.file) for d in done],
+            "figures": figure_files._asdict(),
+        },
+        made,
+        lambda: report.draw_photograph(drawings, explanations, figure_files),
+    )
+    return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Explanation(NamedTuple):
     label_name: str
     probabilities: np.ndarray
     """``(K,)``"""
-    options: dict[str, Any]
+    options: dict[str, object]
     """Every option of the method with its value, defaults too."""
     key_data: np.ndarray
     """``jax.random.key_data`` of the key that was given; wrap it to have the key."""

@@ -1,4 +1,4 @@
-"""Options of methods as text: ``attexplore.num_steps=5``."""
+"""Options of methods as text: ``attexplore.num_steps=5``, ``big.search.norm=linf``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import ast
 import contextlib
 import inspect
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jaxattr import scores
 from jaxattr._checks import check_choice
+from jaxattr.boundaries import BoundarySearch
+from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.registry import Method
 
 _GIVEN_OTHERWISE = ("key", "batch_size", "references")
@@ -18,7 +20,7 @@ _GIVEN_OTHERWISE = ("key", "batch_size", "references")
 
 def defaults(method: Method) -> dict[str, Any]:
     """The options of a method and their default values."""
-    return {name: p.default for name, p in _parameters(method).items()}
+    return {name: p.default for name, p in _parameters(method.explain).items()}
 
 
 def parse_options(
@@ -29,10 +31,12 @@ def parse_options(
     A value is read as what the default is: a whole number, a number (``16/255`` will
     do), ``true`` or ``false``, a word, a tuple of numbers, or the name of a score. Where
     the default is a word and the method takes other things too (``fampe.cutoff``), what
-    reads as a number is one.
+    reads as a number is one. ``METHOD.search.NAME=VALUE`` is an option of the
+    ``BoundarySearch`` that a method begins with, ``METHOD.search=`` names its members,
+    or is ``released``.
 
     Args:
-      texts: what was written on the command line; of two for one name the later holds.
+      texts: what was written on the command line; of two for one name the last holds.
       methods: the methods that are asked for, by name.
 
     Returns:
@@ -47,36 +51,87 @@ def parse_options(
       >>> methods = {"smoothgrad": registry.method("smoothgrad")}
       >>> parse_options(["smoothgrad.num_samples=8", "smoothgrad.stddev=1/4"], methods)
       {'smoothgrad': {'num_samples': 8, 'stddev': 0.25}}
+      >>> methods = {"big": registry.method("big")}
+      >>> texts = ["big.search=ddn,fab", "big.search.norm=linf"]
+      >>> parse_options(texts, methods)["big"]["search"].norm
+      'linf'
     """
     parsed: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    inner: dict[str, dict[str, str]] = {name: {} for name in methods}
     for text in texts:
         target, equals, value = text.partition("=")
         method, dot, name = target.strip().partition(".")
         if not equals or not dot:
             raise ValueError(f"option: expected METHOD.NAME=VALUE, got {text!r}")
+        if method in registry.methods() and method not in methods:
+            raise ValueError(
+                f"option {target}: {method} is not asked for; asked for: "
+                f"{', '.join(methods)}"
+            )
         check_choice(f"option {target}: method", method, methods)
-        known = _parameters(methods[method])
+        known = _parameters(methods[method].explain)
+        outer, dot, inner_name = name.partition(".")
+        if dot and outer == "search" and outer in known:
+            inner[method][inner_name.strip()] = value.strip()
+            continue
         check_choice(f"option of {method}", name, known)
         parsed[method][name] = _parse(target, value.strip(), known[name])
+    for method, given in inner.items():
+        if given:
+            search = _search(method, parsed[method].get("search"), given)
+            parsed[method]["search"] = search
     return parsed
 
 
+def search_defaults() -> dict[str, Any]:
+    """The options of a ``BoundarySearch`` but for its members, and their defaults."""
+    return {name: p.default for name, p in _parameters(BoundarySearch).items()}
+
+
+def _search(method: str, members: Any, given: Mapping[str, str]) -> BoundarySearch:
+    """The search of these members with options as text."""
+    released = members == "released"
+    known = _parameters(BoundarySearch.released if released else BoundarySearch)
+    options = {}
+    for name, text in given.items():
+        check_choice(f"option of {method}.search", name, known)
+        options[name] = _parse(f"{method}.search.{name}", text, known[name])
+    try:
+        if released:
+            return BoundarySearch.released(**options)
+        return BoundarySearch(members, **options)
+    except ValueError as error:
+        # What is wrong with the members begins with "search" already.
+        prefix = method if str(error).startswith("search") else f"{method}.search"
+        raise ValueError(f"{prefix}.{error}") from None
+
+
 def to_json(options: Mapping[str, Any]) -> str:
-    """Options as JSON text; a function (a score) is written as its name.
+    """Options as JSON text: of a function (a score) its name, of a search its fields.
 
     >>> to_json({"score": scores.logit, "bounds": (0.0, 1.0)})
     '{"score": "logit", "bounds": [0.0, 1.0]}'
     """
-    return json.dumps(dict(options), default=lambda v: getattr(v, "__name__", repr(v)))
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, BoundarySearch):
+            names = [member.name for member in value.members]
+            options = {name: getattr(value, name) for name in search_defaults()}
+            return {"members": names, **options, "units": value.units or "pixels"}
+        return getattr(value, "__name__", repr(value))
+
+    return json.dumps(dict(options), default=plain)
 
 
-def _parameters(method: Method) -> dict[str, inspect.Parameter]:
-    """The options of a method as its signature has them."""
-    parameters = inspect.signature(method.explain).parameters.values()
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options of an explainer, or of a search, as its signature has them."""
+    parameters = inspect.signature(function).parameters.values()
     return {
         p.name: p
         for p in parameters
-        if p.kind is p.KEYWORD_ONLY and p.name not in _GIVEN_OTHERWISE
+        if p.kind is p.KEYWORD_ONLY
+        and p.name not in _GIVEN_OTHERWISE
+        and not p.name.startswith("_")
     }
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxattr import attributions
 from jaxattr._checks import check_choice
+from jaxattr.typing import Array
+
+Explainer = Callable[..., Array]
+"""``(logits_fn, images, labels, *, key, batch_size, **options) -> (N, H, W, C)``."""
 
 
 class Method(NamedTuple):
     """A registered explainer and what a caller must know to run it."""
 
     name: str
-    explain: Callable[..., Any]
+    explain: Explainer
     needs_key: bool = False
     """Draws at random, so ``key`` must be given."""
     needs_references: bool = False
@@ -36,6 +40,11 @@ _METHODS = (
         needs_references=True,
     ),
     Method("grad_cam", attributions.grad_cam, needs_split=True),
+    Method("lrp", attributions.lrp),
+    Method("deeplift", attributions.deeplift),
+    Method("guided_backprop", attributions.guided_backprop),
+    Method("deconvnet", attributions.deconvnet),
+    Method("excitation_backprop", attributions.excitation_backprop),
     Method("guided_ig", attributions.guided_ig, differentiable=False),
     Method("mfaba", attributions.mfaba, differentiable=False),
     Method("agi", attributions.agi, needs_key=True, differentiable=False),
@@ -53,12 +62,31 @@ _METHODS = (
 )
 
 
+_OTHER_NAMES = {
+    "boundary": ("bsm", "big", "bsg"),
+    "gradient": ("saliency",),
+    "gradients": ("saliency",),
+    "vanilla": ("saliency",),
+    "vanilla_gradient": ("saliency",),
+    "gradient_x_input": ("input_x_gradient",),
+    "gradxinput": ("input_x_gradient",),
+    "ixg": ("input_x_gradient",),
+    "gradient_shap": ("expected_gradients",),
+    "smooth_grad": ("smoothgrad",),
+    "attexplore++": ("attexplore_pp",),
+}
+"""How else the field calls some of them."""
+
+
 def methods() -> dict[str, Method]:
     """Every registered explainer by name."""
     return {method.name: method for method in _METHODS}
 
 
 def method(name: str) -> Method:
-    """One by name; ``ValueError`` with the nearest names for one nobody knows."""
+    """One by name; ``ValueError`` with the nearest names for an unknown one."""
     known = methods()
+    if name in _OTHER_NAMES and name not in known:
+        meant = " or ".join(_OTHER_NAMES[name])
+        raise ValueError(f"method: {name!r} is called {meant} here")
     return known[check_choice("method", name, known)]

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 import jax.numpy as jnp
 
 from jaxattr._checks import fail
 from jaxattr.evaluation.methods import registry
-from jaxattr.evaluation.methods.registry import Method
+from jaxattr.evaluation.methods.options import defaults
+from jaxattr.evaluation.methods.registry import Explainer, Method
 from jaxattr.evaluation.runs import programs
+from jaxattr.evaluation.runs.digests import identify
+from jaxattr.evaluation.runs.models import Model, References, as_seen
 from jaxattr.photographs.reading import list_photographs, read_photograph
-from jaxattr.typing import Array
+from jaxattr.typing import Array, LogitsFn
+
+Options = Mapping[str, object]
+
+MethodName = str | Method | Explainer
+
+Methods = (
+    MethodName
+    | Iterable[MethodName]
+    | Mapping[str, Options | MethodName | tuple[MethodName, Options]]
+)
+"""What a caller may ask for; see ``as_methods``."""
+
+Requests = dict[str, tuple[Method, dict[str, object]]]
+"""Methods and their options under the labels that tables give them."""
 
 
-def as_methods(asked: Any) -> dict[str, tuple[Method, dict[str, Any]]]:
+def as_methods(asked: Methods) -> Requests:
     """Methods and their options under the labels that tables give them.
 
     Args:
@@ -37,7 +54,7 @@ def as_methods(asked: Any) -> dict[str, tuple[Method, dict[str, Any]]]:
         asked = [asked]
     if isinstance(asked, Mapping):
         return {str(label): _one(label, given) for label, given in asked.items()}
-    found: dict[str, tuple[Method, dict[str, Any]]] = {}
+    found: Requests = {}
     for given in asked:
         method, options = _one(given, {} if isinstance(given, str) else given)
         if method.name in found:
@@ -49,13 +66,13 @@ def as_methods(asked: Any) -> dict[str, tuple[Method, dict[str, Any]]]:
 
 
 def prepare(
-    methods: Mapping[str, tuple[Method, Mapping[str, Any]]],
+    methods: Mapping[str, tuple[Method, Options]],
     shape: tuple[int, ...],
     classes: int,
     references: Callable[[], Array | None],
     *,
     split: bool = True,
-) -> dict[str, tuple[Method, dict[str, Any]]]:
+) -> Requests:
     """Methods with all options that they are given, seen to be good ones.
 
     Args:
@@ -69,7 +86,7 @@ def prepare(
     Raises:
       ValueError: an option that the method refuses, or references that are missing.
     """
-    prepared = {}
+    prepared: Requests = {}
     references = functools.cache(references)
     for label, (method, given) in methods.items():
         options = dict(given)
@@ -87,23 +104,40 @@ def prepare(
     return prepared
 
 
-def read_references(folder: str | os.PathLike[str], classifier: Any) -> Array:
-    """All photographs of a folder as the classifier sees them, ``(R, H, W, 3)``."""
-    seen = [classifier.preprocess(read_photograph(f)) for f in list_photographs(folder)]
-    return jnp.stack([jnp.asarray(image, jnp.float32) for image in seen])
+def read_references(folder: str | os.PathLike[str], model: Model) -> Array:
+    """All photographs of a folder as the model sees them, ``(R, H, W, 3)``."""
+    files = list_photographs(folder)
+    return jnp.stack([jnp.asarray(as_seen(model, read_photograph(f))) for f in files])
 
 
-def _one(label: Any, given: Any) -> tuple[Method, dict[str, Any]]:
-    options: Mapping[str, Any] = {}
+def as_references(references: References, model: LogitsFn) -> Array | None:
+    """Images that stand for the data, as they are or read for the model."""
+    if references is None:
+        return None
+    if isinstance(references, str | os.PathLike):
+        return read_references(references, cast(Model, model))
+    return jnp.asarray(references)
+
+
+def method_record(method: Method, options: Options) -> dict[str, object]:
+    """What a method is and all of its options, as JSON takes them."""
+    return {
+        "explainer": identify(method.explain),
+        "options": identify(defaults(method) | dict(options)),
+    }
+
+
+def _one(label: object, given: object) -> tuple[Method, dict[str, object]]:
+    asked, options = given, cast(Options, {})
     if isinstance(given, Mapping):
-        given, options = label, given
+        asked, options = label, given
     elif isinstance(given, tuple) and not isinstance(given, Method) and len(given) == 2:
-        given, options = given
-    if isinstance(given, str):
-        return registry.method(given), dict(options)
-    if isinstance(given, Method):
-        return given, dict(options)
-    if callable(given):
-        name = getattr(given, "__name__", None) or str(label)
-        return Method(name, given), dict(options)
+        asked, options = given
+    if isinstance(asked, str):
+        return registry.method(asked), dict(options)
+    if isinstance(asked, Method):
+        return asked, dict(options)
+    if callable(asked):
+        name = getattr(asked, "__name__", None) or str(label)
+        return Method(name, asked), dict(options)
     raise fail(f"methods[{label!r}]", "a name, options or an explainer", given)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import plots
 from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
 from jaxattr.evaluation.runs import figures
-from jaxattr.evaluation.runs.tables import write_csv
+from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.metrics import chance_corrected
 
 
-def summary(
-    results: Sequence[MethodRobustness], settings: Settings
-) -> tuple[list[str], list[list[Any]]]:
+def summary(results: Sequence[MethodRobustness], settings: Settings) -> Table:
     """A row a method, attack and ε: mean scores, chance levels, chance-corrected."""
     nulls = list(results[0].chance)
     drawn = list(results[0].chance[nulls[0]])
@@ -26,22 +24,25 @@ def summary(
         header += [name, *(f"{name}_chance_{null}" for null in nulls)]
         header += [f"{name}_above_{nulls[-1]}"]
     others = ["lens_precision", "spearman", "kendall"]
-    rows = []
+    rows: list[list[Cell]] = []
     for result in results:
         for (attack, epsilon), scores in result.scores.items():
-            row: list[Any] = [result.method, attack, f"{255 * epsilon:g}/255"]
+            row: list[Cell] = [result.method, attack, f"{255 * epsilon:g}/255"]
             row.append(float(np.mean(scores["success"])))
             for name in drawn:
                 mean = float(np.mean(scores[name]))
                 levels = [result.chance[null][name] for null in nulls]
-                row += [mean, *levels, float(chance_corrected(mean, levels[-1]))]
+                corrected = chance_corrected(jnp.asarray(mean), jnp.asarray(levels[-1]))
+                row += [mean, *levels, float(corrected)]
             rows.append(row + [float(np.mean(scores[name])) for name in others])
     return header + others, rows
 
 
-def short_summary(
-    results: Sequence[MethodRobustness], settings: Settings
-) -> tuple[list[str], list[list[str]]]:
+_SHORT = ("top-k", "LENS", "LENS-div")
+"""Names of the scores that are drawn, for a terminal."""
+
+
+def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> TextTable:
     """What fits on a terminal: each score with its highest chance level in brackets."""
     titles = panel_titles(settings.window)
     rows = []
@@ -53,15 +54,15 @@ def short_summary(
                 row.append(f"{np.mean(scores[name]):.2f} ({level:.2f})")
             row.append(f"{np.mean(scores['kendall']):.2f}")
             rows.append([*row, f"{np.mean(scores['success']):.0%}"])
-    return ["method", "attack", "ε/255", *titles.values(), "kendall", "moved"], rows
+    return ["method", "attack", "ε/255", *_SHORT, "kendall", "moved"], rows
 
 
 def panel_titles(window: int) -> dict[str, str]:
     """The scores that are drawn, and their names for readers."""
     return {
-        "top_k": "top-k",
-        "lens_recall": f"{window}-LENS",
-        "lens_recall_diverse": f"{window}-LENS-div",
+        "top_k": "top-k intersection",
+        "lens_recall": f"{window}-LENS recall",
+        "lens_recall_diverse": f"diverse {window}-LENS recall",
     }
 
 
@@ -70,6 +71,7 @@ def write_report(
     results: Sequence[MethodRobustness],
     names: Sequence[str],
     settings: Settings,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
 ) -> None:
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
     write_csv(folder / "summary.csv", *summary(results, settings))
@@ -87,7 +89,9 @@ def write_report(
     for r in results:
         values = {
             title: {
-                attack: np.stack([r.scores[attack, e][name] for e in settings.epsilons])
+                attack.replace("_", " "): np.stack(
+                    [r.scores[attack, e][name] for e in settings.epsilons]
+                )
                 for attack in settings.attacks
             }
             for name, title in titles.items()
@@ -97,11 +101,14 @@ def write_report(
             for name, title in titles.items()
         }
         size = plots.panels_size(len(titles))
-        with figures.one_figure(folder / f"{r.method}.png", size) as figure:
+        with figures.one_figure(
+            folder / f"{r.method}.png", size, figure_files
+        ) as figure:
             plots.agreement_panels(
                 settings.epsilons,
                 values,
                 chance=chance,
-                title=f"{figures.method_title(r.method)}, k = {settings.k}",
+                title=f"{figures.method_title(r.method)}, {len(names):,} photographs; "
+                f"k = {settings.k} pixels, 1: the map is as it was",
                 figure=figure,
             )

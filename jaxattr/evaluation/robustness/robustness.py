@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr import metrics
 from jaxattr._checks import check_images, fail
@@ -16,28 +17,15 @@ from jaxattr._rankings import pixel_magnitudes
 from jaxattr.attacks import attack_explanation
 from jaxattr.evaluation.methods.options import to_json
 from jaxattr.evaluation.methods.registry import Method
-from jaxattr.evaluation.runs.parts import Parts, chunks, digest, gather
+from jaxattr.evaluation.methods.requests import Options
+from jaxattr.evaluation.runs.digests import digest
+from jaxattr.evaluation.runs.parts import Computation, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.typing import Array
+from jaxattr.typing import Array, LogitsFn
 
 ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
 """``lens`` is ``top_k`` that presses down the neighbourhood as well."""
 NULLS = ("random", "shift", "photographs")
-
-
-class SmoothRelu(NamedTuple):
-    """Softplus of sharpness β, ``log(1 + exp(βx)) / β``, for ReLU or for ReLU6."""
-
-    beta: float
-    cap: float = float("inf")
-    """6 for ReLU6."""
-
-    def __call__(self, x: Array) -> Array:
-        """Of any array, element by element."""
-        smooth = jax.nn.softplus(self.beta * x) / self.beta
-        if self.cap == float("inf"):
-            return smooth
-        return smooth - jax.nn.softplus(self.beta * (x - self.cap)) / self.beta
 
 
 class Settings(NamedTuple):
@@ -56,13 +44,17 @@ class Settings(NamedTuple):
     """How many images are done between one save and the next."""
 
 
+Attacked = tuple[str, float]
+"""An attack and its ε."""
+
+
 class MethodRobustness(NamedTuple):
     """What was measured of one method."""
 
     method: str
     maps: np.ndarray
     """``(N, H, W)``: sizes of the unperturbed maps."""
-    scores: Mapping[tuple[str, float], Mapping[str, np.ndarray]]
+    scores: Mapping[Attacked, Mapping[str, np.ndarray]]
     """(attack, ε) to score to ``(N,)``; ``success`` among the scores."""
     chance: Mapping[str, Mapping[str, float]]
     """Null to score to the mean of what it reaches."""
@@ -70,21 +62,26 @@ class MethodRobustness(NamedTuple):
 
 def measures(k: int, window: int) -> dict[str, Callable[[Array, Array], Array]]:
     """The scores by name; the first three are drawn."""
-    options = {"k": k, "window": window}
+
+    def near(score: Callable[..., Array]) -> Callable[[Array, Array], Array]:
+        return functools.partial(score, k=k, window=window)
+
     return {
         "top_k": functools.partial(metrics.top_k_intersection, k=k),
-        "lens_recall": functools.partial(metrics.lens_recall, **options),
-        "lens_recall_diverse": functools.partial(
-            metrics.lens_recall_diverse, **options
-        ),
-        "lens_precision": functools.partial(metrics.lens_precision, **options),
+        "lens_recall": near(metrics.lens_recall),
+        "lens_recall_diverse": near(metrics.lens_recall_diverse),
+        "lens_precision": near(metrics.lens_precision),
         "spearman": metrics.spearman,
         "kendall": metrics.kendall,
     }
 
 
-def check_settings(settings: Settings, images: Array) -> None:
-    """Refuses what would fail later.
+def check_settings(settings: Settings, images: np.ndarray) -> None:
+    """Refuses what would fail after work has begun.
+
+    Args:
+      settings: what to do.
+      images: ``(N, H, W, C)``.
 
     Raises:
       ValueError: more pixels than fit in a map, or fit apart from each other.
@@ -101,11 +98,11 @@ def num_parts(num_methods: int, num_images: int, settings: Settings) -> int:
 
 
 def measure(
-    classifier: Any,
-    twin: Any,
-    images: Any,
-    names: list[str],
-    methods: Mapping[str, tuple[Method, Mapping[str, Any]]],
+    classifier: LogitsFn,
+    twin: LogitsFn,
+    images: ArrayLike | Array,
+    names: Sequence[str],
+    methods: Mapping[str, tuple[Method, Options]],
     settings: Settings,
     *,
     twin_name: str = "",
@@ -124,7 +121,7 @@ def measure(
       settings: what to do.
       twin_name: what tells the twin from others of the same weights.
       parts: where parts are kept: what is there is not done again.
-      progress: whom to tell, one item a part; see ``num_parts``.
+      progress: where it is reported, one item a part; see ``num_parts``.
 
     Returns:
       One ``MethodRobustness`` a method.
@@ -132,25 +129,25 @@ def measure(
     Raises:
       ValueError: shapes that do not fit; a map that holds NaN, naming its image.
     """
-    images = np.asarray(check_images(images))
-    check_settings(settings, images)
+    pixels = np.asarray(check_images(images))
+    check_settings(settings, pixels)
     known = {"weights": digest(classifier), "twin": [twin_name, digest(twin)]}
     key = jax.random.key(settings.seed)
     results = []
     for method_name, (method, options) in methods.items():
         explain = _Explain(method, tuple(sorted(options.items())), settings.batch_size)
-        made: dict[tuple[str, float] | None, list[Any]] = {}
-        for chunk in chunks(len(images), settings.images_per_part, key):
-            some = images[chunk.index]
-            given = (classifier, twin, jnp.asarray(some), chunk.keys)
+        made: dict[Attacked | None, list[dict[str, np.ndarray]]] = {}
+        for chunk in chunks(len(pixels), settings.images_per_part, key):
+            batch = pixels[chunk.index]
+            given = (classifier, twin, jnp.asarray(batch), chunk.keys)
             about = {
                 **known,
                 "method": method_name,
                 "options": to_json(options),
-                "images": digest(some),
+                "images": digest(batch),
                 "seed": settings.seed,
             }
-            jobs: dict[tuple[str, float] | None, Any] = {
+            jobs: dict[Attacked | None, Computation] = {
                 None: lambda: {"maps": _maps(explain, classifier, *given[2:])}
             }
             for attack in settings.attacks:
@@ -171,7 +168,7 @@ def measure(
                 made.setdefault(job, []).append(done)
                 if job is None:
                     _refuse_nan(done["maps"], names[chunk.first :], method_name)
-        results.append(_gather(method_name, made, len(images), settings, key))
+        results.append(_gather(method_name, made, len(pixels), settings, key))
     return results
 
 
@@ -179,10 +176,12 @@ class _Explain(NamedTuple):
     """A method with its options: hashable, a constant of compiled programs."""
 
     method: Method
-    options: tuple[tuple[str, Any], ...]
+    options: tuple[tuple[str, object], ...]
     batch_size: int
 
-    def __call__(self, model: Any, images: Array, labels: Array, keys: Array) -> Array:
+    def __call__(
+        self, model: LogitsFn, images: Array, labels: Array, keys: Array
+    ) -> Array:
         rows = max(self.batch_size, images.shape[0])
         return self.method.explain(
             model, images, labels, key=keys, batch_size=rows, **dict(self.options)
@@ -190,15 +189,15 @@ class _Explain(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _maps(explain: _Explain, classifier: Any, images: Array, keys: Array) -> Array:
+def _maps(explain: _Explain, classifier: LogitsFn, images: Array, keys: Array) -> Array:
     labels = jnp.argmax(classifier(images), axis=-1)
     return pixel_magnitudes(explain(classifier, images, labels, keys))
 
 
 @functools.partial(jax.jit, static_argnames=("explain", "attack", "settings"))
 def _attacked(
-    classifier: Any,
-    twin: Any,
+    classifier: LogitsFn,
+    twin: LogitsFn,
     images: Array,
     keys: Array,
     epsilon: Array,
@@ -230,23 +229,28 @@ def _attacked(
     return scores | {"success": found.success, "distance": found.distances}
 
 
-def _refuse_nan(maps: np.ndarray, names: list[str], method: str) -> None:
+def _refuse_nan(maps: np.ndarray, names: Sequence[str], method: str) -> None:
     for values, name in zip(maps, names):
         if np.isnan(values).any():
             raise fail(name, f"a map of {method} without NaN", values)
 
 
 def _gather(
-    method: str, made: Any, num_images: int, settings: Settings, key: Array
+    method: str,
+    made: Mapping[Attacked | None, Sequence[Mapping[str, np.ndarray]]],
+    num_images: int,
+    settings: Settings,
+    key: Array,
 ) -> MethodRobustness:
-    maps = gather(made.pop(None), "maps", num_images)
+    maps = gather(made[None], "maps", num_images)
     scores = {
         job: {field: gather(done, field, num_images) for field in done[0]}
         for job, done in made.items()
+        if job is not None
     }
     chance = {
         null: {
-            name: float(_chance(maps, key, name, null, settings))
+            name: float(_chance(jnp.asarray(maps), key, name, null, settings))
             for name in tuple(measures(settings.k, settings.window))[:3]
         }
         for null in NULLS

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def bootstrap_means(
-    values: Any, *, num_resamples: int = 2000, seed: int = 0
+    values: ArrayLike, *, num_resamples: int = 2000, seed: int = 0
 ) -> np.ndarray:
     """Means over resampled images, the same images for every row.
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxattr._checks import check_images, check_inputs, check_integer, fail
 from jaxattr.evaluation.runs import programs
-from jaxattr.evaluation.runs.parts import UNKNOWN, digest, file_digest
+from jaxattr.evaluation.runs.digests import digest, file_digest
+from jaxattr.evaluation.runs.models import Model, as_seen
+from jaxattr.evaluation.runs.settings import UNKNOWN
 from jaxattr.photographs.reading import read_photograph
-from jaxattr.photographs.sets import labelled_photographs, resolve_labels
+from jaxattr.photographs.sets import Labelled, labelled_photographs, resolve_labels
+from jaxattr.typing import Array, LogitsFn
+
+Arrays = ArrayLike | Array
 
 
 class ImageSet(NamedTuple):
-    """What is explained; models may see the same image in different sizes."""
+    """What is explained; models may take the same image in different sizes."""
 
     names: tuple[str, ...]
     """One an image."""
@@ -25,28 +31,38 @@ class ImageSet(NamedTuple):
     """Name of a model to a reader: places ``(n,)`` to images ``(n, H, W, C)``."""
     labels: Mapping[str, np.ndarray]
     """Name of a model to classes ``(N,)``."""
-    record: dict[str, Any]
+    record: dict[str, object]
     """What tells this set from others, as JSON takes it; of a file that cannot be read
     it is not known."""
     broken: tuple[str, ...] = ()
     """One line for each photograph that could not be read: which, and why."""
 
 
-def from_arrays(images: Any, labels: Any, models: Mapping[str, Any]) -> ImageSet:
-    """Arrays ``(N, H, W, C)`` and ``(N,)``, or mappings from models' names to them.
+def from_arrays(
+    images: Arrays | Mapping[str, Arrays],
+    labels: Arrays | Mapping[str, Arrays] | None,
+    models: Mapping[str, LogitsFn],
+) -> ImageSet:
+    """Images and labels as they are, checked.
+
+    Args:
+      images: float ``(N, H, W, C)``, or a mapping from models' names to them.
+      labels: integers ``(N,)``, or a mapping.
+      models: name to model.
 
     Raises:
       ValueError: shapes that do not fit, or that differ in N.
     """
     pixels, classes = {}, {}
     for name in models:
-        mine = images[name] if isinstance(images, Mapping) else images
-        their = labels[name] if isinstance(labels, Mapping) else labels
-        if their is None:
-            raise fail("labels", "integers (N,), one label an image", their)
-        mine, their = map(np.asarray, check_inputs(check_images(mine), their))
-        pixels[name] = mine.__getitem__
-        classes[name] = their
+        given = images[name] if isinstance(images, Mapping) else images
+        known = labels[name] if isinstance(labels, Mapping) else labels
+        if known is None:
+            raise fail("labels", "integers (N,), one label an image", known)
+        checked, classes[name] = map(
+            np.asarray, check_inputs(check_images(given), known)
+        )
+        pixels[name] = checked.__getitem__
     counts = {name: len(values) for name, values in classes.items()}
     if len(set(counts.values())) > 1:
         raise fail("images", "as many for every model", counts)
@@ -57,7 +73,7 @@ def from_arrays(images: Any, labels: Any, models: Mapping[str, Any]) -> ImageSet
 
 def from_folder(
     folder: str | os.PathLike[str],
-    models: Mapping[str, Any],
+    models: Mapping[str, Model],
     *,
     table: str | os.PathLike[str] | None = None,
     max_images: int | None = None,
@@ -80,7 +96,9 @@ def from_folder(
     if max_images is not None:
         photographs = photographs[: check_integer("max_images", max_images)]
     # Before hours of work: a file that cannot be decoded is known at once.
-    good, broken, contents = [], [], {}
+    good: list[Labelled] = []
+    broken: list[str] = []
+    contents: dict[str, str] = {}
     root = pathlib.Path(folder)
     names = {p.path: p.path.relative_to(root).as_posix() for p in photographs}
     for photograph in photographs:
@@ -97,9 +115,9 @@ def from_folder(
     pixels, labels = {}, {}
     for name, model in models.items():
 
-        def read(index: np.ndarray, model: Any = model) -> np.ndarray:
-            images = [model.preprocess(read_photograph(good[i].path)) for i in index]
-            return np.stack([np.asarray(image, np.float32) for image in images])
+        def read(index: np.ndarray, model: Model = model) -> np.ndarray:
+            paths = [good[i].path for i in index]
+            return np.stack([as_seen(model, read_photograph(path)) for path in paths])
 
         pixels[name] = read
         classes = programs.num_classes(model, read(np.arange(1)).shape)

@@ -6,32 +6,50 @@ import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import ParamSpec, Protocol, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr import metrics
 from jaxattr.evaluation.methods.registry import Method
-from jaxattr.typing import Array
+from jaxattr.typing import Array, LogitsFn
+
+P = ParamSpec("P")
+T = TypeVar("T", covariant=True)
+
+Static = tuple[tuple[str, object], ...]
+"""Options that choose a program, hashable."""
+
+
+class Program(Protocol[P, T]):
+    """A jitted function."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs it."""
+        ...
+
+    def lower(self, *args: P.args, **kwargs: P.kwargs) -> jax.stages.Lowered:
+        """What would be compiled."""
+        ...
 
 
 @jax.jit
-def probabilities(classifier: Any, images: Array) -> Array:
+def probabilities(classifier: LogitsFn, images: Array) -> Array:
     """``softmax(z)``, ``(N, K)``, in float32."""
     return jax.nn.softmax(classifier(images).astype(jnp.float32))
 
 
 @functools.partial(jax.jit, static_argnames=("explain", "static", "batch_size"))
 def attributions(
-    classifier: Any,
+    classifier: LogitsFn,
     images: Array,
     labels: Array,
     key: Array,
     arrays: dict[str, Array],
     *,
     explain: Callable[..., Array],
-    static: tuple[tuple[str, Any], ...],
+    static: Static,
     batch_size: int | None,
 ) -> Array:
     """The maps of one method, ``(N, H, W, C)``; see ``split_options``."""
@@ -46,24 +64,70 @@ def attributions(
     )
 
 
+class Measure(Protocol):
+    """A metric as a program takes it: hashable, maps to fields by name."""
+
+    def __call__(
+        self,
+        model: LogitsFn,
+        images: Array,
+        maps: Array,
+        labels: Array,
+        keys: Array,
+        batch_size: int | None,
+        explain_fn: Callable[[Array], Array] | None = None,
+    ) -> dict[str, Array]:
+        """``score (N,)``, and what else there is of each image."""
+        ...
+
+
 @functools.partial(jax.jit, static_argnames=("metric", "batch_size"))
 def measured(
-    classifier: Any,
+    classifier: LogitsFn,
     images: Array,
     maps: Array,
     labels: Array,
     keys: Array,
     *,
-    metric: Callable[..., dict[str, Array]],
+    metric: Measure,
     batch_size: int | None,
 ) -> dict[str, Array]:
-    """What a metric of ``evaluation.protocols`` makes of maps."""
+    """What a metric of ``evaluate`` makes of maps."""
     return metric(classifier, images, maps, labels, keys, batch_size)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("metric", "explain", "static", "batch_size")
+)
+def measured_with_explainer(
+    classifier: LogitsFn,
+    images: Array,
+    maps: Array,
+    labels: Array,
+    keys: Array,
+    arrays: dict[str, Array],
+    *,
+    metric: Measure,
+    explain: Callable[..., Array],
+    static: Static,
+    batch_size: int | None,
+) -> dict[str, Array]:
+    """The same where the metric explains other images by the method of the maps."""
+
+    def explain_fn(points: Array) -> Array:
+        return attributions(
+            *(classifier, points, labels, keys, arrays),
+            explain=explain,
+            static=static,
+            batch_size=batch_size,
+        )
+
+    return metric(classifier, images, maps, labels, keys, batch_size, explain_fn)
 
 
 @functools.partial(jax.jit, static_argnames=("num_steps", "batch_size"))
 def curves(
-    classifier: Any,
+    classifier: LogitsFn,
     images: Array,
     maps: Array,
     labels: Array,
@@ -72,18 +136,21 @@ def curves(
     batch_size: int | None,
 ) -> tuple[Array, Array]:
     """Insertion and deletion curves, ``(N, T + 1)`` each."""
-    options: dict[str, Any] = {
-        "labels": labels,
-        "num_steps": num_steps,
-        "batch_size": batch_size,
-    }
-    return (
-        metrics.insertion_curve(classifier, images, maps, **options),
-        metrics.deletion_curve(classifier, images, maps, **options),
+    insertion, deletion = (
+        curve(
+            *(classifier, images, maps),
+            labels=labels,
+            num_steps=num_steps,
+            batch_size=batch_size,
+        )
+        for curve in (metrics.insertion_curve, metrics.deletion_curve)
     )
+    return insertion, deletion
 
 
-def timed(program: Any, *arguments: Any, **static: Any) -> tuple[Any, float]:
+def timed(
+    program: Program[P, T], *arguments: P.args, **static: P.kwargs
+) -> tuple[T, float]:
     """The result of a jitted program and the seconds of the run, compilation apart."""
     program.lower(*arguments, **static).compile()  # kept, so the call finds it
     begin = time.perf_counter()
@@ -92,28 +159,29 @@ def timed(program: Any, *arguments: Any, **static: Any) -> tuple[Any, float]:
 
 
 def split_options(
-    options: Mapping[str, Any],
-) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
+    options: Mapping[str, object],
+) -> tuple[Static, dict[str, Array]]:
     """Options that choose a program, hashable, and arrays that are its arguments."""
-    arrays = {k: v for k, v in options.items() if hasattr(v, "shape")}
-    static = tuple(sorted((k, v) for k, v in options.items() if k not in arrays))
-    return static, arrays
+    is_array = {name: hasattr(value, "shape") for name, value in options.items()}
+    arrays = {k: cast(Array, v) for k, v in options.items() if is_array[k]}
+    static = ((k, v) for k, v in options.items() if not is_array[k])
+    return tuple(sorted(static, key=lambda option: option[0])), arrays
 
 
-def num_classes(classifier: Any, shape: tuple[int, ...]) -> int:
+def num_classes(classifier: LogitsFn, shape: tuple[int, ...]) -> int:
     """K, for images ``shape``; nothing is computed."""
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     return jax.eval_shape(probabilities, classifier, images).shape[1]
 
 
-def is_split(classifier: Any) -> bool:
+def is_split(classifier: LogitsFn) -> bool:
     """Has two halves, ``features`` and ``head``."""
     return hasattr(classifier, "features") and hasattr(classifier, "head")
 
 
 def check_options(
     method: Method,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     shape: tuple[int, ...],
     classes: int,
     *,

@@ -1,46 +1,59 @@
-"""How far a job is: one living line on a terminal, a line for each item elsewhere."""
+"""How far a job is: a bar on a terminal, a line for each item elsewhere."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
-
-_BAR = 12
+from typing import Any, TextIO
 
 
 class Progress:
     """Tells ``stream`` which of ``total`` items is worked on.
 
     Args:
-      total: how many items there are.
+      total: how many items there are; may be set later.
       stream: by default the standard error stream.
+      quiet: only what ``say`` is given.
     """
 
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+    def __init__(
+        self, total: int, stream: TextIO | None = None, *, quiet: bool = False
+    ) -> None:
         self.total = total
         self.done = 0
         self._found = 0
         self._stream = sys.stderr if stream is None else stream
-        self._living = self._stream.isatty()
+        self._quiet = quiet
+        self._bar = None if quiet or not self._stream.isatty() else _bar(self._stream)
         self._begin = time.perf_counter()
 
     def doing(self, what: str) -> None:
         """Shows what is being done now; terminals only."""
-        if self._living:
-            self._show(f"{self._count(self.done)} {what} ...", end="")
+        if self._bar is not None:
+            self._bar.total = self.total
+            self._bar.set_postfix_str(what)
 
     def finished(self, what: str, items: int = 1, *, found: bool = False) -> None:
         """Some more items are done; those that were found done say nothing of speed."""
         self.done += items
         self._found += items if found else 0
-        self._show(f"{self._count(self.done)} {what}", end="" if self._living else "\n")
+        if self._bar is not None:
+            self._bar.total = self.total
+            # What was done before the bar began is no part of its speed.
+            self._bar.initial += items if found else 0
+            self._bar.set_postfix_str(what, refresh=False)
+            self._bar.update(items)
+            self._bar.refresh()
+        elif not self._quiet:
+            self._line(f"{self._count(self.done)} {what}")
 
     def say(self, line: str) -> None:
         """A line that stays, such as a warning."""
-        self._show(line, end="\n")
+        if self._bar is not None:
+            self._bar.write(line, file=self._stream)
+        else:
+            self._line(line)
 
     def __enter__(self) -> Progress:
         return self
@@ -51,32 +64,40 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._living:
-            self._show("", end="")
+        if self._bar is not None:
+            self._bar.close()
 
     def _count(self, done: int) -> str:
-        """``[3/12, 60 s, 0.05/s, 180 s left]``, behind a bar on a terminal."""
+        """``[3/12, 60 s, 0.05/s, 180 s left]``."""
         seconds = time.perf_counter() - self._begin
         made = done - self._found
         speed = ""
         if made and seconds:
             left = (self.total - done) * seconds / made
             speed = f", {made / seconds:.3g}/s, {_duration(left)} left"
-        count = f"[{done}/{self.total}, {_duration(seconds)}{speed}]"
-        if not self._living:
-            return count
-        full = _BAR * done // max(1, self.total)
-        return "█" * full + "░" * (_BAR - full) + " " + count
+        return f"[{done}/{self.total}, {_duration(seconds)}{speed}]"
 
-    def _show(self, line: str, *, end: str) -> None:
-        if self._living:
-            # Carriage return and "erase to the end of the line"; wrapped lines could
-            # not be erased, so the living line is cut at the width of the terminal.
-            if not end:
-                line = line[: shutil.get_terminal_size().columns - 1]
-            line = f"\r\x1b[K{line}"
-        self._stream.write(line + end)
+    def _line(self, line: str) -> None:
+        self._stream.write(line + "\n")
         self._stream.flush()
+
+
+def _bar(stream: TextIO) -> Any:
+    """A bar that vanishes when all is done; none where tqdm is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(
+        total=0,
+        file=stream,
+        leave=False,
+        dynamic_ncols=True,
+        # The mean of all that was made: items differ too much for a moving one.
+        smoothing=0,
+        bar_format="{percentage:3.0f}% {bar:12} {n}/{total}, {remaining} left, "
+        "{rate_fmt}{postfix}",
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -6,9 +6,17 @@ import csv
 import io
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from jaxattr.evaluation.runs.files import atomic_write
+
+Cell = str | int | float
+"""What stands in a table."""
+
+Table = tuple[list[str], list[list[Cell]]]
+"""A header, and rows."""
+
+TextTable = tuple[list[str], list[list[str]]]
+"""The same as it is printed."""
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -32,7 +40,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_csv(
-    path: str | os.PathLike[str], header: Sequence[str], rows: Sequence[Sequence[Any]]
+    path: str | os.PathLike[str], header: Sequence[str], rows: Sequence[Sequence[Cell]]
 ) -> None:
     """Writes a table, whole or not at all; numbers with six digits.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,14 +11,15 @@ import numpy as np
 from jaxattr import attributions, plots
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import atomic_write
-from jaxattr.evaluation.runs.tables import write_csv
+from jaxattr.evaluation.runs.parts import write_arrays
+from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.evaluation.spectrum.spectrum import ModelSpectrum
 
 
-def band_table(spectra: Sequence[ModelSpectrum]) -> tuple[list[str], list[list[Any]]]:
+def band_table(spectra: Sequence[ModelSpectrum]) -> Table:
     """A row a model and band: value, standard error, share of the distribution."""
     header = ["model", "band", "value", "standard_error", "share"]
-    rows = [
+    rows: list[list[Cell]] = [
         [s.name, band, float(value), float(error), float(share)]
         for s in spectra
         for band, (value, error, share) in enumerate(
@@ -36,14 +36,14 @@ def band_table(spectra: Sequence[ModelSpectrum]) -> tuple[list[str], list[list[A
 
 def score_table(
     spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
-) -> tuple[list[str], list[list[Any]]]:
+) -> Table:
     """A row a model: scores, accuracy, and mCE where it was measured."""
     header = ["model", "images", "accuracy", "score", "signed_score"]
-    rows: list[list[Any]] = []
+    rows: list[list[Cell]] = []
     for s in spectra:
         share = jnp.asarray(s.importance.distribution)
         signed = float(attributions.spectral_score(share, signed=True))
-        row = [s.name, len(s.correct), float(s.correct.mean())]
+        row: list[Cell] = [s.name, len(s.correct), float(s.correct.mean())]
         rows.append([*row, float(s.importance.score), signed])
         if mce is not None:
             assert s.errors is not None
@@ -51,14 +51,24 @@ def score_table(
     return header + (["corruption_error", "mce"] if mce is not None else []), rows
 
 
-def as_text(header: list[str], rows: list[list[Any]]) -> tuple[list[str], Any]:
+def as_text(header: list[str], rows: list[list[Cell]]) -> TextTable:
     """A table for ``format_table``: four digits after the point."""
     shown = [[f"{v:.4f}" if isinstance(v, float) else str(v) for v in r] for r in rows]
     return header, shown
 
 
+def _over(spectra: Sequence[ModelSpectrum]) -> str:
+    """What stands above a figure: the model if it is one, and how many photographs."""
+    count = len(spectra[0].correct)
+    names = [spectra[0].name] if len(spectra) == 1 else []
+    return ", ".join([*names, f"{count:,} photograph{'s' * (count != 1)}"])
+
+
 def write_report(
-    folder: pathlib.Path, spectra: Sequence[ModelSpectrum], mce: dict[str, float] | None
+    folder: pathlib.Path,
+    spectra: Sequence[ModelSpectrum],
+    mce: dict[str, float] | None,
+    figure_files: figures.FigureFiles = figures.DEFAULT,
 ) -> None:
     """Writes ``bands.csv``, ``scores.csv``, ``MODEL.npz`` and the figures."""
     write_csv(folder / "bands.csv", *band_table(spectra))
@@ -66,23 +76,27 @@ def write_report(
     for s in spectra:
         arrays = {**s.importance._asdict(), "interactions": s.interactions}
         with atomic_write(folder / f"{s.name}.npz") as file:
-            np.savez(file, **arrays, correct=s.correct)  # type: ignore[arg-type]
+            write_arrays(file, {**arrays, "correct": s.correct})
     lines = {
         s.name: (s.importance.values, s.importance.standard_error) for s in spectra
     }
-    with figures.one_panel(folder / "importance.png", (5.6, 3.6)) as ax:
-        plots.band_importance(lines, ax)
+    with figures.one_panel(folder / "importance.png", (5.6, 3.6), figure_files) as ax:
+        plots.band_importance(lines, ax, title=_over(spectra))
     for s in spectra:
-        with figures.one_panel(folder / f"{s.name}.spread.png", (5.6, 3.6)) as ax:
-            plots.importance_spread(s.importance.per_image, ax, title=s.name)
-        with figures.one_panel(folder / f"{s.name}.interactions.png", (4.4, 3.6)) as ax:
-            plots.interaction_map(s.interactions, ax, title=s.name)
+        with figures.one_panel(
+            folder / f"{s.name}.spread.png", (5.6, 3.6), figure_files
+        ) as ax:
+            plots.importance_spread(s.importance.per_image, ax, title=_over([s]))
+        with figures.one_panel(
+            folder / f"{s.name}.interactions.png", (4.4, 3.6), figure_files
+        ) as ax:
+            plots.interaction_map(s.interactions, ax, title=_over([s]))
     if mce is not None:
         _, rows = score_table(spectra, mce)
-        with figures.one_panel(folder / "mce.png", (4.8, 3.6)) as ax:
+        with figures.one_panel(folder / "mce.png", (4.8, 3.6), figure_files) as ax:
             plots.score_against(
                 [s.name for s in spectra],
-                [r[4] for r in rows],
-                [r[-1] for r in rows],
+                np.array([r[4] for r in rows], float),
+                np.array([r[-1] for r in rows], float),
                 ax,
             )

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import attacks, corruptions, metrics
+from jaxattr import attacks, corruptions, metrics, scores
 from jaxattr._checks import check_inputs, check_integer, fail
 from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
     importance_of_values,
     spectral_importance,
 )
-from jaxattr.evaluation.runs.parts import Chunk, Parts, chunks, digest, gather
+from jaxattr.evaluation.runs.digests import digest
+from jaxattr.evaluation.runs.image_sets import Arrays
+from jaxattr.evaluation.runs.parts import Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.frequencies.bands import band_masks
 from jaxattr.games import shapley
@@ -60,8 +62,8 @@ class ModelSpectrum(NamedTuple):
 
 def measure(
     models: Mapping[str, LogitsFn],
-    images: Mapping[str, Array] | Array,
-    labels: Mapping[str, Array] | Array,
+    images: Mapping[str, Arrays] | Arrays,
+    labels: Mapping[str, Arrays] | Arrays,
     settings: Settings,
     *,
     parts: Parts,
@@ -75,7 +77,7 @@ def measure(
       labels: integers ``(N,)``, or by name of a model.
       settings: what to measure.
       parts: where parts are kept: what is there is not done again.
-      progress: whom to tell, one item a part; see ``num_parts``.
+      progress: where it is reported, one item a part; see ``num_parts``.
 
     Returns:
       One ``ModelSpectrum`` a model, in their order.
@@ -99,7 +101,7 @@ def measure(
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuses what would fail later.
+    """Refuses what would fail after work has begun.
 
     Raises:
       ValueError: no band, too many to enumerate, or an unknown attack.
@@ -122,8 +124,9 @@ def mean_corruption_errors(
     spectra: Sequence[ModelSpectrum], reference: str
 ) -> dict[str, float]:
     """mCE by model, against one of them, or against ``alexnet`` as published."""
-    by_name = {spectrum.name: spectrum.errors for spectrum in spectra}
-    against = metrics.ALEXNET_ERRORS if reference == "alexnet" else by_name[reference]
+    by_name = {s.name: jnp.asarray(s.errors) for s in spectra if s.errors is not None}
+    published = reference == "alexnet"
+    against = jnp.asarray(metrics.ALEXNET_ERRORS) if published else by_name[reference]
     return {
         name: float(metrics.mean_corruption_error(errors, against))
         for name, errors in by_name.items()
@@ -133,59 +136,74 @@ def mean_corruption_errors(
 def _measure_one(
     name: str,
     model: LogitsFn,
-    images: Array,
-    labels: Array,
+    images: Arrays,
+    labels: Arrays,
     settings: Settings,
     parts: Parts,
     progress: Progress | None,
 ) -> ModelSpectrum:
-    images, labels = check_inputs(images, labels)
-    height, width = images.shape[1:3]
+    pixels, classes = check_inputs(images, labels)
+    num_images, height, width, _ = pixels.shape
     band_masks(height, width, settings.num_bands, norm=settings.norm)
     known = {"model": name, "weights": digest(model)}
     key = jax.random.key(settings.seed)
 
-    def each(kind: str, **made_from: Any) -> Iterator[tuple[Any, ...]]:
-        """``(make, images, labels, keys)``, chunk by chunk."""
-        for chunk in chunks(len(images), settings.images_per_part, key):
-            some, their = images[chunk.index], labels[chunk.index]
-            made = {**known, **made_from, "kind": kind}
-            made["images"] = digest([np.asarray(some), np.asarray(their)])
-
-            def make(compute: Any, chunk: Chunk = chunk, made: Any = made) -> Any:
-                what = f"{name} {kind}"
-                return chunk.make(parts, what, made, compute, progress=progress)
-
-            yield make, some, their, chunk.keys
+    def parts_of(
+        kind: str,
+        made_from: Mapping[str, object],
+        compute: Callable[[Array, Array, Array], Mapping[str, Array]],
+    ) -> list[dict[str, np.ndarray]]:
+        """``compute(images, labels, keys)`` of one chunk after the other."""
+        made = []
+        for chunk in chunks(num_images, settings.images_per_part, key):
+            batch = pixels[chunk.index], classes[chunk.index]
+            about = {
+                **known,
+                **made_from,
+                "kind": kind,
+                "images": digest([np.asarray(array) for array in batch]),
+            }
+            one = functools.partial(compute, *batch, chunk.keys)
+            made.append(
+                chunk.make(parts, f"{name} {kind}", about, one, progress=progress)
+            )
+        return made
 
     def together(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
-        return gather(made, field, len(images), axis=-1)
+        return gather(made, field, num_images, axis=-1)
 
-    bands = {"num_bands": settings.num_bands, "norm": settings.norm}
-    rows = settings.batch_size
-    done = [
-        make(lambda: _table(model, some, their, rows=rows, **bands))
-        for make, some, their, _ in each("bands", **bands)
-    ]
+    # Coalition values of the bands.
+    done = parts_of(
+        "bands",
+        {"num_bands": settings.num_bands, "norm": settings.norm},
+        lambda images, labels, _: _table(model, images, labels, settings),
+    )
     values = together(done, "values")
     importance = importance_of_values(jnp.asarray(values))
     correct, errors, changes = together(done, "correct"), None, {}
+
+    # Robustness.
     if settings.corrupted:
-        done = [
-            make(lambda: _errors(model, some, their, keys, settings))
-            for make, some, their, keys in each(
-                "corruptions", preset=settings.preset, seed=settings.seed
-            )
-        ]
+        done = parts_of(
+            "corruptions",
+            {"preset": settings.preset, "seed": settings.seed},
+            lambda images, labels, keys: _errors(model, images, labels, keys, settings),
+        )
         errors = together(done, "errors")
     if settings.attacked:
-        budget = {"epsilon": settings.epsilon, "num_steps": settings.num_steps}
-        done = [
-            make(lambda: _changes(model, some, their, keys, settings))
-            for make, some, their, keys in each(
-                "attacks", attacked=settings.attacked, seed=settings.seed, **budget
-            )
-        ]
+        made_from = {
+            "attacked": settings.attacked,
+            "seed": settings.seed,
+            "epsilon": settings.epsilon,
+            "num_steps": settings.num_steps,
+        }
+        done = parts_of(
+            "attacks",
+            made_from,
+            lambda images, labels, keys: _changes(
+                model, images, labels, keys, settings
+            ),
+        )
         changes = {attack: together(done, attack) for attack in settings.attacked}
     return ModelSpectrum(
         name,
@@ -198,15 +216,26 @@ def _measure_one(
 
 
 def _table(
-    model: Any, images: Array, labels: Array, **options: Any
+    model: LogitsFn, images: Array, labels: Array, settings: Settings
 ) -> dict[str, Array]:
-    values, correct = _values(model, images, labels, **options)
+    values, correct = _values(
+        *(model, images, labels),
+        num_bands=settings.num_bands,
+        norm=settings.norm,
+        rows=settings.batch_size,
+    )
     return {"values": values, "correct": correct}
 
 
 @functools.partial(jax.jit, static_argnames=("num_bands", "norm", "rows"))
 def _values(
-    model: Any, images: Array, labels: Array, *, num_bands: int, norm: str, rows: int
+    model: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    num_bands: int,
+    norm: str,
+    rows: int,
 ) -> tuple[Array, Array]:
     """``(2^M, n)`` coalition values of each image, and which images are right."""
 
@@ -222,16 +251,16 @@ def _values(
         ).coalition_values
 
     values = jax.lax.map(of_one, (images, labels)).T
-    return values, jnp.argmax(model(images), axis=-1) == labels
+    return values, scores.correct(model(images), labels)
 
 
 @jax.jit
-def _logits(model: Any, images: Array) -> Array:
+def _logits(model: LogitsFn, images: Array) -> Array:
     return model(images)
 
 
 def _errors(
-    model: Any, images: Array, labels: Array, keys: Array, settings: Settings
+    model: LogitsFn, images: Array, labels: Array, keys: Array, settings: Settings
 ) -> dict[str, Array]:
     return {
         "errors": metrics.corruption_errors(
@@ -249,14 +278,28 @@ def _errors(
     jax.jit, static_argnames=("attack", "epsilon", "num_steps", "batch_size")
 )
 def _change(
-    model: Any, images: Array, labels: Array, keys: Array, *, attack: str, **budget: Any
+    model: LogitsFn,
+    images: Array,
+    labels: Array,
+    keys: Array,
+    *,
+    attack: str,
+    epsilon: float,
+    num_steps: int,
+    batch_size: int,
 ) -> Array:
-    found = attacks.run(attack, model, images, labels, key=keys, **budget)
+    found = attacks.run(
+        *(attack, model, images, labels),
+        key=keys,
+        epsilon=epsilon,
+        num_steps=num_steps,
+        batch_size=batch_size,
+    )
     return metrics.prediction_change(model, images, found.images, labels)
 
 
 def _changes(
-    model: Any, images: Array, labels: Array, keys: Array, settings: Settings
+    model: LogitsFn, images: Array, labels: Array, keys: Array, settings: Settings
 ) -> dict[str, Array]:
     return {
         attack: _change(

@@ -4,30 +4,24 @@ import dataclasses
 import errno
 import json
 import os
-import pathlib
-import signal
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
+import killed
 import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
 from small_photographs import draw, rows
+from tiny_classifier import LABELS
 
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation import Curve, evaluate
 from jaxattr.evaluation.evaluate import evaluate as job
-from jaxattr.evaluation.evaluate import scored_parts
-from jaxattr.evaluation.methods import registry, requests
-from jaxattr.evaluation.methods.options import parse_options
+from jaxattr.evaluation.evaluate import measure
 from jaxattr.evaluation.runs import files
-from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 METHODS = {"saliency": {}, "smoothgrad": {"num_samples": 3}}
 SMALL = (
     *("--method", "saliency", "--method", "smoothgrad", "--curve-steps", "8"),
@@ -48,19 +42,12 @@ def as_seen(folder, count=5):
     return model, jnp.stack([model.preprocess(p) for p in photographs])
 
 
-def untimed(path):
-    """A summary without what no two runs have in common."""
-    found = rows(path)
-    for row in found:
-        assert float(row.pop("images_per_second")) > 0
-    return found
-
-
 def test_tables_hold_what_the_library_says(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(labelled, out, *SMALL, "--model", "tiny", "--model", "tiny2") == 0
     assert {p.name for p in out.iterdir()} == {
-        *("parts", "settings.json", "images.csv", "summary.csv"),
+        *("parts", "settings.json", "run.json", "images.csv", "summary.csv"),
+        *("curves.csv", "timings.csv"),
         *("tiny.curves.png", "tiny.bars.png", "tiny2.curves.png", "tiny2.bars.png"),
     }
     images = rows(out / "images.csv")
@@ -98,7 +85,7 @@ def test_tables_hold_what_the_library_says(tiny_zoo, labelled, tmp_path, capsys)
             probability = float(probabilities[i, i % 4])
             assert float(row["probability"]) == pytest.approx(probability, rel=1e-4)
             assert float(row["shown"]) == pytest.approx(0.5, abs=0.01)
-    for row in untimed(out / "summary.csv"):
+    for row in rows(out / "summary.csv"):
         of = {
             method: np.array(
                 [
@@ -152,60 +139,29 @@ def test_a_folder_a_class_and_photographs_that_cannot_be_read(
     assert len({r["file"] for r in rows(out / "images.csv")}) == 3
 
 
-_KILLED = """
-import sys, time
-sys.path[:0] = {paths!r}
-import tiny_classifier
-import jaxattr as ja
-from jaxattr.evaluation.evaluate import scored_parts
-
-ja.models.load
-ja.models.load = lambda name, weights=None, **o: tiny_classifier.tiny_classifier(4)
-scores, parts = scored_parts._scores, []
-def slow(*arguments, **options):
-    if len(parts) == 3:
-        print("half way", flush=True)
-        time.sleep(60)
-    parts.append(1)
-    return scores(*arguments, **options)
-scored_parts._scores = slow
-from jaxattr import cli
-cli.main({arguments!r})
-"""
-
-
 def test_killed_and_resumed_gives_the_same_tables(
     tiny_zoo, labelled, tmp_path, monkeypatch
 ):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = ["evaluate", str(labelled), "--model", "tiny", *SMALL, "--out"]
-    code = _KILLED.format(
-        paths=[str(ROOT), str(ROOT / "tests")], arguments=[*arguments, str(broken)]
+    killed.run_and_kill(
+        [*arguments, str(broken)],
+        module="jaxattr.evaluation.evaluate.measure",
+        function="_scores",
+        calls=3,
     )
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-    assert process.stdout.readline() == "half way\n"
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
     # Two photographs by both methods, two more by the first.
     assert len(list((broken / "parts").glob("tiny-[!p]*.npz"))) == 3
     assert not (broken / "summary.csv").exists()
     assert len(rows(broken / "images.csv")) == 2 * 2 * 2
     assert cli.main([*arguments, str(whole)]) == 0
-    made, scores = [], scored_parts._scores
-    monkeypatch.setattr(
-        scored_parts, "_scores", lambda *a: (made.append(a), scores(*a))[1]
-    )
+    made, scores = [], measure._scores
+    monkeypatch.setattr(measure, "_scores", lambda *a: (made.append(a), scores(*a))[1])
     assert cli.main([*arguments, str(broken)]) == 0
     assert len(made) == 3, "what was there was not done again"
     assert (whole / "images.csv").read_bytes() == (broken / "images.csv").read_bytes()
-    assert untimed(whole / "summary.csv") == untimed(broken / "summary.csv")
+    for name in ("summary.csv", "curves.csv", "settings.json"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
 def test_each_method_compiles_once_for_all_images_and_all_weights():
@@ -224,13 +180,13 @@ def test_each_method_compiles_once_for_all_images_and_all_weights():
 
 
 def test_a_mesh_changes_nothing(monkeypatch):
-    devices, scores = [], scored_parts._scores
+    devices, scores = [], measure._scores
 
     def looking(job, model, method, options, batch):
         devices.append({len(x.sharding.device_set) for x in (*batch, model.weights)})
         return scores(job, model, method, options, batch)
 
-    monkeypatch.setattr(scored_parts, "_scores", looking)
+    monkeypatch.setattr(measure, "_scores", looking)
     images = jax.random.uniform(KEY, (5, 16, 16, 3))
     labels = jnp.arange(5) % 4
     model = tiny_classifier.tiny_classifier()
@@ -416,13 +372,13 @@ def test_the_table_does_not_shrink_on_the_way(
     for part in ("tiny2-saliency-00004-*.npz", "tiny-saliency-00000-*.npz"):
         (path,) = (out / "parts").glob(part)
         path.unlink()
-    seen, scores = [], scored_parts._scores
+    seen, scores = [], measure._scores
 
     def looking(*arguments):
         seen.append((out / "images.csv").read_bytes())
         return scores(*arguments)
 
-    monkeypatch.setattr(scored_parts, "_scores", looking)
+    monkeypatch.setattr(measure, "_scores", looking)
     assert run(labelled, out, *SMALL, *both) == 0
     assert seen == [whole] * 2
     assert (out / "images.csv").read_bytes() == whole
@@ -441,12 +397,15 @@ def test_the_predicted_class_can_be_explained(tiny_zoo, labelled, tmp_path):
     assert {row["protocol"] for row in found} == {
         "channel_sum, 8 steps, substrate 0, predicted class"
     }
-    _, table = expected.table()
-    for row, other in zip(found, table, strict=True):
-        assert (row["class"], row["predicted"]) == (str(other[3]), str(other[4]))
+    header, table = expected.table()
+    for row, values in zip(found, table, strict=True):
+        other = dict(zip(header, values, strict=True))
+        for name in ("class", "predicted"):
+            assert row[name] == str(other[name])
+        assert row["class_name"] == LABELS[int(row["class"])] == other["class_name"]
         assert row["class"] == row["predicted"]
-        assert float(row["probability"]) == pytest.approx(other[5], rel=1e-4)
-        assert float(row["score"]) == pytest.approx(other[8], rel=1e-4)
+        for name in ("probability", "score"):
+            assert float(row[name]) == pytest.approx(other[name], rel=1e-4)
 
 
 def test_a_full_disk_is_told_in_one_line(
@@ -586,31 +545,37 @@ def test_settings_are_for_readers(tiny_zoo, labelled, tmp_path):
     assert (fampe["options"]["cutoff"], fampe["options"]["norm"]) == (3.0, "l2")
 
 
-def test_a_word_may_be_a_number_where_the_method_takes_both():
-    asked = {"fampe": registry.method("fampe")}
-    for text, value in (("12", 12.0), ("3/2", 1.5), ("step", "step")):
-        assert parse_options([f"fampe.cutoff={text}"], asked) == {
-            "fampe": {"cutoff": value}
-        }
-    assert parse_options(["fampe.norm=2"], asked) == {"fampe": {"norm": "2"}}
+def test_evaluate_scores_the_methods_at_the_boundary(tiny_zoo, labelled, tmp_path):
+    """As ``evaluate`` makes them: alone with its own key each has the score of the run."""
+    methods = {
+        "bsm": {"search": "fab"},
+        "big": {"search": "fab", "num_steps": 2},
+        "bsg": {"search": "fab", "num_samples": 2},
+    }
+    options = [
+        f"--option={method}.{name}={value}"
+        for method, given in methods.items()
+        for name, value in given.items()
+    ]
+    out = tmp_path / "out"
+    arguments = ["evaluate", str(labelled), "--out", str(out), "--model", "tiny"]
+    arguments += [f"--method={method}" for method in methods] + options
+    arguments += ["--metric", "insertion", "--curve-steps", "4", "--batch-size", "2"]
+    assert cli.main(arguments) == 0
+    scored = rows(out / "images.csv")
+    assert len(scored) == 3 * 5
+    tiny = tiny_classifier.tiny_classifier(len("tiny"))
+    with Image.open(labelled / "1.png") as photograph:
+        image = jnp.asarray(tiny.preprocess(photograph.convert("RGB")))[None]
+    label, keys = jnp.array([1]), jax.random.fold_in(jax.random.key(0), 1)[None]
 
+    def area(method, given):
+        maps = getattr(ja, method)(tiny, image, label, key=keys, **given)
+        curve = ja.insertion_curve(tiny, image, maps, labels=label, num_steps=4)
+        return ja.area_under_curve(curve)[0]
 
-def test_defaults_of_every_method_are_accepted_for_a_real_number_of_classes():
-    asked = requests.as_methods(list(registry.methods()))
-    references = jnp.zeros((2, 16, 16, 3))
-    prepared = requests.prepare(asked, (1, 16, 16, 3), 1000, lambda: references)
-    assert list(prepared) == list(registry.methods())
-
-
-def test_bootstrap_is_paired():
-    rng = np.random.default_rng(0)
-    hard = rng.normal(0, 10, 40)  # what images have in common
-    values = np.stack([hard, hard + 1, hard + rng.normal(1, 0.1, 40)])
-    means = bootstrap_means(values)
-    assert means.shape == (2000, 3)
-    np.testing.assert_allclose(means[:, 1] - means[:, 0], 1)
-    low, high = interval(means[:, 2] - means[:, 0])
-    assert 0.9 < low < high < 1.1
-    low, high = interval(means[:, 0])
-    error = hard.std() / 40**0.5
-    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
+    areas = jax.jit(lambda: {m: area(m, given) for m, given in methods.items()})()
+    for method, expected in areas.items():
+        (row,) = (r for r in scored if (r["method"], r["file"]) == (method, "1.png"))
+        # Pixels of a pool have one gradient, and rounding orders them.
+        assert float(row["score"]) == pytest.approx(float(expected), abs=2e-3)

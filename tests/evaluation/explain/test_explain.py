@@ -1,5 +1,6 @@
 """From files to files with a tiny classifier; the real one is in test_cli."""
 
+import dataclasses
 import errno
 import functools
 import json
@@ -14,8 +15,8 @@ from PIL import Image
 from tiny_classifier import LABELS, SIZE
 
 import jaxattr as ja
+from jaxattr import cli
 from jaxattr.evaluation.boundary import points
-from jaxattr.evaluation.explain import explain
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.explain.explanations import load_explanation
 from jaxattr.evaluation.methods import registry
@@ -233,43 +234,34 @@ def test_figures_are_written(photographs, model, tmp_path):
         with Image.open(path) as image:
             assert min(image.size) > 200
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"a.png", "a.curves.png", "a.saliency.npz", "a.smoothgrad.npz"}
+    results = {"a.png", "a.curves.png", "a.saliency.npz", "a.smoothgrad.npz"}
+    assert names == {*results, "parts"}
+
+
+def contents(folder):
+    """Files of results: all but the records of what they were made from."""
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
 def test_full_disk_leaves_nothing_half_written(
     photographs, model, tmp_path, monkeypatch
 ):
+    out = tmp_path / "out"
+    run(photographs[:1], model, out)
+    before = contents(out)
+    sync, calls = os.fsync, []
+
     def full(descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        calls.append(1)
+        if len(calls) > 2:  # the two folders can be written to
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
 
-    run(photographs[:1], model, tmp_path / "out")
-    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
     monkeypatch.setattr(files.os, "fsync", full)
-    monkeypatch.setattr(explain, "make_folder", lambda out: out)
     with pytest.raises(OSError, match="No space left") as caught:
-        run(photographs[:1], model, tmp_path / "out", seed=1)
-    assert caught.value.filename == str(tmp_path / "out" / "a.saliency.npz")
-    after = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
-    assert after == before
-
-
-def test_interrupted_write_leaves_the_old_file(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), files.atomic_write(path) as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no archive"])
-def test_what_is_no_explanation_is_refused(tmp_path, content):
-    path = tmp_path / "x.npz"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.npz: (no such file|not an explanation)"):
-        load_explanation(path)
+        run(photographs[:1], model, out, seed=1)
+    assert caught.value.filename == str(out / "a.saliency.npz")
+    assert contents(out) == before
 
 
 BOUNDARY = {
@@ -287,19 +279,19 @@ def test_methods_at_a_boundary_point_share_its_search(
 
     def recording(program, *given, **static):
         if program is points._found:
-            searched.append(dict(static["search"])["search"])
+            searched.append(static["search"])
         return timed(program, *given, **static)
 
     monkeypatch.setattr(programs, "timed", recording)
     methods = {
         "saliency": ("saliency", {}),
-        # The default number of bisections, said.
-        "bsm": ("bsm", {"search": ["ddn"], "num_bisections": 20}),
+        # The default number of bisections, named.
+        "bsm": ("bsm", {"search": ja.BoundarySearch("ddn", num_bisections=20)}),
         "bsg": ("bsg", {"search": ["ddn"], "num_samples": 2}),
         "big": ("big", {"search": "fab", "num_steps": 2}),
     }
     report = run(photographs[:1], model, tmp_path / "out", methods)
-    assert searched == [("ddn",), "fab"]
+    assert searched == [ja.BoundarySearch("ddn"), ja.BoundarySearch("fab")]
     assert not report.not_found
     for row in report.rows:
         explanation = load_explanation(row.file)
@@ -336,3 +328,69 @@ def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
         assert values.shape == (SIZE, SIZE, 3)
         assert np.isfinite(values).all()
         assert np.abs(values).max() > 0
+
+
+def test_a_model_of_one_class_is_warned_of(photographs, tmp_path, capsys, monkeypatch):
+    flat = dataclasses.replace(
+        tiny_classifier.tiny_classifier(), weights=jnp.zeros((48, 4))
+    )
+    monkeypatch.setattr(ja.models, "load", lambda *_, **__: flat)
+    photograph = str(photographs[0])
+    methods = ["--method", "bsm", "--method", "big", "--method", "bsg"]
+    less = ["--option", "bsg.num_samples=2", "--curve-steps", "0"]
+    out = tmp_path / "o"
+    arguments = ["explain", photograph, *methods, *less, "--out", str(out)]
+    assert cli.main(arguments) == 0
+    warnings = [
+        line for line in capsys.readouterr().err.splitlines() if "warning" in line
+    ]
+    assert warnings == [
+        f"jaxattr: warning: {photograph}: no boundary found; "
+        "its maps are NaN (bsm, big, bsg)"
+    ]
+    with np.load(out / "a.bsg.npz") as saved:
+        assert np.isnan(saved["map"]).all()
+        # As quick as `jaxattr boundary`, and on record.
+        assert json.loads(str(saved["options"]))["search"] == "deepfool,ddn,fab"
+
+
+def test_finished_photographs_are_not_computed_again(photographs, model, tmp_path):
+    out = tmp_path / "out"
+    programs_run = []
+    timed = programs.timed
+
+    def counting(program, *given, **static):
+        programs_run.append(static["explain"].__name__)
+        return timed(program, *given, **static)
+
+    def made(paths=photographs[:2], model=model, methods=METHODS, **options):
+        programs_run.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(programs, "timed", counting)
+            report = run(paths, model, out, methods, draw=True, **options)
+        return report, list(programs_run)
+
+    first, programs_of_first = made()
+    assert programs_of_first == ["saliency", "smoothgrad"] * 2
+    before = contents(out)
+    again, none = made()
+    assert none == []
+    assert repr(again) == repr(first), "seconds, too, are those of then"
+    assert contents(out) == before
+    # What differs is made anew, and nothing else.
+    assert made([*photographs])[1] == ["saliency", "smoothgrad"]
+    fewer = {"smoothgrad": {"num_samples": 2}}
+    assert made(methods=METHODS | fewer)[1] == ["smoothgrad"] * 2
+    assert made(seed=1)[1] == ["saliency", "smoothgrad"] * 2
+    assert made(model=tiny_classifier.tiny_classifier(5))[1] == programs_of_first
+    assert made(label="espresso")[1] == programs_of_first
+    # Whatever was between, these words give these files.
+    assert made()[1] == programs_of_first
+    assert contents(out).items() >= before.items()
+    Image.open(photographs[1]).save(photographs[0])
+    assert made()[1] == ["saliency", "smoothgrad"]
+    (out / "b.saliency.npz").write_bytes(b"damaged")
+    assert made()[1] == ["saliency"]
+    (out / "b.png").unlink()
+    assert made()[1] == []
+    assert (out / "b.png").read_bytes() == before["b.png"]

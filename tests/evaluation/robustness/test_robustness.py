@@ -55,7 +55,7 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
     # The twin has softplus in place of ReLU; the original none.
     assert [o.get("activation") for o in tiny] == [
         None,
-        robustness.SmoothRelu(10.0, 6.0),
+        ja.models.SmoothRelu(10.0, 6.0),
     ]
 
     images = rows(out / "images.csv")
@@ -160,11 +160,3 @@ def test_bad_input(tiny, folder, tmp_path, capsys, arguments, message):
 def test_no_photographs(tiny, tmp_path, capsys):
     assert run(tmp_path, out=tmp_path / "out") == 2
     assert "no image file in this folder" in capsys.readouterr().err
-
-
-def test_smooth_relu_nears_relu():
-    x = np.linspace(-2, 8, 50, dtype=np.float32)
-    smooth = robustness.SmoothRelu(200.0, 6.0)(x)
-    np.testing.assert_allclose(smooth, np.clip(x, 0, 6), atol=0.01)
-    smooth = robustness.SmoothRelu(200.0)(x)
-    np.testing.assert_allclose(smooth, np.maximum(x, 0), atol=0.01)

@@ -1,0 +1,157 @@
+"""A model whose logits are looked at when it is first traced or called, at no pass."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxattr._errors import describe, fail
+from jaxattr.typing import Array, LogitsFn
+
+PAGE = "docs/models.md shows how to adapt a model"
+
+
+def checked_model(
+    model: Any, labels: Array | None, name: str = "logits_fn"
+) -> LogitsFn:
+    """The model, whose logits are checked, and labels against their number."""
+    if isinstance(model, _CheckedModel):
+        model, name = model.model, model.name
+    _refuse_modules(model, name)
+    known = labels is not None and _is_known(labels)
+    values = np.asarray(jax.device_get(labels)) if known else None
+    return _CheckedModel(model, name, values)
+
+
+def checked_head(head: Any, labels: Array) -> Callable[[Array], Array]:
+    """The second half of a model, features to logits, checked alike."""
+    return checked_model(head, labels, "logits_fn.head")
+
+
+class _CheckedModel:
+    """Stands in for a model: its attributes are the model's."""
+
+    def __init__(self, model: Any, name: str, labels: np.ndarray | None) -> None:
+        self.model, self.name, self.labels = model, name, labels
+
+    def __getattr__(self, attribute: str) -> Any:
+        # What Python looks up by itself is its own.
+        if attribute == "model" or attribute.startswith("__"):
+            raise AttributeError(attribute)
+        return getattr(self.model, attribute)
+
+    def __call__(self, images: Array) -> Array:
+        try:
+            logits = self.model(images)
+        except Exception as error:
+            hint = _hint(self.model)
+            if hint:
+                error.add_note(f"{self.name}: {hint}; {PAGE}")
+            raise
+        return _check_logits(self.model, self.name, logits, images, self.labels)
+
+
+def _check_logits(
+    model: Any, name: str, logits: Any, images: Array, labels: np.ndarray | None
+) -> Array:
+    num_rows = images.shape[0]
+    is_array = hasattr(logits, "shape") and hasattr(logits, "dtype")
+    if not (
+        is_array
+        and len(logits.shape) == 2
+        and logits.shape[0] == num_rows
+        and jnp.issubdtype(logits.dtype, jnp.floating)
+    ):
+        hint = _hint(model)
+        raise ValueError(
+            f"{name}: expected a function of {list(images.shape)} that returns "
+            f"float logits ({num_rows}, K), one row an image, got "
+            f"{_describe_output(logits)}; {hint + '; ' if hint else ''}{PAGE}"
+        )
+    num_classes = logits.shape[1]
+    if num_classes < 2:
+        raise ValueError(
+            f"{name}: expected logits of at least two classes, got "
+            f"{describe(logits)}; give a model with one output and a sigmoid a second "
+            f"class, ja.scores.two_columns(logits_fn), label 1 the one it had; {PAGE}"
+        )
+    if labels is not None:
+        wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+        if wrong.size:
+            raise ValueError(
+                f"labels: expected classes 0 to {num_classes - 1}, got "
+                f"{labels[wrong[0]]} for image {wrong[0]}"
+            )
+    return logits
+
+
+def _describe_output(output: Any) -> str:
+    if isinstance(output, tuple | list):
+        parts = ", ".join(describe(part) for part in output[:3])
+        return f"a {type(output).__name__} of {len(output)}: {parts}"
+    if isinstance(output, dict):
+        return f"a dict with {', '.join(map(repr, list(output)[:5]))}"
+    return describe(output)
+
+
+def _bases(model: Any) -> set[str]:
+    """The packages of its classes, without importing one."""
+    return {
+        ".".join(base.__module__.split(".")[:2])
+        for base in type(model).__mro__
+        if base.__module__ != "builtins"
+    }
+
+
+def _refuse_modules(model: Any, name: str) -> None:
+    """Modules that are no function of images as they stand."""
+    if not callable(model):
+        # Of a model in two halves nothing else is called.
+        if hasattr(model, "features") and hasattr(model, "head"):
+            return
+        raise fail(name, f"a function of images; {PAGE}", model)
+    bases = _bases(model)
+    if "flax.linen" in bases and getattr(model, "scope", None) is None:
+        raise ValueError(
+            f"{name}: expected a function of images, got a Linen module without its "
+            "parameters; pass lambda images: module.apply(variables, images); " + PAGE
+        )
+    if "flax.nnx" in bases and _in_training(model):
+        raise ValueError(
+            f"{name}: expected a model in evaluation mode, got an NNX module in "
+            f"training mode; call model.eval() first; {PAGE}"
+        )
+
+
+def _in_training(model: Any) -> bool:
+    """Whether an NNX module draws masks or takes the statistics of a batch."""
+    # Whoever made the module has imported its package.
+    modules = sys.modules["flax.nnx"].iter_modules(model)
+    return any(
+        getattr(module, "use_running_average", None) is False
+        or (
+            getattr(module, "deterministic", None) is False
+            and getattr(module, "rate", 0) != 0
+        )
+        for _, module in modules
+    )
+
+
+def _hint(model: Any) -> str:
+    if any(base.startswith("equinox") for base in _bases(model)):
+        return (
+            "an Equinox module takes one image, channels first: pass lambda images: "
+            "jax.vmap(module)(jnp.moveaxis(images, -1, 1)), the module in inference mode"
+        )
+    return ""
+
+
+def _is_known(values: Any) -> bool:
+    """Not traced, and all of it at hand."""
+    is_traced = isinstance(values, jax.core.Tracer)
+    return not is_traced and getattr(values, "is_fully_addressable", True)

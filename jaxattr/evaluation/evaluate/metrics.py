@@ -1,0 +1,352 @@
+"""The metrics of ``evaluate``, each with every choice that its number depends on.
+
+A metric is added by one function and one entry in ``METRICS``; one that is the area
+under a curve by its function and one entry in ``CURVES``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from jaxattr import metrics
+from jaxattr._checks import check_choice, check_integer, check_number, fail
+from jaxattr.evaluation.runs.digests import identify
+from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.typing import Array, LogitsFn
+
+CLASSES = ("given", "predicted")
+BETTER = ("higher", "lower", "")
+"""Which scores of a metric are the better ones; the empty text where it is not known."""
+
+
+_ORDER_TITLES = {
+    "channel_sum": "pixels by their summed channels",
+    "channel_union": "pixels by the first of their channels",
+    "joint": "values of all channels in one order",
+}
+"""The orders of pixels in words, for figures."""
+
+
+class CurveKind(NamedTuple):
+    """A curve whose area is a score."""
+
+    curve: Callable[..., Array]
+    """As ``metrics.insertion_curve``."""
+    better: str
+    """Which areas are better; see ``BETTER``."""
+    xlabel: str
+    """What grows along the curve."""
+
+
+CURVES: Mapping[str, CurveKind] = {
+    "insertion": CurveKind(metrics.insertion_curve, "higher", "pixels shown"),
+    "deletion": CurveKind(metrics.deletion_curve, "lower", "pixels removed"),
+}
+
+
+class Curve(NamedTuple):
+    """The area under a curve by one protocol; see ``ja.insertion_curve``."""
+
+    name: str = "insertion"
+    """One of ``CURVES``."""
+    order: str = "channel_sum"
+    num_steps: int = 224
+    substrate: float = 0.0
+    scored: str = "given"
+    """Whose probability is followed: of the class that is ``given`` and explained, or of
+    the one ``predicted`` on the clean image, as the published protocol has it."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What ``with_options`` takes."""
+        return self._fields[1:]
+
+    @property
+    def needs_explainer(self) -> bool:
+        """It looks at one map only."""
+        return False
+
+    @property
+    def better(self) -> str:
+        """``higher`` or ``lower``."""
+        return CURVES[self.name].better
+
+    @property
+    def protocol(self) -> str:
+        """In words, recorded with every score."""
+        return (
+            f"{self.order}, {self.num_steps} steps, substrate {self.substrate:g}, "
+            f"{self.scored} class"
+        )
+
+    @property
+    def subtitle(self) -> str:
+        """What stands under its name on a figure."""
+        return _ORDER_TITLES.get(self.order, self.order)
+
+    @property
+    def xlabel(self) -> str:
+        """What grows along its curve."""
+        return CURVES[self.name].xlabel
+
+    @property
+    def function(self) -> object:
+        """Nothing beside name and protocol tells it from others."""
+        return None
+
+    def with_options(self, **options: object) -> Curve:
+        """This metric with other options."""
+        return self._replace(**options)  # type: ignore[arg-type]
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for an unknown name or option."""
+        check_choice("metric", self.name, CURVES)
+        check_choice("order", self.order, ORDERS)
+        check_choice("scored", self.scored, CLASSES)
+        check_integer("num_steps", self.num_steps)
+        check_number("substrate", self.substrate)
+
+    def __call__(
+        self,
+        model: LogitsFn,
+        images: Array,
+        maps: Array,
+        labels: Array,
+        keys: Array,
+        batch_size: int | None,
+        explain_fn: Callable[[Array], Array] | None = None,
+    ) -> dict[str, Array]:
+        """``curve (N, T + 1)``, its area ``score (N,)``, and ``shown (N,)``: the mean
+        over the curve of the fraction of pixels shown (or removed)."""
+        del keys, explain_fn
+        curve = CURVES[self.name].curve(
+            *(model, images, maps),
+            labels=labels if self.scored == "given" else None,
+            substrate=self.substrate,
+            batch_size=batch_size,
+            num_steps=self.num_steps,
+            order=self.order,
+        )
+        shown = metrics.fraction_shown(maps, num_steps=self.num_steps, order=self.order)
+        return {
+            "score": metrics.area_under_curve(curve),
+            "curve": curve,
+            "shown": metrics.area_under_curve(shown),
+        }
+
+
+class Metric(NamedTuple):
+    """Any other metric of maps."""
+
+    name: str
+    measure: Callable[..., Array]
+    """``(logits_fn, images, attributions, labels, *, key, batch_size) -> (N,)``."""
+    protocol: str = ""
+    """In words, recorded with every score; see ``described``."""
+    better: str = ""
+    """Which scores are better: ``higher``, ``lower``, or not known."""
+    needs_explainer: bool = False
+    """``measure`` also takes ``explain_fn``: images to maps, as the method and the keys
+    made the ones that are scored."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """None: those of its function are bound in ``measure``."""
+        return ()
+
+    @property
+    def xlabel(self) -> str:
+        """Empty: it has no curve."""
+        return ""
+
+    @property
+    def subtitle(self) -> str:
+        """What stands under its name on a figure."""
+        return self.protocol
+
+    @property
+    def function(self) -> object:
+        """What tells it from others of its name and protocol."""
+        return self.measure
+
+    def with_options(self, **options: object) -> Metric:
+        """This metric, where there are no options.
+
+        Raises:
+          ValueError: there is one.
+        """
+        if options:
+            raise ValueError(f"metric: {self.name} has no option {', '.join(options)}")
+        return self
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for a function that takes other things."""
+        check_choice("better", self.better, BETTER)
+        given = {"key": None, "batch_size": None}
+        expected = "(logits_fn, images, attributions, labels, *, key, batch_size"
+        if self.needs_explainer:
+            given, expected = given | {"explain_fn": None}, expected + ", explain_fn"
+        if not callable(self.measure):
+            raise fail(f"metrics: {self.name}", f"a function {expected})", self.measure)
+        try:
+            signature = inspect.signature(self.measure)
+        except ValueError:
+            return  # some builtins have none
+        try:
+            signature.bind(*"xxxx", **given)
+        except TypeError as error:
+            raise ValueError(
+                f"metrics: {self.name}: expected a function {expected}), got one that "
+                f"takes {signature} ({error})"
+            ) from None
+
+    def __call__(
+        self,
+        model: LogitsFn,
+        images: Array,
+        maps: Array,
+        labels: Array,
+        keys: Array,
+        batch_size: int | None,
+        explain_fn: Callable[[Array], Array] | None = None,
+    ) -> dict[str, Array]:
+        """``score (N,)``."""
+        # Its draws have nothing to do with those of the maps.
+        keys = jax.vmap(jax.random.fold_in, (0, None))(keys, 1 << 20)
+        explains = {"explain_fn": explain_fn} if self.needs_explainer else {}
+        values = self.measure(
+            *(model, images, maps, labels), key=keys, batch_size=batch_size, **explains
+        )
+        return {"score": jnp.asarray(values)}
+
+
+AnyMetric: TypeAlias = Curve | Metric
+
+Metrics = (
+    str
+    | AnyMetric
+    | Callable[..., Array]
+    | Iterable[str | AnyMetric | Callable[..., Array]]
+    | Mapping[str, Callable[..., Array]]
+)
+"""What a caller may ask for; see ``as_metrics``."""
+
+
+def described(measure: Callable[..., Array], text: str) -> str:
+    """A protocol with the defaults of a function in it, so that it is always true.
+
+    >>> described(metrics.infidelity, "{num_samples} samples, stddev {stddev:g}")
+    '100 samples, stddev 0.2'
+    """
+    parameters = inspect.signature(measure).parameters.values()
+    return text.format(**{p.name: p.default for p in parameters})
+
+
+def _max_sensitivity(
+    logits_fn: LogitsFn,
+    images: Array,
+    attributions: Array,
+    labels: Array,
+    *,
+    key: Array,
+    batch_size: int | None,
+    explain_fn: Callable[[Array], Array],
+) -> Array:
+    """``metrics.max_sensitivity``, which looks at maps of other images."""
+    return metrics.max_sensitivity(explain_fn, images, key=key)
+
+
+_INFIDELITY = functools.partial(metrics.infidelity, normalize=True)
+METRICS: Mapping[str, AnyMetric] = {
+    **{name: Curve(name) for name in CURVES},
+    "infidelity": Metric(
+        "infidelity",
+        _INFIDELITY,
+        described(_INFIDELITY, "normalised, {num_samples} samples, stddev {stddev:g}"),
+        better="lower",
+    ),
+    "max_sensitivity": Metric(
+        "max_sensitivity",
+        _max_sensitivity,
+        described(metrics.max_sensitivity, "radius {radius:g}, {num_samples} samples"),
+        better="lower",
+        needs_explainer=True,
+    ),
+}
+"""The metrics that have a name."""
+
+
+def as_metrics(asked: Metrics) -> tuple[AnyMetric, ...]:
+    """Metrics with their protocols.
+
+    Args:
+      asked: names of ``METRICS``, ``Curve``, ``Metric`` and functions in any sequence;
+        or a mapping from names to functions ``(logits_fn, images, attributions, labels,
+        *, key, batch_size) -> (N,)``.
+
+    Raises:
+      ValueError: an unknown name or option, a function that takes other things, or one
+        protocol twice.
+
+    Example:
+      >>> for metric in as_metrics(["insertion", Curve("deletion", "joint", 50)]):
+      ...     print(f"{metric.name} ({metric.better} is better): {metric.protocol}")
+      insertion (higher is better): channel_sum, 224 steps, substrate 0, given class
+      deletion (lower is better): joint, 50 steps, substrate 0, given class
+    """
+    if isinstance(asked, Mapping):
+        asked = [Metric(str(name), measure) for name, measure in asked.items()]
+    elif isinstance(asked, str | Curve | Metric) or callable(asked):
+        asked = [asked]
+    found = [_as_metric(metric) for metric in asked]
+    if not found:
+        raise fail("metrics", "at least one", asked)
+    titles = [(metric.name, metric.protocol) for metric in found]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise ValueError(f"metrics: {', '.join(title)} is asked for twice")
+    return tuple(found)
+
+
+def _as_metric(asked: str | AnyMetric | Callable[..., Array]) -> AnyMetric:
+    if isinstance(asked, str):
+        return METRICS[check_choice("metric", asked, METRICS)]
+    if not isinstance(asked, Curve | Metric):
+        if not callable(asked):
+            raise fail("metrics", "names, Curve, Metric or functions", asked)
+        asked = Metric(getattr(asked, "__name__", repr(asked)), asked)
+    asked.check()
+    return asked
+
+
+def with_options(
+    metrics: Iterable[AnyMetric], options: Mapping[str, object]
+) -> tuple[AnyMetric, ...]:
+    """Metrics with those of the options that each of them has.
+
+    Args:
+      metrics: of ``as_metrics``.
+      options: by name, such as ``{"num_steps": 50}``.
+
+    Raises:
+      ValueError: a bad value, or metrics that become the same.
+    """
+    return as_metrics(
+        [
+            m.with_options(**{k: v for k, v in options.items() if k in m.options})
+            for m in metrics
+        ]
+    )
+
+
+def metrics_record(metrics: tuple[AnyMetric, ...]) -> dict[str, object]:
+    """The metrics with their protocols, as JSON takes them."""
+    return {
+        f"{m.name} {m.protocol}".strip(): identify(m.function) or {} for m in metrics
+    }

@@ -1,0 +1,147 @@
+"""The loop of jobs that take photograph files one after the other, and their files.
+
+Such a job writes files for each photograph (``STEM.boundary.npz``, ``STEM.png``) as soon
+as they are made. A record in ``out/parts`` says from what each was made: started again, a
+job writes only the files that are missing, damaged, or of other settings, weights or
+pixels. So a changed option makes the files anew, and nothing stale stays under its name.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxattr.evaluation.runs.digests import digest, file_digest
+from jaxattr.evaluation.runs.files import file_name, make_folder, unique_stems
+from jaxattr.evaluation.runs.models import Model, as_seen
+from jaxattr.evaluation.runs.parts import MadeFrom, Parts
+from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.run_record import Run, write_run
+from jaxattr.photographs.reading import read_photograph
+from jaxattr.typing import Array
+
+
+class Photograph(NamedTuple):
+    """One photograph of a job."""
+
+    path: pathlib.Path
+    stem: str
+    """What its files of results are called after."""
+    image: Array
+    """``(1, H, W, 3)``, as the model sees it."""
+    pixels: str
+    """A digest of the image."""
+
+
+class Photographs:
+    """The photographs of a job that can be read, one after the other.
+
+    Args:
+      paths: photograph files.
+      model: a classifier; see ``Model``.
+    """
+
+    def __init__(self, paths: Iterable[str | os.PathLike[str]], model: Model) -> None:
+        self._paths = [pathlib.Path(path) for path in paths]
+        self._model = model
+        self.broken: list[str] = []
+        """One line for each photograph that could not be read so far: which, and why."""
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Photograph]:
+        """Reads each when it is its turn.
+
+        Raises:
+          ValueError: at the end, where not one could be read.
+        """
+        self.broken.clear()
+        for path, stem in zip(self._paths, unique_stems(self._paths), strict=True):
+            try:
+                seen = as_seen(self._model, read_photograph(path))
+            except ValueError as error:
+                self.broken.append(str(error))
+                continue
+            yield Photograph(path, stem, jnp.asarray(seen)[None], digest(seen))
+        if self.broken and len(self.broken) == len(self):
+            several = f"none of {len(self)} photographs could be read; the first: "
+            raise ValueError((several if len(self) > 1 else "") + self.broken[0])
+
+
+class ResultFiles:
+    """Files of results in a folder, each written once.
+
+    Args:
+      out: the folder; made if need be.
+      settings: what decides all of them, as JSON takes it.
+      progress: where each is reported; None for nowhere.
+      run: the command, for ``run.json``.
+    """
+
+    def __init__(
+        self,
+        out: str | os.PathLike[str],
+        settings: Mapping[str, object],
+        progress: Progress | None = None,
+        run: Run | None = None,
+    ) -> None:
+        self.folder = make_folder(out)
+        write_run(self.folder, run)
+        self._parts = Parts(self.folder / "parts")
+        self._settings = dict(settings)
+        self._progress = progress
+
+    def write(
+        self,
+        name: str,
+        made_from: MadeFrom,
+        files: Sequence[pathlib.Path],
+        write: Callable[[], Mapping[str, ArrayLike] | None],
+        *,
+        label: str = "",
+    ) -> dict[str, np.ndarray]:
+        """Writes files, unless they are there as the same job wrote them.
+
+        Args:
+          name: of the record, for readers of the folder.
+          made_from: all that decides the files but for the settings of the job.
+          files: what ``write`` writes.
+          write: writes them, and returns what is known of them but not in them (the
+            seconds that it took, say), arrays or numbers by name; None for nothing.
+          label: what is reported when they are there; the empty text for nothing. Where
+            ``write`` returns ``seconds`` they are named, too.
+
+        Returns:
+          What ``write`` returned, now or then.
+
+        Raises:
+          OSError: they cannot be written.
+        """
+        made_from = {**self._settings, **made_from, "files": [f.name for f in files]}
+        record = file_name(name)
+        if self._progress and label:
+            self._progress.doing(label)
+        facts = self._parts.find(record, made_from)
+        found = facts is not None and facts["digests"].tolist() == _digests(files)
+        if not found:
+            written = write() or {}
+            facts = self._parts.remake(
+                record, made_from, {**written, "digests": _digests(files)}
+            )
+        assert facts is not None
+        if self._progress and label:
+            took = f", {float(facts['seconds']):.1f} s" if "seconds" in facts else ""
+            self._progress.finished(label + took, found=found)
+        return facts
+
+
+def _digests(files: Sequence[pathlib.Path]) -> list[str]:
+    """Of each file; the empty text for one that is not there."""
+    return [file_digest(file) if file.is_file() else "" for file in files]

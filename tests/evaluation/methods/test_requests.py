@@ -1,0 +1,12 @@
+"""What a caller may ask for."""
+
+import jax.numpy as jnp
+
+from jaxattr.evaluation.methods import registry, requests
+
+
+def test_defaults_of_every_method_are_accepted_for_a_real_number_of_classes():
+    asked = requests.as_methods(list(registry.methods()))
+    references = jnp.zeros((2, 16, 16, 3))
+    prepared = requests.prepare(asked, (1, 16, 16, 3), 1000, lambda: references)
+    assert list(prepared) == list(registry.methods())

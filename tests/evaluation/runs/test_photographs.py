@@ -1,0 +1,91 @@
+"""Jobs that take photographs one after the other: killed, resumed, and changed."""
+
+import killed
+import numpy as np
+import pytest
+import small_photographs
+import tiny_classifier
+
+from jaxattr import cli
+from jaxattr.evaluation.runs import programs
+from jaxattr.evaluation.runs.photographs import Photographs, ResultFiles
+
+SMALL = {
+    "explain": (
+        *("--method", "saliency", "--method", "smoothgrad", "--curve-steps", "4"),
+        *("--option", "smoothgrad.num_samples=2"),
+    ),
+    "boundary": ("--search", "ddn", "--steps", "2"),
+}
+
+
+@pytest.mark.parametrize(("command", "each"), [("explain", 2), ("boundary", 1)])
+def test_killed_and_resumed_gives_the_same_files(
+    tiny_zoo, tmp_path, monkeypatch, command, each
+):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        small_photographs.draw(path, i)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    arguments = [command, *map(str, paths), "--model", "tiny", *SMALL[command], "--out"]
+    killed.run_and_kill(
+        [*arguments, str(broken)],
+        module="jaxattr.evaluation.runs.programs",
+        function="timed",
+        calls=each + each // 2,  # in the middle of the second photograph
+    )
+    there = {p: p.stat().st_mtime_ns for p in broken.iterdir() if p.is_file()}
+    assert len(list(broken.glob("0.*npz"))) == each
+    assert len(list(broken.glob("1.*npz"))) == each // 2
+    assert cli.main([*arguments, str(whole)]) == 0
+    calls, timed = [], programs.timed
+    monkeypatch.setattr(
+        programs, "timed", lambda *a, **k: (calls.append(1), timed(*a, **k))[1]
+    )
+    assert cli.main([*arguments, str(broken)]) == 0
+    assert len(calls) == 3 * each - (each + each // 2), "what was there was not made"
+    contents = lambda folder: {
+        p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()
+    }
+    assert contents(broken) == contents(whole)
+    assert {p: p.stat().st_mtime_ns for p in there} == there
+
+
+def test_files_are_written_once_for_the_same_settings(tmp_path):
+    path, calls = tmp_path / "a.txt", []
+
+    def write(text):
+        calls.append(text)
+        path.write_text(text)
+        return {"length": len(text)}
+
+    def made(text, **settings):
+        files = ResultFiles(tmp_path, settings)
+        facts = files.write("a", {"text": text}, [path], lambda: write(text))
+        assert facts["length"] == len(text)
+        return path.read_text()
+
+    assert [made("x"), made("x"), made("yy"), made("x")] == ["x", "x", "yy", "x"]
+    assert calls == ["x", "yy", "x"]
+    made("x", seed=1)
+    assert calls == ["x", "yy", "x", "x"]
+    path.unlink()
+    assert made("x", seed=1) == "x"
+    assert len(calls) == 5
+
+
+def test_photographs_that_cannot_be_read_are_named(tmp_path):
+    model = tiny_classifier.tiny_classifier()
+    good, bad = tmp_path / "a.png", tmp_path / "b.png"
+    small_photographs.draw(good, 0)
+    bad.write_bytes(b"")
+    photographs = Photographs([bad, good, good], model)
+    found = list(photographs)
+    assert [photograph.stem for photograph in found] == ["a", "a-2"]
+    assert found[0].pixels == found[1].pixels
+    assert found[0].image.shape == (1, 16, 16, 3)
+    assert np.asarray(found[0].image).max() > 0
+    (reason,) = photographs.broken
+    assert reason.startswith(f"{bad}: the file is empty")
+    with pytest.raises(ValueError, match="b.png: the file is empty"):
+        list(Photographs([bad], model))

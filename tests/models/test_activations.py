@@ -1,0 +1,72 @@
+"""Activations against their definitions, and the smooth twin of a ReLU network."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small_zoo
+
+import jaxattr as ja
+from jaxattr.models.activations import gelu, relu6
+
+X = np.linspace(-8, 12, 81)
+
+
+@pytest.mark.parametrize("beta", [1.0, 20.0])
+@pytest.mark.parametrize("cap", [np.inf, 6.0])
+def test_smooth_relu_is_its_equation(beta, cap):
+    expected = np.logaddexp(0, beta * X) / beta
+    if cap < np.inf:
+        expected = expected - np.logaddexp(0, beta * (X - cap)) / beta
+    smooth = ja.models.SmoothRelu(beta, cap)(jnp.asarray(X, jnp.float32))
+    np.testing.assert_allclose(smooth, expected, atol=1e-5)
+    # Never farther from the ReLU than at its corners.
+    assert np.abs(smooth - np.clip(X, 0, cap)).max() <= np.log(2) / beta + 1e-5
+
+
+def test_smooth_relu_takes_a_schedule_and_keeps_the_dtype():
+    value, slope = jax.jit(
+        lambda beta: jax.value_and_grad(ja.models.SmoothRelu(beta))(jnp.float32(0))
+    )(5.0)
+    np.testing.assert_allclose(value, np.log(2) / 5, rtol=1e-6)
+    assert slope == 0.5
+    assert ja.models.SmoothRelu(5.0)(jnp.ones(2, jnp.bfloat16)).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("beta", 0.0), ("beta", -1.0), ("cap", 0.0)]
+)
+def test_smooth_relu_refuses_what_is_not_above_zero(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: expected a number"):
+        ja.models.SmoothRelu(**{"beta": 1.0, name: value})
+
+
+def test_a_smooth_twin_has_the_weights_and_curvature():
+    """The model that the documentation advises for attacks on explanations."""
+    with small_zoo.in_catalog():
+        model = small_zoo.load("small_resnet")
+        twin = small_zoo.load("small_resnet", activation=ja.models.SmoothRelu(5.0))
+        assert jax.tree.all(jax.tree.map(jnp.array_equal, model.params, twin.params))
+        images = jnp.full((1, small_zoo.SIZE, small_zoo.SIZE, 3), 0.5)
+
+        @jax.jit
+        def curvature(model, images):
+            def slope(images):
+                return jax.grad(lambda x: model(x)[0, 0])(images)
+
+            return jax.jvp(slope, (images,), (jnp.ones_like(images),))[1]
+
+        assert not curvature(model, images).any()
+        assert curvature(twin, images).any()
+
+
+def test_relu6_and_gelu_are_those_of_torch():
+    x = jnp.asarray(X, jnp.float32)
+    np.testing.assert_array_equal(relu6(x), np.clip(x, 0, 6))
+    slopes = jax.vmap(jax.grad(relu6))(x)
+    np.testing.assert_array_equal(slopes, (X > 0) & (X < 6))
+    assert np.isnan(relu6(jnp.float32(np.nan)))
+    exact = 0.5 * X * (1 + np.vectorize(math.erf)(X / np.sqrt(2)))
+    np.testing.assert_allclose(gelu(x), exact, atol=2e-6)

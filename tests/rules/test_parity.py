@@ -1,0 +1,218 @@
+"""The same relevances as zennit, captum and LXT; ``goldens/README.md`` says where not."""
+
+import functools
+
+import goldens
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+from rules import peer_nets
+
+import jaxattr as ja
+from jaxattr import rules
+from jaxattr.attributions.deeplift import deeplift
+from jaxattr.attributions.excitation_backprop import excitation_backprop
+from jaxattr.attributions.lrp import lrp
+from jaxattr.attributions.rectified import deconvnet, guided_backprop
+from jaxattr.rules import Composite
+
+FLOAT32 = 1e-4
+"""Of the largest value, as far as float32 may be from another float32."""
+FLOAT64 = 2e-7
+"""The same where both compute in float64, and the file is in float32."""
+
+RULES = {
+    "zero": rules.Epsilon(0.0),
+    "epsilon": rules.Epsilon(),
+    "large_epsilon": rules.Epsilon(0.25),
+    "gamma": rules.Gamma(),
+    "z_plus": rules.ZPlus(),
+    "alpha2_beta1": rules.AlphaBeta(),
+    "alpha1_beta0": rules.AlphaBeta(1.0, 0.0),
+    "flat": rules.Flat(),
+    "w_square": rules.WSquared(),
+}
+COMPOSITES = (
+    "epsilon_plus",
+    "epsilon_plus_flat",
+    "epsilon_gamma_box",
+    "epsilon_alpha2_beta1",
+    "epsilon_alpha2_beta1_flat",
+)
+EXPLAINERS = {
+    **{name: functools.partial(lrp, composite=name) for name in COMPOSITES},
+    "excitation_backprop": excitation_backprop,
+    "guided_backprop": guided_backprop,
+    "deconvnet": deconvnet,
+}
+# The largest relevance is a share of the logit there, and of one here.
+OF_ONE = ("excitation_backprop",)
+
+
+def network(name):
+    """Its function, and what the peers found, in float64."""
+    weights, arrays = peer_nets.load(name)
+    if name == "tiny_residual":
+        weights = peer_nets.folded(weights)
+    return functools.partial(peer_nets.NETWORKS[name], weights), arrays
+
+
+def explain(explainer, name, **options):
+    """Maps, and all that the file has."""
+    logits_fn, arrays = network(name)
+    images, labels = jnp.asarray(arrays["images"]), jnp.asarray(arrays["labels"])
+    run = jax.jit(lambda x, y: explainer(logits_fn, x, y, **options))
+    return np.asarray(run(images, labels)), arrays
+
+
+def assert_close(maps, expected, tolerance):
+    scale = np.abs(expected).max()
+    assert scale > 0
+    np.testing.assert_allclose(maps / scale, expected / scale, rtol=0, atol=tolerance)
+
+
+def label_logits(arrays):
+    return arrays["logits"][np.arange(2), arrays["labels"]][:, None, None, None]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_one_rule_in_all_layers(name):
+    rule = RULES[name]
+    with toys.float64():
+        composite = Composite(convolution=rule, dense=rule)
+        maps, arrays = explain(lrp, "tiny_conv", composite=composite)
+    assert_close(maps, arrays[f"zennit/{name}/images"], FLOAT64)
+
+
+def test_z_box():
+    with toys.float64():
+        composite = Composite(first_convolution=rules.ZBox())
+        maps, arrays = explain(lrp, "tiny_conv", composite=composite)
+    assert_close(maps, arrays["zennit/z_box/images"], FLOAT64)
+
+
+@pytest.mark.parametrize("explainer", EXPLAINERS)
+@pytest.mark.parametrize("model", ["tiny_conv", "tiny_residual"])
+def test_composites(model, explainer):
+    with toys.float64():
+        maps, arrays = explain(EXPLAINERS[explainer], model)
+    if explainer in OF_ONE:
+        maps = maps * label_logits(arrays)
+    assert_close(maps, arrays[f"zennit/{explainer}/images"], FLOAT64)
+    if f"captum/{explainer}" in arrays:
+        assert_close(maps, arrays[f"captum/{explainer}"], FLOAT64)
+
+
+def test_a_batch_norm_that_is_not_folded():
+    """It belongs to the convolution before it: the same as folded."""
+    weights, arrays = peer_nets.load("tiny_residual")
+
+    def logits_fn(x):
+        return peer_nets.tiny_residual(weights, x, unfolded=True)
+
+    with toys.float64():
+        images, labels = (jnp.asarray(arrays[k]) for k in ("images", "labels"))
+        for composite in ("epsilon_gamma_box", "epsilon_alpha2_beta1_flat"):
+            run = jax.jit(lambda x: lrp(logits_fn, x, labels, composite=composite))
+            expected = arrays[f"zennit/{composite}/images"]
+            assert_close(np.asarray(run(images)), expected, FLOAT64)
+
+
+BASELINES = {
+    "zero": lambda b: 0.0,
+    "image": lambda b: b[0],
+    "each": lambda b: b[1:3],
+    "shap": lambda b: b[:, None],
+}
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("model", ["tiny_conv", "tiny_residual", "tiny_smooth"])
+def test_deeplift(model, baseline):
+    """Captum's where it is exact; ties of a constant baseline are decided by rounding."""
+    with toys.float64():
+        baselines = jnp.asarray(peer_nets.load(model).arrays["baselines"])
+        given = BASELINES[baseline](baselines)
+        maps, arrays = explain(deeplift, model, baseline=given)
+        kind = "deep_lift_apart" if model == "tiny_conv" else "deep_lift"
+        if (model, baseline) != ("tiny_conv", "zero"):
+            assert_close(maps, arrays[f"captum/{kind}/{baseline}"], 1e-6)
+        sums = maps.sum((1, 2, 3))
+        logits_fn, _ = network(model)
+        score = ja.scores.logit(logits_fn, jnp.asarray(arrays["labels"]))
+        of = [
+            np.asarray(score(jnp.broadcast_to(b, arrays["images"].shape)))
+            for b in (given if baseline == "shap" else [given])
+        ]
+        images = jnp.asarray(arrays["images"])
+        np.testing.assert_allclose(sums, score(images) - sum(of) / len(of), rtol=1e-9)
+
+
+LIMIT = rules.composite(
+    "attn_lrp",
+    **dict.fromkeys(
+        ("convolution", "dense", "sum", "addition", "affine", "normalization"),
+        rules.Epsilon(1e-14),
+    ),
+    product=rules.Uniform(1e-14),
+)
+SIGNED = rules.composite("attn_lrp", product=rules.Uniform(1e-6))
+
+
+@pytest.mark.parametrize(
+    ("variant", "composite", "tolerance"),
+    [
+        ("limit", LIMIT, FLOAT64),
+        ("efficient", LIMIT, FLOAT64),
+        ("signed", SIGNED, FLOAT64),
+        ("explicit", "attn_lrp", 1e-3),
+    ],
+)
+def test_attn_lrp(variant, composite, tolerance):
+    with toys.float64():
+        maps, arrays = explain(lrp, "tiny_vit", composite=composite)
+    assert_close(maps, arrays[f"lxt/{variant}/images"], tolerance)
+
+
+def test_attn_lrp_of_three_blocks():
+    weights = peer_nets.vit_weights(peer_nets.SMALL_VIT)
+    arrays = peer_nets.load("small_vit").arrays
+    with toys.float64():
+        images = jnp.asarray(goldens.images(32), jnp.float64)
+        run = jax.jit(
+            lambda x: lrp(
+                functools.partial(peer_nets.small_vit, weights),
+                x,
+                jnp.asarray(arrays["labels"]),
+                composite=SIGNED,
+            )
+        )
+        maps = np.asarray(run(images))
+    assert_close(maps, arrays["lxt/signed/images"], 1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("explainer", [*EXPLAINERS, "deep_lift_apart/image"])
+@pytest.mark.parametrize("model", ["vgg16", "resnet50"])
+def test_zoo(model, explainer):
+    """Deep networks in float32, a summary of the map."""
+    classifier, _ = goldens.drawn(goldens.Case(model, "torchvision"))
+    arrays = peer_nets.load(model).arrays
+    images = jnp.asarray(goldens.images(64), jnp.float32)
+    labels = jnp.asarray(arrays["labels"])
+    if explainer in EXPLAINERS:
+        function, peer = EXPLAINERS[explainer], "zennit"
+    else:
+        baseline = jnp.asarray(peer_nets.baselines((64, 64, 3))[0])
+        function, peer = functools.partial(deeplift, baseline=baseline), "captum"
+    maps = np.asarray(jax.jit(function)(classifier, images, labels))
+    if explainer in ("guided_backprop", "deconvnet"):
+        maps = maps * np.asarray(classifier.config.weights.std)
+    if explainer in OF_ONE:
+        maps = maps * label_logits(arrays)
+    found = peer_nets.summary(maps)
+    for part in ("blocks", "samples"):
+        expected = arrays[f"{peer}/{explainer}/{part}"]
+        assert_close(found[part], expected, FLOAT32)

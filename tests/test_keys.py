@@ -1,0 +1,73 @@
+"""What a key draws for an image does not depend on its batch, for any kind of key."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxattr as ja
+from jaxattr import _random
+from jaxattr._checks import check_key, check_single_key
+
+IMPLEMENTATIONS = ("threefry2x32", "rbg", "unsafe_rbg")
+labels = jnp.array([0, 1, 2])
+
+
+def model(images):
+    weights = jax.random.normal(jax.random.key(1), (48, 3))
+    return jnp.tanh(images.reshape(len(images), -1) @ weights / 7)
+
+
+images = jax.random.uniform(jax.random.key(2), (3, 4, 4, 3))
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_a_map_does_not_depend_on_how_the_work_is_cut(impl):
+    key = jax.random.key(0, impl=impl)
+    explain = lambda images, labels, key, rows: ja.smoothgrad(
+        model, images, labels, key=key, num_samples=4, stddev=0.5, batch_size=rows
+    )
+    whole = explain(images, labels, key, None)
+    for rows in (1, 6):
+        np.testing.assert_allclose(explain(images, labels, key, rows), whole, atol=1e-6)
+    own = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(3))
+    order = jnp.array([2, 0, 1])
+    mixed = explain(images[order], labels[order], own[order], None)
+    np.testing.assert_allclose(mixed, whole[order], atol=1e-6)
+
+
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_no_two_chains_of_indices_make_one_key(impl):
+    keys = check_key(jax.random.key(0, impl=impl), jnp.zeros(4, int))
+    step = [_random.fold_in(keys, i) for i in range(4)]
+    data = np.concatenate([jax.random.key_data(_random.fold_in(k, 1)) for k in step])
+    assert len(np.unique(data, axis=0)) == 16
+
+
+def test_keys_of_threefry_stay_as_they_are():
+    keys = jax.random.split(jax.random.key(3), 2)
+    np.testing.assert_array_equal(
+        jax.random.key_data(check_key(keys, jnp.zeros(2, int))),
+        jax.random.key_data(keys),
+    )
+
+
+def test_raw_keys_are_the_typed_ones():
+    for raw, typed in (
+        (jax.random.PRNGKey(0), jax.random.key(0)),
+        (
+            jax.random.split(jax.random.PRNGKey(0), 3),
+            jax.random.split(jax.random.key(0), 3),
+        ),
+    ):
+        given, expected = (
+            jax.random.key_data(check_key(key, labels)) for key in (raw, typed)
+        )
+        np.testing.assert_array_equal(given, expected)
+    one = check_single_key(jax.random.PRNGKey(5))
+    np.testing.assert_array_equal(
+        jax.random.key_data(one), jax.random.key_data(jax.random.key(5))
+    )
+    for wrong in (0, jnp.zeros(2), jnp.zeros((3, 5), jnp.uint32), jnp.zeros(2, int)):
+        with pytest.raises(ValueError, match="key: expected"):
+            check_key(wrong, labels)
