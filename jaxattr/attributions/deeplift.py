@@ -67,7 +67,7 @@ def deeplift(
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> logits_fn = lambda x: jax.nn.relu(jnp.sum(x, (1, 2, 3)) - jnp.ones((2, 1))).T
+      >>> logits_fn = lambda x: jax.nn.relu(jnp.sum(x, (1, 2)) @ jnp.ones((2, 2)) - 1)
       >>> images = jnp.array([1.0, 2.0]).reshape(1, 1, 1, 2)
       >>> ja.deeplift(logits_fn, images, jnp.array([0])).ravel()
       Array([0.6666667, 1.3333334], dtype=float32)

@@ -49,9 +49,9 @@ def excitation_backprop(
       >>> import jax, jax.numpy as jnp, jaxattr as ja
       >>> weights = jnp.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 1.0]])
       >>> logits_fn = lambda x: x.reshape(len(x), -1) @ weights
-      >>> images = jnp.array([1.0, 3.0, 2.0]).reshape(1, 1, 1, 3)
+      >>> images = jnp.array([1.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
       >>> ja.excitation_backprop(logits_fn, images, jnp.array([0])).ravel().round(3)
-      Array([0.25, 0.75, 0.  ], dtype=float32)
+      Array([0.5, 0.5, 0. ], dtype=float32)
 
     References:
       Zhang, Bargal, Lin, Brandt, Shen, Sclaroff. Top-down Neural Attention by Excitation
