@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -27,6 +28,17 @@ def compile_all(
     """``compile_time`` of each; with several threads the seconds say little."""
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda f: compile_time(f, *args), functions))
+
+
+def apart(function: Callable[..., Any], *args: Any) -> Any:
+    """What a function returns in a process of its own.
+
+    What the allocator holds on to after one network changes the times of the next by up
+    to two.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(function, *args).result()
 
 
 @contextlib.contextmanager

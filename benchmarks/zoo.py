@@ -2,17 +2,13 @@
 
 Needs the extra ``bench``, and torchvision 0.28.0 installed with ``--no-deps``. The same
 weights, the same images; the logits are compared first, so that the same work is timed.
-Every network has a process of its own: what the allocator holds on to after one changes
-the times of the next by up to two.
+Every network has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
 
 import jax
 
@@ -51,7 +47,9 @@ def main() -> None:
             row
             for name in arguments.names
             for dtype in arguments.dtype
-            for row in measure_apart(name, dtype, arguments.batch, arguments.rounds)
+            for row in timing.apart(
+                measure, name, dtype, arguments.batch, arguments.rounds
+            )
         ]
     header = [
         *("model", "dtype", "batch", "pass", "jaxattr img/s", "torch img/s"),
@@ -73,13 +71,6 @@ def main() -> None:
         [("", text), ("", report.markdown(header, rows))],
         SEED,
     )
-
-
-def measure_apart(*arguments: Any) -> list[tuple[str, ...]]:
-    """``measure`` in a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        return pool.submit(measure, *arguments).result()
 
 
 def measure(

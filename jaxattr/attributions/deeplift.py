@@ -40,10 +40,11 @@ def deeplift(
     network: with max pooling, attention, norms and gates.
 
     Captum's ``DeepLift`` differs where a network has more than linear layers and
-    activations: max pooling (here the winner of the larger maximum alone gets the
-    difference, as in the authors' ``shap``), softmax (there the mean is taken off), and
-    products, which it differentiates, so that its sums miss the difference. A batch norm
-    at inference is a linear layer here and there.
+    activations: its rule for max pooling is this one (the winner of the larger maximum
+    alone gets the difference), but it is lost where an activation stands right before
+    the pooling, and where windows overlap it keeps one of the sums; softmax (there the
+    mean is taken off), and products, which it differentiates: its sums miss the
+    difference. A batch norm at inference is a linear layer here and there.
 
     Args:
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``, any JAX function.

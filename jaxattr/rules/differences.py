@@ -127,7 +127,6 @@ class Maximum:
 
     Where ``max x ≥ max x'`` the winner of the image has risen by at least as much, where
     it is smaller the winner of the baseline has fallen so: multipliers are in [0, 1].
-    Captum's are not: it gives the difference to both winners.
     """
 
     def __call__(self, layer: Layer, multipliers: Arrays) -> list[Array]:

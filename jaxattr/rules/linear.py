@@ -101,8 +101,9 @@ class Gamma:
     """Epsilon with parts of the sign of ``z_j`` made larger by ``γ``.
 
     Where ``z_j > 0``, ``R_i = Σ_j (A_ji x_i + γ (A_ji x_i)⁺) R_j / s(Σ_i ...)``, and
-    where ``z_j < 0`` with ``(·)⁻``; the bias alike. One more product and one more
-    transpose than epsilon; more where inputs may be negative.
+    where ``z_j < 0`` with ``(·)⁻``; the bias alike. As ``p± = (p ± |p|) / 2`` for every
+    part p, one more product and one more transpose than epsilon, with ``|x|`` and
+    ``|A|``, whatever the signs of the inputs.
     """
 
     gamma: float = 0.25
@@ -111,35 +112,14 @@ class Gamma:
     def __call__(self, layer: Layer, relevance: tuple[Array, ...]) -> list[Array]:
         """What the inputs get."""
         (r,), (z,), (x,) = relevance, layer.outputs, layer.inputs
-        weights, bias = layer.weights, layer.bias
-        above = jnp.where(z > 0, r, jnp.zeros_like(r))
-        below = jnp.where(z < 0, r, jnp.zeros_like(r))
-        if layer.nonnegative:
-            positive = _above(weights)
-            q = layer.product(x, positive) + _above(bias)
-            up = quotient(above, z + self.gamma * q, self.epsilon)
-            down = quotient(below, (1 + self.gamma) * z - self.gamma * q, self.epsilon)
-            first = layer.product_transpose(weights, up + (1 + self.gamma) * down)
-            second = layer.product_transpose(positive, up - down)
-            return [x * (first + self.gamma * second)]
-        more, less = (
-            weights + self.gamma * part for part in (_above(weights), _below(weights))
-        )
-        up = _shared(
-            layer,
-            above,
-            [(_above(x), more), (_below(x), less)],
-            bias + self.gamma * _above(bias),
-            self.epsilon,
-        )
-        down = _shared(
-            layer,
-            below,
-            [(_above(x), less), (_below(x), more)],
-            bias + self.gamma * _below(bias),
-            self.epsilon,
-        )
-        return [up + down]
+        weights, half = layer.weights, self.gamma / 2
+        sizes = jnp.abs(weights)
+        size = widen(layer.product(jnp.abs(x), sizes)) + widen(jnp.abs(layer.bias))
+        zero, whole = jnp.zeros_like(r), (1 + half) * widen(z)
+        up = quotient(jnp.where(z > 0, r, zero), whole + half * size, self.epsilon)
+        down = quotient(jnp.where(z < 0, r, zero), whole - half * size, self.epsilon)
+        parts = x * layer.product_transpose(weights, (1 + half) * (up + down))
+        return [parts + jnp.abs(x) * layer.product_transpose(sizes, half * (up - down))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,8 +152,9 @@ class WSquared:
 
 @dataclasses.dataclass(frozen=True)
 class ZBox:
-    """For inputs in a box: parts ``A_ji x_i - A_ji⁺ l_i - A_ji⁻ h_i``.
+    """For inputs in a box: ``A_ji x_i - A_ji⁺ l_i - A_ji⁻ h_i``, parts not below zero.
 
+    That is ``A_ji⁺ (x_i - l_i) + A_ji⁻ (x_i - h_i)``: two products, two transposes.
     ``low`` and ``high`` are pixel values: what the first layer is given for images of
     these values is computed by the network itself, its normalisation included. In a
     layer that is not the first they are values of its inputs. The bias has no share.
@@ -191,7 +172,7 @@ class ZBox:
             low, high = layer.input_of(self.low), layer.input_of(self.high)
         else:
             low, high = (jnp.full_like(x, b) for b in (self.low, self.high))
-        terms = [(x, weights), (-low, _above(weights)), (-high, _below(weights))]
+        terms = [(x - low, _above(weights)), (x - high, _below(weights))]
         zero = jnp.zeros_like(layer.outputs[0])
         return [_shared(layer, relevance[0], terms, zero, self.epsilon)]
 
