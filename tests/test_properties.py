@@ -40,7 +40,7 @@ UNITLESS = {
         linear, x, a, labels=jnp.array([0, 1, 0]), num_steps=4
     ),
     "infidelity": lambda a, b: ja.infidelity(
-        linear, x, a, jnp.array([0, 1, 0]), key=KEY, num_samples=4, normalize=True
+        linear, x, a, jnp.array([1, 0, 1]), key=KEY, num_samples=4, normalize=True
     ),
     "direction": lambda a, b: steps.unit(a),
     "mean size": lambda a, b: steps.over_mean_size(a),

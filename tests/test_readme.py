@@ -53,4 +53,6 @@ def test_version_is_one():
     import jaxattr
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["version"] == jaxattr.__version__
+    dynamic = project["tool"]["setuptools"]["dynamic"]["version"]
+    assert dynamic == {"attr": "jaxattr._version.__version__"}
+    assert jaxattr.__version__ == jaxattr._version.__version__

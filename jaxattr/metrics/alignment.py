@@ -62,6 +62,8 @@ def alignment(a: Array, b: Array) -> Alignment:
     size_a, size_b, apart = (_norms.norm(x, axes) for x in (a, b, a - b))
     product = jnp.sum(_norms.unit(a, axes) * _norms.unit(b, axes), axes)
     cosine = jnp.clip(product, -1, 1)
+    # An infinite value has neither a distance nor a direction.
+    apart = jnp.where(jnp.isfinite(apart), apart, jnp.nan)
     return Alignment(
         apart,
         apart / jnp.sqrt(size_a) / jnp.sqrt(size_b),

@@ -69,6 +69,6 @@ def test_misuse():
     with pytest.raises(
         ValueError, match="a: expected a non-empty float array .*, attributions"
     ):
-        ja.alignment(a[0], a[0])
+        ja.alignment(a[0, 0], a[0, 0])
     with pytest.raises(ValueError, match="b: expected attributions as a"):
         ja.alignment(a, jnp.ones((1, 2, 3, 1)))

@@ -76,7 +76,7 @@ def test_against_a_loop(kind, order, num_steps):
 
 
 @pytest.mark.parametrize("order", faithfulness.ORDERS)
-@pytest.mark.parametrize("num_steps", [1, 7])
+@pytest.mark.parametrize("num_steps", [2, 7])
 def test_fraction_shown_against_masks(order, num_steps):
     attributions = jax.random.normal(jax.random.key(1), (3, 6, 5, 3)).at[1].set(0)
     attributions = attributions.at[2, :, :, 1].set(jnp.nan)
@@ -119,7 +119,7 @@ def test_fraction_shown_misuse():
     for change, message in (
         ({"order": "rise"}, "order: unknown 'rise'"),
         ({"num_steps": 0}, "num_steps: expected an integer"),
-        ({"attributions": maps[0]}, "attributions: expected"),
+        ({"attributions": maps[0, 0]}, "attributions: expected"),
     ):
         with pytest.raises(ValueError, match=message):
             ja.fraction_shown(**{"attributions": maps} | change)
@@ -229,11 +229,11 @@ def test_jit_and_float64():
             {"attributions": np.ones((3, 5, 6, 3), np.float32)},
             "attributions: expected sh",
         ),
-        ({"attributions": np.ones((3, 6, 5), np.float32)}, "attributions: expected"),
+        ({"attributions": np.ones((6, 5), np.float32)}, "attributions: expected"),
         ({"images": np.ones((6, 5, 3), np.float32)}, "images: expected"),
         ({"labels": np.zeros(4, int)}, r"labels: expected integers \(3,\)"),
         ({"order": "rise"}, "order: unknown 'rise'; known: channel_sum"),
-        ({"num_steps": 0}, "num_steps: expected an integer of at least 1"),
+        ({"num_steps": 1}, "num_steps: expected an integer of at least 2"),
         ({"substrate": np.zeros(3)}, "substrate: expected a number"),
         ({"batch_size": 0}, "batch_size: expected"),
     ],

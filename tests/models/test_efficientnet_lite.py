@@ -29,7 +29,7 @@ def photos(classifier):
 def test_the_demo_photographs(classifier, photos):
     probabilities = np.asarray(jax.nn.softmax(classifier(photos)))
     for row, best, probability in (
-        (0, [282, 285, 281], 0.386),
+        (0, [282, 285, 281], 0.395),
         (1, [967], 0.951),
         (2, [657, 744], 0.296),
     ):
