@@ -48,7 +48,7 @@ def run(
     num_steps: int = 10,
     step_size: Scalar | None = None,
     bounds: Bounds = (0.0, 1.0),
-    score: Score = scores.cross_entropy,
+    score: Score | str = scores.cross_entropy,
     batch_size: int | None = None,
 ) -> AttackResult:
     """Moves images within a small ball so that a score rises.

@@ -128,7 +128,7 @@ def attexplore_pp(
     integrand: str = "direction",
     softmax_stack: int = 1,
     bounds: Bounds = (0.0, 1.0),
-    score: Score = scores.cross_entropy,
+    score: Score | str = scores.cross_entropy,
 ) -> Array:
     """AttEXplore++: AttEXplore along the path of any transferable attack.
 

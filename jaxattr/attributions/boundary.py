@@ -22,7 +22,7 @@ def bsm(
     key: Array | None = None,
     batch_size: int | None = None,
     search: PointOrSearch = None,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """Boundary saliency map: the gradient at the nearest point of another class.
 
@@ -87,7 +87,7 @@ def big(
     num_steps: int = 50,
     rule: str = "midpoint",
     multiply_by_delta: bool = True,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """Boundary-based integrated gradients: from the nearest boundary point to the image.
 
@@ -160,7 +160,7 @@ def bsg(
     search: PointOrSearch = None,
     num_samples: int = 50,
     stddev: Scalar = 0.15,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """Boundary SmoothGrad: the gradient averaged over noise around the boundary point.
 

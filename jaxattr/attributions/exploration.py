@@ -40,7 +40,7 @@ def explore(
     softmax_stack: int,
     bounds: Bounds,
     integrand: str = "direction",
-    score: Score = scores.cross_entropy,
+    score: Score | str = scores.cross_entropy,
 ) -> Array:
     """``s Σₜ (xₜ₊₁ - xₜ) ⊙ hₜ`` along the attack's path; see ``attexplore_pp``."""
     bounds = check_bounds(bounds)

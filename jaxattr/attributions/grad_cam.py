@@ -24,7 +24,7 @@ def grad_cam(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
     relu: bool = True,
     grid: tuple[int, int] | None = None,
     layer: str | None = None,

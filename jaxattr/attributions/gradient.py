@@ -19,7 +19,7 @@ def saliency(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
     absolute: bool = False,
 ) -> Array:
     """The gradient of the score at the image.
@@ -70,7 +70,7 @@ def input_x_gradient(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """The gradient times the image.
 
@@ -117,7 +117,7 @@ def smoothgrad(
     batch_size: int | None = None,
     num_samples: int = 50,
     stddev: Scalar = 0.15,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """The gradient averaged over Gaussian noise.
 

@@ -33,7 +33,7 @@ def guided_ig(
     num_steps: int = 15,
     fraction: float = 0.25,
     max_dist: float = 0.02,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """Integrated gradients along a path that avoids steep directions.
 

@@ -27,7 +27,7 @@ def integrated_gradients(
     baseline: Scalar = 0.0,
     num_steps: int = 50,
     rule: str = "midpoint",
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
     multiply_by_delta: bool = True,
 ) -> Array:
     """The mean gradient between a baseline and the image, times their difference.
@@ -129,7 +129,7 @@ def expected_gradients(
     batch_size: int | None = None,
     references: Array,
     num_samples: int = 50,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
 ) -> Array:
     """Integrated gradients averaged over baselines drawn from the data.
 

@@ -30,7 +30,7 @@ def mfaba(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    score: Score = scores.probability,
+    score: Score | str = scores.probability,
     num_steps: int = 50,
     step_size: Scalar = 0.001,
     epsilon: Scalar = 0.3,

@@ -55,7 +55,7 @@ def spectral_importance(
     estimator: str = "exact",
     num_samples: int | None = None,
     norm: str = "linf",
-    score: Score = scores.log_probability,
+    score: Score | str = scores.log_probability,
     batch_size: int | None = None,
     key: Array | None = None,
 ) -> SpectralImportance:

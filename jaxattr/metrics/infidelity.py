@@ -29,7 +29,7 @@ def infidelity(
     normalize: bool = False,
     stddev: Scalar = 0.2,
     perturbation: Perturbation | None = None,
-    score: Score = scores.logit,
+    score: Score | str = scores.logit,
     batch_size: int | None = None,
 ) -> Array:
     """The mean squared error of the map as a linear model of perturbations.
