@@ -91,6 +91,8 @@ def grad_cam(
 
     def explain(_: int, images: Array, labels: Array) -> Array:
         if layer is None:
+            assert features_fn is not None
+            assert head is not None
             values, head_fn = features_fn(images), head
         else:
             values = inside.capture(logits_fn, [layer])(images)[1][layer]

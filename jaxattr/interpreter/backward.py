@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
@@ -43,6 +45,6 @@ def pull_back(
     images = points[0]
     if result is None:  # a score that does not depend on the images
         result = jnp.zeros_like(images)
-    undefined = sum(jnp.isnan(s).astype(images.dtype) for s in scores)
+    undefined = functools.reduce(operator.or_, (jnp.isnan(s) for s in scores))
     undefined = undefined.reshape(-1, *(1,) * (images.ndim - 1))
-    return jnp.where(undefined > 0, jnp.nan, result).astype(images.dtype)
+    return jnp.where(undefined, jnp.nan, result).astype(images.dtype)

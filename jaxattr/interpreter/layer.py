@@ -105,6 +105,7 @@ class Layer:
     @property
     def weights(self) -> Array:
         """What it multiplies with, the batch norm behind it taken in."""
+        assert self.node.weight is not None
         weights = self._read(self.node.weight, 0)
         if not self.node.has_scale:
             return weights

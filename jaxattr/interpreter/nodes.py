@@ -444,7 +444,7 @@ class _Builder:
 
     def _back(self, value: Value, names: Collection[str]) -> list[Equation]:
         """The equations of such names that a value comes through, one after another."""
-        found = []
+        found: list[Equation] = []
         while True:
             equation = self.equation_of.get(value)
             if equation is None or equation.name not in names:

@@ -64,6 +64,7 @@ def pull(
             found.pop(v) if v in found else jnp.zeros_like(evaluation.read(v))
             for v in node.outputs
         )
+        results: Sequence[Array | None]
         if node.kind in _INSIDE:
             results = _INSIDE[node.kind](evaluation, node, given, rules, reading)
         else:
@@ -262,7 +263,7 @@ def _through_shards(
     def back(points: Any, given: Any) -> list[Array]:
         results = _program(body, flags, points, given, rules, reading, raw)
         return [
-            jnp.zeros_like(points[0][i]) if results[i] is None else results[i]
+            jnp.zeros_like(points[0][i]) if (result := results[i]) is None else result
             for i in kept
         ]
 

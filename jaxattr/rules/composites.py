@@ -109,10 +109,10 @@ class Composite:
             "softmax": self.softmax,
             "move": Move(),
         }
-        rule = rules.get(node.kind, self.unknown)
-        if rule is None:
+        chosen = rules.get(node.kind, self.unknown)
+        if chosen is None:
             raise no_rule(node)
-        return rule
+        return chosen
 
 
 def no_rule(node: Node) -> ValueError:

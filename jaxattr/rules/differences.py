@@ -13,8 +13,10 @@ References:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
@@ -104,7 +106,7 @@ def shapley(layer: Layer, multipliers: Arrays) -> list[Array]:
         chosen: layer(*(ends[1 - c][i] for i, c in enumerate(chosen)))[0]
         for chosen in itertools.product((0, 1), repeat=n)
     }
-    scale = sum(jnp.abs(v) for v in values.values())
+    scale = functools.reduce(operator.add, (jnp.abs(v) for v in values.values()))
     middle = [x + (b - x) / 2 for x, b in zip(*ends)]
     _, pull = jax.vjp(lambda *x: layer(*x)[0], *middle)
     slopes = pull(jnp.ones_like(m).astype(layer.outputs[0].dtype))

@@ -20,6 +20,8 @@ References:
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -185,11 +187,8 @@ def _shared(
     for x, w in terms:
         total = total + widen(layer.product(x, w))
     share = quotient(relevance, total, epsilon)
-    result = None
-    for x, w in terms:
-        term = x * layer.product_transpose(w, share)
-        result = term if result is None else result + term
-    return result
+    parts = [x * layer.product_transpose(w, share) for x, w in terms]
+    return functools.reduce(operator.add, parts)
 
 
 def _positive(layer: Layer, relevance: Array, epsilon: float) -> Array:
