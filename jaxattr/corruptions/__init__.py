@@ -84,7 +84,8 @@ def corrupt(
 
     Raises:
       ValueError: an unknown name, preset or parameter, a severity outside 1 to 5, no
-        key where one is needed.
+        key where one is needed, images of other than 1 or 3 channels for what knows
+        colours (snow, frost, brightness, JPEG).
       ImportError: the codec or the photographs are not installed.
 
     Example:

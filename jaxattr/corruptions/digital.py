@@ -10,7 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxattr import _random
-from jaxattr._checks import check_integer, fail
+from jaxattr._checks import check_integer
+from jaxattr.corruptions._channels import check_grey_or_rgb
 from jaxattr.corruptions._resampling import box_matrix, smooth
 from jaxattr.frequencies.transforms import apply_matrices
 from jaxattr.typing import Array
@@ -84,8 +85,7 @@ def jpeg_compression(images: Array, *, quality: int) -> Array:
 
     Runs under ``jit`` and ``vmap`` as a call back to the host; it has no derivative.
     """
-    if images.shape[-1] not in (1, 3):
-        raise fail("images", "1 or 3 channels, which JPEG has", images)
+    check_grey_or_rgb(images, "JPEG has")
     check_integer("quality", quality)
     shape = jax.ShapeDtypeStruct(images.shape, images.dtype)
 

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxattr import _random
 from jaxattr._checks import fail
+from jaxattr.corruptions._channels import check_grey_or_rgb
 from jaxattr.corruptions._resampling import zoom as enlarge
 from jaxattr.corruptions.blur import streak
 from jaxattr.corruptions.textures import frost_textures
@@ -30,6 +31,7 @@ def snow(
     share: float,
 ) -> Array:
     """Streaks of enlarged noise above a threshold, over a paler image."""
+    check_grey_or_rgb(images, "have a grey to pale towards")
     flake_keys, angle_keys = _random.split(keys, 2)
     noise = _random.normal(flake_keys, (*images.shape[1:3], 1), images.dtype)
     flakes = enlarge(mean + stddev * noise, zoom)
@@ -54,8 +56,12 @@ def frost(
     ``textures`` are arrays ``(h, w, 3)`` in [0, 1], at least as large as the images; by
     default the six of the package ``imagecorruptions-imaug``.
     """
+    check_grey_or_rgb(images, "photographs of frost fit")
     if textures is None:
         textures = frost_textures(scale)
+    for texture in textures:
+        if np.ndim(texture) != 3 or np.shape(texture)[-1] != 3:
+            raise fail("textures", "arrays (h, w, 3)", np.shape(texture))
     height, width = images.shape[1:3]
     shapes = np.array([np.shape(texture)[:2] for texture in textures])
     if (shapes < (height, width)).any():
@@ -94,6 +100,7 @@ def fog(images: Array, keys: Array, *, thickness: float, decay: float) -> Array:
 
 def brightness(images: Array, *, shift: float) -> Array:
     """The value of HSV raised: ``x v'/v`` with ``v = max_c x``, ``v' = clip(v + s)``."""
+    check_grey_or_rgb(images, "have a value of HSV")
     value = jnp.max(images, axis=-1, keepdims=True)
     raised = jnp.clip(value + shift, 0, 1)
     scale = raised / jnp.where(value > 0, value, 1)

@@ -246,7 +246,16 @@ def test_bad_input(change, message):
 
 
 @pytest.mark.parametrize("channels", [2, 4])
-def test_jpeg_says_which_channels_it_has(channels):
+@pytest.mark.parametrize("name", ["jpeg_compression", "snow", "frost", "brightness"])
+def test_what_knows_colours_says_which_channels_it_has(name, channels):
+    """An opacity of one would be the brightest colour, and brightness do nothing."""
     images = jnp.full((1, 5, 7, channels), 0.5)
     with pytest.raises(ValueError, match="images: expected 1 or 3 channels"):
-        corruptions.corrupt("jpeg_compression", images, severity=1)
+        corruptions.corrupt(name, images, severity=1, key=KEY)
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 1), (9, 9, 4)])
+def test_textures_of_frost_have_colours(shape):
+    given = {"severity": 1, "key": KEY, "textures": [jnp.zeros(shape)]}
+    with pytest.raises(ValueError, match=r"textures: expected arrays \(h, w, 3\)"):
+        corruptions.corrupt("frost", jnp.full((1, 5, 7, 3), 0.5), **given)
