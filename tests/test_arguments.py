@@ -50,6 +50,48 @@ def test_files_of_one_name_are_two_models_and_one_asked_for_twice_is_one(asked):
     assert [weights for _, weights, _ in asked] == ["a/best.pth", "b/best.pth"]
 
 
+def test_options_of_a_model(asked):
+    a, b = "vgg11=a,b.npz,padding=tf_same", "vgg11=a,b.npz,num_classes=10,dtype=float16"
+    given = [
+        *("--model", a),
+        *("--model", b),
+        *("--model", "vgg11, preprocessing=squash"),
+    ]
+    models = _arguments.load_models(parsed(*given, "--preprocessing", "crop"))
+    assert list(models) == [
+        "vgg11 (a,b, padding=tf_same)",
+        "vgg11 (a,b, dtype=float16, num_classes=10)",
+        "vgg11 (preprocessing=squash)",
+    ]
+    crop = {"preprocessing": "crop"}
+    assert asked == [
+        ("vgg11", "a,b.npz", crop | {"padding": "tf_same"}),
+        ("vgg11", "a,b.npz", crop | {"dtype": jax.numpy.float16, "num_classes": 10}),
+        ("vgg11", None, {"preprocessing": "squash"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "vgg11=w.npz,pading=tf_same",
+            "vgg11: option: unknown 'pading'; did you mean pad",
+        ),
+        ("vgg11,num_classes=ten", "num_classes: expected a whole number .* got 'ten'"),
+        ("vgg11,num_classes=0", "num_classes: expected a whole number of at least 1"),
+        (
+            "vgg11,dtype=float61",
+            "vgg11: dtype: unknown 'float61'; did you mean float16",
+        ),
+        ("vgg11,dtype=float16,dtype=float32", "vgg11: dtype is given twice"),
+    ],
+)
+def test_misuse_of_options_of_a_model(asked, text, message):
+    with pytest.raises(ValueError, match=message):
+        _arguments.load_models(parsed("--model", text))
+
+
 def test_random_weights_come_from_the_seed(asked):
     _arguments.load_models(parsed("--weights", "random", "--seed", "7"))
     key = jax.random.key(7)

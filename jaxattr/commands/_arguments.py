@@ -9,23 +9,25 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
+from jaxattr.commands._model_requests import (
+    DTYPES,
+    OPTIONS,
+    LoadOptions,
+    parse_model,
+)
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.photographs.reading import list_photographs
 
 if TYPE_CHECKING:
-    from jax.typing import DTypeLike
-
     from jaxattr.models import Classifier
-    from jaxattr.models.activations import Activation
-    from jaxattr.typing import Array
 
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
     """Where a command adds its parser."""
@@ -35,14 +37,7 @@ QUICK_SEARCH = ("deepfool", "ddn", "fab")
 of the library, at a quarter of its passes: what the commands search with."""
 
 
-class LoadOptions(TypedDict, total=False):
-    """Of ``jaxattr.models.load``."""
-
-    key: Array
-    activation: Activation | None
-    dtype: DTypeLike | None
-    preprocessing: str | None
-    padding: str | None
+DEFAULT_MODEL = "efficientnet_lite0"
 
 
 def run_of(
@@ -213,22 +208,22 @@ def _plain(cell: object) -> object:
 
 def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """``--model``, once or several times, and ``--weights``."""
-    add = parser.add_argument
+    add, options = parser.add_argument, ", ".join(OPTIONS)
     if several:
         add(
             "--model",
             action="append",
-            metavar="NAME[=FILE]",
-            help="may be given several times, each with a checkpoint of its own "
-            "(default: efficientnet_lite0)",
+            metavar="NAME[=FILE][,OPTION=VALUE]",
+            help="may be given several times, each with a checkpoint and options of "
+            f"its own: {options} (default: {DEFAULT_MODEL})",
         )
     else:
-        text = "with a checkpoint or without; `jaxattr models` lists them (default: "
+        text = "with a checkpoint or without; `jaxattr models` lists them; options: "
         add(
             "--model",
-            default="efficientnet_lite0",
-            metavar="NAME[=FILE]",
-            help=text + "%(default)s)",
+            default=DEFAULT_MODEL,
+            metavar="NAME[=FILE][,OPTION=VALUE]",
+            help=f"{text}{options} (default: %(default)s)",
         )
     add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
     add(
@@ -238,48 +233,49 @@ def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None
     )
     add(
         "--dtype",
-        choices=("float32", "bfloat16", "float16"),
+        choices=DTYPES,
         help="what to compute in (default: that of the weights)",
     )
 
 
 def load_model(
-    name: str,
+    asked: str,
     arguments: argparse.Namespace,
-    *,
-    file: str | None = None,
     **options: Unpack[LoadOptions],
 ) -> Classifier:
-    """A model with the weights of a file, by default those of ``--weights``.
+    """A model with the weights of its file, by default those of ``--weights``.
 
     Args:
-      name: as ``jaxattr models`` lists it, or ``NAME=FILE``.
+      asked: a name as ``jaxattr models`` lists it, with file and options or without;
+        see ``parse_model``. What is typed here goes before options of the command.
       arguments: of the command; random weights come from ``--seed``.
-      file: a checkpoint.
       **options: of ``jaxattr.models.load``.
+
+    Raises:
+      ValueError: as ``parse_model`` and ``jaxattr.models.load`` raise it.
     """
     from jaxattr import models
 
-    name, _, beside = name.partition("=")
-    weights = file or beside or arguments.weights
+    request = parse_model(asked)
+    weights = request.file or arguments.weights
     if arguments.preprocessing is not None:
         options["preprocessing"] = arguments.preprocessing
     if arguments.dtype is not None:
         options["dtype"] = jnp.dtype(arguments.dtype)
     if weights == "random":
         options["key"] = jax.random.key(arguments.seed)
-    return models.load(name, weights, **options)
+    options.update(request.options())
+    return models.load(request.name, weights, **options)
 
 
 def load_models(
     arguments: argparse.Namespace, **options: Unpack[LoadOptions]
 ) -> dict[str, Classifier]:
-    """Label to model, of each ``--model NAME`` or ``--model NAME=FILE``."""
+    """Label to model, of each ``--model``."""
     models: dict[str, Classifier] = {}
-    for asked in dict.fromkeys(arguments.model or ["efficientnet_lite0"]):
-        name, _, file = asked.partition("=")
-        label = f"{name} ({pathlib.Path(file).stem})" if file else name
+    asked = {parse_model(text): text for text in arguments.model or [DEFAULT_MODEL]}
+    for request, text in asked.items():
         # Files of one name in two folders are two models.
-        label = f"{name} ({file})" if label in models else label
-        models[label] = load_model(name, arguments, file=file or None, **options)
+        label = request.label(whole_path=request.label() in models)
+        models[label] = load_model(text, arguments, **options)
     return models

@@ -18,6 +18,7 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
+from jaxattr.commands._model_requests import parse_model
 from jaxattr.evaluation.boundary.points import explains_at_boundary
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.methods import registry
@@ -133,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             curve_steps=arguments.curve_steps,
             references=arguments.references,
-            weights=arguments.model.partition("=")[2] or arguments.weights or "default",
+            weights=parse_model(arguments.model).file or arguments.weights or "default",
             figure_files=figures,
             run=run_of(arguments, methods=tuple(chosen), photographs=photographs),
             progress=progress,
