@@ -19,6 +19,7 @@ from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
 from jaxattr.models.convert import Parameters, Tensors, convert, expected_shapes
 from jaxattr.models.entries import Entry, Source
+from jaxattr.models.folded_norms import norms_are_folded
 from jaxattr.models.weights import locate
 from jaxattr.typing import Array
 
@@ -58,7 +59,9 @@ def load(
         weights were trained with.
       padding: ``"tf_same"`` or ``"symmetric"``, of models with strides that are padded.
         None takes what the weights were trained with. Naming it chooses among the
-        sources of a model: MobileNetV2's TensorFlow weights want images in [-1, 1].
+        sources of a model: MobileNetV2's TensorFlow weights want images in [-1, 1]. It
+        must be named for a file that fits two of them, with batch norms that are folded
+        as TensorFlow's exports have them.
 
     Returns:
       A :class:`Classifier`.
@@ -66,7 +69,8 @@ def load(
     Raises:
       ValueError: for an unknown name or option, a missing key, a missing, corrupt or
         hostile file, a checkpoint of another network or number of classes (every tensor
-        that does not fit is listed), or weights that are not installed.
+        that does not fit is listed), one that may be meant for either padding, or
+        weights that are not installed.
 
     Example:
       >>> import jax
@@ -100,7 +104,7 @@ def load(
         raise fail("weights", 'None, a path or "random"', weights)
     path = locate(name, sources) if weights is None else os.fspath(weights)
     tensors = read_checkpoint(path)
-    config = _best_fit(configs, tensors)
+    config = _best_fit(configs, tensors, path)
     params = from_tensors(config, tensors, os.fspath(path))
     return Classifier(params, config)
 
@@ -154,14 +158,32 @@ def _sources(model: Entry, padding: str | None) -> Mapping[str, Source]:
     return fitting or model.sources
 
 
-def _best_fit(configs: list[Config], tensors: Tensors) -> Config:
-    """The source whose names the checkpoint has most of; of equals the first."""
+def _best_fit(
+    configs: list[Config], tensors: Tensors, path: str | os.PathLike[str]
+) -> Config:
+    """The source whose names the checkpoint has most of; of equals the first.
+
+    Raises:
+      ValueError: equals differ in their padding, and the numbers speak against the first.
+    """
 
     def share(config: Config) -> float:
         names = expected_shapes(config.weights.rules(), skeleton(config)[1])
         return sum(name in tensors for name in names) / len(names)
 
-    return max(configs, key=share) if len(configs) > 1 else configs[0]
+    if len(configs) == 1:
+        return configs[0]
+    shares = [share(config) for config in configs]
+    best = max(shares)
+    equals = [c for c, s in zip(configs, shares, strict=True) if s == best]
+    paddings = dict.fromkeys(config.padding for config in equals)
+    if best == 1 and len(paddings) > 1 and norms_are_folded(tensors):
+        meant = " or ".join(f"padding={padding}" for padding in paddings)
+        raise ValueError(
+            f"padding: {os.fspath(path)} does not say which is meant, {meant}: its "
+            "batch norms are folded, as in exports of TensorFlow (tf_same)"
+        )
+    return equals[0]
 
 
 def _check_padding(name: str, model: Entry, padding: str | None) -> str | None:

@@ -99,6 +99,47 @@ def test_the_names_in_a_file_tell_its_source(source, tmp_path):
     assert len(ours) == len(tensors)
 
 
+def torchvision_like(path, **values):
+    """A MobileNetV2 of 10 classes, with parts of its batch norms set to a value."""
+    config = Config("mobilenet_v2", "torchvision", 10, None, None, "symmetric", "crop")
+    shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
+    tensors = goldens.checkpoint({name: max(s, key=len) for name, s in shapes.items()})
+    norms = {name.rsplit(".", 1)[0] for name in shapes if name.endswith("running_var")}
+    for part, value in values.items():
+        for norm in norms:
+            tensors[f"{norm}.{part}"] = np.full_like(tensors[f"{norm}.{part}"], value)
+    np.savez(path, **{name: t.astype(np.float16) for name, t in tensors.items()})
+    return path
+
+
+def test_folded_norms_leave_the_padding_open(tmp_path):
+    """Two sources have these names; norms that are folded tell that it may be either."""
+    identity = {"weight": 1, "running_mean": 0, "running_var": 0.99999}
+    load = lambda path, **options: models.load(
+        "mobilenet_v2", path, num_classes=10, **options
+    )
+    folded = torchvision_like(tmp_path / "folded.npz", **identity)
+    meant = "folded.npz does not say .*padding=symmetric or padding=tf_same"
+    with pytest.raises(ValueError, match=meant):
+        load(folded)
+    for padding, source in {
+        "tf_same": "tensorflow",
+        "symmetric": "torchvision",
+    }.items():
+        assert load(folded, padding=padding).config.source == source
+    # In training a norm comes to numbers of its own; before it, it has no bias.
+    trained = torchvision_like(tmp_path / "trained.npz", **identity | {"weight": 0.5})
+    untrained = torchvision_like(tmp_path / "untrained.npz", **identity, bias=0)
+    for path in (trained, untrained):
+        assert load(path).config.source == "torchvision"
+
+
+def test_weights_of_tensorflow_leave_the_padding_open(assets):
+    path = assets / "mobilenet_v2_tf-qat_coral.safetensors"
+    with pytest.raises(ValueError, match="padding: .*coral.safetensors does not say"):
+        models.load("mobilenet_v2", path)
+
+
 @pytest.mark.parametrize("name", models.names())
 def test_every_model_and_source_is_complete(name):
     """Its rules fill exactly its parameters, whatever the checkpoint's names are."""
