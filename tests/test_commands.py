@@ -165,6 +165,28 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+COMMANDS = {
+    "explain": ("--method", "saliency", "--no-curves"),
+    "boundary": ("--search", "ddn", "--steps", "1"),
+    "evaluate": ("--method", "saliency", "--curve-steps", "2"),
+    "spectrum": ("--bands", "2"),
+    "robustness": ("--attack", "random_sign", "--epsilon", "1", "--steps", "1"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_files_that_are_no_photographs_are_named(command, folder, tmp_path, capsys):
+    (folder / "labels.csv").write_text("file,class\na.png,0\nb.png,1\n")
+    for name in ("notes.pdf", *(f"x{i}.raw" for i in range(6))):
+        (folder / name).touch()
+    given = [command, str(folder), "--out", str(tmp_path / "out"), *COMMANDS[command]]
+    assert cli.main([*given, "--quiet"]) == 0
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "skipped" in x]
+    assert line.startswith(f"jaxattr: skipped {folder / 'notes.pdf'}, ")
+    assert line.endswith("x3.raw and 2 more: no photograph by its suffix")
+    assert "notes.txt" not in line
+
+
 def test_a_folder_without_photographs(tmp_path, capsys):
     assert explain(tmp_path, tmp_path / "out") == 2
     assert "no image file in this folder" in one_error_line(capsys)

@@ -24,7 +24,7 @@ from jaxattr.commands._model_requests import (
 )
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
-from jaxattr.photographs.reading import list_photographs
+from jaxattr.photographs.reading import list_photographs, unread_files
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
@@ -38,6 +38,8 @@ of the library, at a quarter of its passes: what the commands search with."""
 
 
 DEFAULT_MODEL = "efficientnet_lite0"
+MAX_UNREAD = 5
+"""Of files that are no photographs, so many are named."""
 
 
 def run_of(
@@ -171,11 +173,18 @@ def photograph_files(given: Sequence[str]) -> list[str]:
     return files
 
 
+def unread_in(given: Sequence[str]) -> list[pathlib.Path]:
+    """Of the folders among them, the files that may be meant as photographs."""
+    folders = [name for name in dict.fromkeys(given) if pathlib.Path(name).is_dir()]
+    return [path for name in folders for path in unread_files(name)]
+
+
 def print_results(
     arguments: argparse.Namespace,
     text: str,
     records: Iterable[Mapping[str, object]],
     skipped: Sequence[str] = (),
+    unread: Sequence[pathlib.Path] = (),
 ) -> int:
     """What a command found: a table, JSON, or nothing; names what was skipped.
 
@@ -183,10 +192,11 @@ def print_results(
       arguments: of the command.
       text: the table, and where the files are.
       records: the rows of the table by column.
-      skipped: what could not be read, a line each.
+      skipped: photographs that could not be read, a line each.
+      unread: files beside the photographs that by their suffix are none.
 
     Returns:
-      The exit code: 1 where something was skipped.
+      The exit code: 1 where a photograph was skipped.
     """
     if arguments.json:
         found = {"out": str(arguments.out), "skipped": list(skipped)}
@@ -196,6 +206,12 @@ def print_results(
         print(text)
     for reason in skipped:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
+    if unread:
+        names = ", ".join(map(str, unread[:MAX_UNREAD]))
+        more = len(unread) - MAX_UNREAD
+        others = f" and {more} more" if more > 0 else ""
+        suffix = "no photograph by its suffix"
+        print(f"jaxattr: skipped {names}{others}: {suffix}", file=sys.stderr)
     return 1 if skipped else 0
 
 

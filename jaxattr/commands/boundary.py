@@ -19,6 +19,7 @@ from jaxattr.commands._arguments import (
     photograph_files,
     print_results,
     run_of,
+    unread_in,
     whole,
 )
 from jaxattr.evaluation.boundary.boundary import draw_boundaries
@@ -101,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{format_table(*report.table())}\n\n{where}",
         [row._asdict() for row in report.rows],
         report.broken,
+        unread_in(arguments.photographs),
     )
 
 

@@ -31,6 +31,7 @@ from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.photographs.sets import labelled_photographs, left_out
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -153,6 +154,9 @@ def run(arguments: argparse.Namespace) -> int:
             figure_files=figures,
             progress=progress,
         )
+    photographs = labelled_photographs(
+        arguments.folder, arguments.labels, out=arguments.out
+    )
     better = {m.name: m.better for m in metrics if m.better}
     lines = [
         format_table(*evaluation.short_summary()),
@@ -167,6 +171,7 @@ def run(arguments: argparse.Namespace) -> int:
         "\n".join(lines),
         [dict(zip(header, row, strict=True)) for row in rows],
         evaluation.broken,
+        left_out(arguments.folder, photographs),
     )
 
 

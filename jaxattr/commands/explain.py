@@ -16,6 +16,7 @@ from jaxattr.commands._arguments import (
     photograph_files,
     print_results,
     run_of,
+    unread_in,
     whole,
 )
 from jaxattr.commands._model_requests import parse_model
@@ -147,4 +148,5 @@ def run(arguments: argparse.Namespace) -> int:
         f"{format_table(*report.table())}\n\n{where}",
         [row._asdict() for row in report.rows],
         report.broken,
+        unread_in(arguments.photographs),
     )

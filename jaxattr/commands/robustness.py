@@ -18,6 +18,7 @@ from jaxattr.commands._arguments import (
     load_model,
     print_results,
     run_of,
+    unread_in,
     whole,
 )
 from jaxattr.evaluation.methods import registry
@@ -187,6 +188,7 @@ def run(arguments: argparse.Namespace) -> int:
         "\n".join(lines),
         [dict(zip(header, row, strict=True)) for row in rows],
         broken,
+        unread_in([arguments.folder]),
     )
 
 

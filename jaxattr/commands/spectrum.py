@@ -27,7 +27,7 @@ from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.evaluation.spectrum import spectrum
 from jaxattr.photographs.reading import read_photograph
-from jaxattr.photographs.sets import labelled_photographs, resolve_labels
+from jaxattr.photographs.sets import labelled_photographs, left_out, resolve_labels
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -102,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     photographs = labelled_photographs(
         arguments.folder, arguments.labels, out=arguments.out
     )
+    unread = left_out(arguments.folder, photographs)
     photographs = photographs[: arguments.max_images]
     models = load_models(arguments)
     reference = arguments.mce or next(iter(models))
@@ -139,4 +140,5 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         "\n\n".join([*tables, f"tables and figures: {folder}"]),
         [dict(zip(bands[0], row, strict=True)) for row in bands[1]],
+        unread=unread,
     )
