@@ -45,6 +45,20 @@ EXPLAINERS = {
     "bsm": functools.partial(
         ja.bsm, net, search=ja.BoundarySearch("deepfool", leave="label")
     ),
+    "big": functools.partial(
+        ja.big, net, search=ja.BoundarySearch("deepfool", leave="label"), num_steps=2
+    ),
+    "bsg": functools.partial(
+        ja.bsg,
+        net,
+        key=KEY,
+        search=ja.BoundarySearch("deepfool", leave="label"),
+        num_samples=2,
+    ),
+    "fampe": functools.partial(ja.fampe, net, key=KEY, num_steps=2, num_samples=2),
+    "spectral_importance": lambda x, y: (
+        ja.spectral_importance(net, x, y, num_bands=2).per_image
+    ),
 }
 
 
@@ -62,7 +76,7 @@ def test_a_label_that_is_no_class_is_refused_or_nan(name):
     assert np.any(traced[1] != 0)
 
 
-@pytest.mark.parametrize("name", ["saliency", "integrated_gradients", "mfaba", "agi"])
+@pytest.mark.parametrize("name", EXPLAINERS)
 def test_images_with_nan_are_refused_or_nan(name):
     broken = x.at[1, 0, 0, 0].set(jnp.nan)
     with pytest.raises(ValueError, match="images: expected finite values"):
