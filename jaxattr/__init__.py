@@ -15,6 +15,8 @@ from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
     SpectralImportance,
     agi,
+    attention_gradients,
+    attention_rollout,
     attexplore,
     attexplore_pp,
     big,
@@ -96,6 +98,8 @@ __all__ = [
     "area_under_curve",
     "attack_explanation",
     "attacks",
+    "attention_gradients",
+    "attention_rollout",
     "attexplore",
     "attexplore_pp",
     "band_images",
