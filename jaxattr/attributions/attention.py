@@ -152,6 +152,88 @@ def attention_gradients(
     return by_image_batches(explain, batch_size, images, labels)
 
 
+def legrad(
+    logits_fn: LogitsFn,
+    images: Array,
+    labels: Array,
+    *,
+    key: Array | None = None,
+    batch_size: int | None = None,
+    score: Score | str = scores.logit,
+    layers: Sequence[str] | None = None,
+    grid: tuple[int, int] | None = None,
+) -> Array:
+    """LeGrad: how the score of each block's tokens follows that block's attention.
+
+    ``M = 1/L Σ_l mean over heads and queries of ReLU(∂ s_l / ∂ A_l)``, A_l the attention
+    matrix of block l and ``s_l`` the score that the model would give if the tokens that
+    block l returns were those of its last block: what is behind the last one reads them.
+    M has one entry for each token; those of the patches are resized to the images
+    bilinearly.
+
+    The released code reads the mean of all tokens, with models that were trained so or
+    not, and scales each map to [0, 1]; here the model reads out as it does (ViT its class
+    token), and the map keeps its units.
+
+    Args:
+      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``, any JAX function with
+        attention among all tokens of an image (ViT, DeiT).
+      images: float ``(N, H, W, C)``.
+      labels: integers ``(N,)``.
+      key: not used.
+      batch_size: the most model rows in one call.
+      score: what is explained; see ``jaxattr.scores``.
+      layers: the names of what the blocks return, in order, one for each attention, see
+        ``ja.inside.names``; by default the outermost ``jax.named_scope`` around each that
+        has no other attention, as the models of ``ja.models`` have them.
+      grid: rows and columns of the patches, as ``grad_cam`` has it.
+
+    Returns:
+      ``(N, H, W, C)``, the same in every channel, never negative, in units of the score.
+
+    Raises:
+      ValueError: as ``attention_rollout``; blocks whose names cannot be told, or layers
+        that do not return tokens.
+
+    Example:
+      >>> import jax, jax.numpy as jnp, jaxattr as ja
+      >>> def logits_fn(x):
+      ...     x = x.reshape(len(x), 2, 1)  # an image of two pixels is two tokens
+      ...     with jax.named_scope("block"):
+      ...         a = jax.nn.softmax(jnp.einsum("ntd,nsd->nts", x, x))
+      ...         x = jnp.einsum("nts,nsd->ntd", a, x)
+      ...     return x[:, 0] * jnp.array([[1.0, -1.0]])
+      >>> images = jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1)
+      >>> ja.legrad(logits_fn, images, jnp.array([0])).ravel()
+      Array([0. , 0.5], dtype=float32)
+
+    References:
+      Bousselham, Boggust, Chaybouti, Strobelt, Kuehne. LeGrad: An Explainability Method
+      for Vision Transformers via Feature Formation Sensitivity. 2024, arXiv:2404.03214.
+    """
+    del key
+    logits_fn, images, labels = check_task(logits_fn, images, labels)
+    score = scores.as_score(score)
+
+    def explain(_: int, images: Array, labels: Array) -> Array:
+        attention = Attention(logits_fn, images)
+        ends = attention.ends(layers)
+
+        def total(added: list[Array]) -> Array:
+            results, head = attention.blocks(added, ends)
+            score_fn = score(head, labels)
+            return jnp.sum(sum(score_fn(tokens) for tokens in results))
+
+        gradients = jax.grad(total)(attention.zeros())
+        maps = [
+            jnp.mean(jax.nn.relu(matrix.laid_out(g)), axis=(1, 2))
+            for matrix, g in zip(attention.matrices, gradients, strict=True)
+        ]
+        return _placed(sum(maps[1:], maps[0]) / len(maps), images, grid)
+
+    return by_image_batches(explain, batch_size, images, labels)
+
+
 def _product(row: Array, matrix: Array) -> Array:
     return jnp.einsum("nt,nts->ns", row, matrix, precision="highest")
 
@@ -172,4 +254,12 @@ def _rolled(
     row = zeros + jnp.broadcast_to(jnp.asarray(weights, zeros.dtype), (1, num_tokens))
     for matrix in reversed(matrices):
         row = mix(row, matrix)
-    return places.resized(places.features(row[..., None], size, grid)[..., 0], images)
+    return _placed(row, images, grid)
+
+
+def _placed(tokens: Array, images: Array, grid: tuple[int, int] | None) -> Array:
+    """One number a token ``(N, T)`` where its patch is."""
+    size = images.shape[1], images.shape[2]
+    return places.resized(
+        places.features(tokens[..., None], size, grid)[..., 0], images
+    )

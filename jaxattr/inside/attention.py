@@ -7,16 +7,18 @@ An attention matrix is a softmax over tokens that a product with values follows,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxattr._checks import check_choice, fail
 from jaxattr._dtypes import widen
-from jaxattr._errors import fail
+from jaxattr.inside import named_values
 from jaxattr.interpreter.nodes import Node, Reading, graph
-from jaxattr.interpreter.program import Program, Value, trace
+from jaxattr.interpreter.program import Program, Value, scopes, trace
 from jaxattr.typing import Array, LogitsFn
 
 _SAME = ("convert_element_type", "name", "copy", "copy_p", "stop_gradient")
@@ -111,20 +113,94 @@ class Attention:
 
     def logits(self, added: Sequence[Array], images: Array) -> Any:
         """What the function returns where this is added to the matrices."""
-        known = self.run(added, images)
+        return self._returned(self._run(added, images, {}))
+
+    def blocks(
+        self, added: Sequence[Array], ends: Sequence[Value]
+    ) -> tuple[list[Array], Callable[[Array], Any]]:
+        """What the blocks return, each for the others' results as they are.
+
+        Args:
+          added: to the matrices; what a block returns depends on its own alone.
+          ends: the values that the blocks return.
+
+        Returns:
+          The values, and the function from the last of them to what is returned.
+        """
+        results: dict[Value, Array] = {}
+
+        def stop(value: Value, array: Array) -> Array:
+            results[value] = array
+            return jax.lax.stop_gradient(array)
+
+        known = self._run(added, self.images, dict.fromkeys(ends, stop))
+        behind = self.program.dependent([ends[-1]])
+
+        def head(array: Array) -> Any:
+            values = {**known, ends[-1]: array}
+            for equation in self.program.equations:
+                if any(v in behind for v in equation.inputs):
+                    arguments = [values.get(v, v.constant) for v in equation.inputs]
+                    values |= zip(equation.outputs, equation(*arguments), strict=True)
+            return self._returned(values)
+
+        return [results[v] for v in ends], head
+
+    def ends(self, names: Sequence[str] | None) -> list[Value]:
+        """The values that the blocks return, one for each attention matrix.
+
+        Args:
+          names: as ``ja.inside.names`` has them; by default the outermost named scopes
+            that have one attention each.
+
+        Raises:
+          ValueError: where there are none, or others than one a block.
+        """
+        if names is None:
+            every = [list(scopes(m.scope)) for m in self.matrices]
+            used = Counter(scope for found in every for scope in found)
+            names = [next((s for s in f if used[s] == 1), "") for f in every]
+        known = named_values(self.program)
+        expected = (
+            f"the names of what the {len(self.matrices)} blocks with attention return, "
+            "tokens (N, T, D), in order; ja.inside.names has them"
+        )
+        if len(names) != len(self.matrices) or "" in names:
+            raise fail("layers", expected, tuple(names))
+        for name in names:
+            check_choice("layers", name, known)
+        found = [known[name] for name in names]
+        tokens = (self.images.shape[0], self.num_tokens)
+        place = {v: i for i, e in enumerate(self.program.equations) for v in e.outputs}
+        places = [
+            place[v] for m, end in zip(self.matrices, found) for v in (m.value, end)
+        ]
+        fits = all(len(v.shape) == 3 and v.shape[:2] == tokens for v in found)
+        if not fits or places != sorted(places):
+            raise fail("layers", expected, tuple(names))
+        return found
+
+    def _returned(self, known: Mapping[Value, Any]) -> Any:
         results = [known.get(v, v.constant) for v in self.program.outputs]
         return jax.tree.unflatten(self.structure, results)
 
-    def run(self, added: Sequence[Array], images: Array) -> Mapping[Value, Any]:
-        """All values of the function where this is added to the matrices."""
+    def _run(
+        self,
+        added: Sequence[Array],
+        images: Array,
+        instead: Mapping[Value, Callable[[Value, Array], Array]],
+    ) -> dict[Value, Any]:
+        """All values where this is added to the matrices and those are others."""
         more = {m.value: a for m, a in zip(self.matrices, added, strict=True)}
         known: dict[Value, Any] = dict(zip(self.program.inputs, [images], strict=True))
         for equation in self.program.equations:
             arguments = [known.get(v, v.constant) for v in equation.inputs]
-            for value, array in zip(
-                equation.outputs, equation(*arguments), strict=True
-            ):
-                known[value] = array + more[value] if value in more else array
+            known |= zip(equation.outputs, equation(*arguments), strict=True)
+            for value in equation.outputs:
+                if value in more:
+                    known[value] = known[value] + more[value]
+                if value in instead:
+                    known[value] = instead[value](value, known[value])
         return known
 
 

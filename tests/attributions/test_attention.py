@@ -158,7 +158,41 @@ def test_against_numpy(name, method):
     np.testing.assert_allclose(explain(method, batch_size=1), expected, rtol=1e-6)
 
 
-METHODS = [ja.attention_rollout, ja.attention_gradients]
+def legrad_reference():
+    zeros = [np.zeros((len(IMAGES), HEADS, TOKENS, TOKENS))] * 2
+    maps = 0
+    for i in range(2):
+
+        def score(step, i=i):
+            added = [step if i == j else zeros[j] for j in range(2)]
+            tokens = forward(IMAGES, added)[2][i]
+            return read_out(np, PARAMS, tokens)[np.arange(2), LABELS]
+
+        maps = maps + np.maximum(slope(score, zeros[0].shape), 0).mean((1, 2)) / 2
+    return upscaled(maps)
+
+
+def test_legrad_against_numpy():
+    expected = legrad_reference()
+    np.testing.assert_allclose(explain(ja.legrad), expected, rtol=1e-6)
+    named = explain(ja.legrad, layers=("block0", "block1"), batch_size=1)
+    np.testing.assert_allclose(named, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (("block1",), "layers: expected the names of what the 2 blocks"),
+        (("block1", "block0"), "layers: expected .* in order"),
+        (("block0", "blok1"), "layers: unknown 'blok1'.*block1"),
+    ],
+)
+def test_legrad_refuses_other_layers_than_its_blocks(layers, message):
+    with pytest.raises(ValueError, match=message):
+        explain(ja.legrad, layers=layers)
+
+
+METHODS = [ja.attention_rollout, ja.attention_gradients, ja.legrad]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -46,6 +46,7 @@ _METHODS = (
     Method(
         "attention_gradients", attributions.attention_gradients, needs_attention=True
     ),
+    Method("legrad", attributions.legrad, needs_attention=True),
     Method("lrp", attributions.lrp),
     Method("deeplift", attributions.deeplift),
     Method("guided_backprop", attributions.guided_backprop),
