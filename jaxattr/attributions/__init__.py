@@ -1,6 +1,11 @@
 """Attribution methods: ``explain(logits_fn, images, labels, *, key, batch_size, ...)``."""
 
 from jaxattr.attributions.agi import agi
+from jaxattr.attributions.attention import (
+    attention_gradients,
+    attention_rollout,
+    legrad,
+)
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
 from jaxattr.attributions.boundary import big, bsg, bsm
 from jaxattr.attributions.deeplift import deeplift
@@ -27,6 +32,8 @@ from jaxattr.attributions.spectral_score import spectral_distribution, spectral_
 __all__ = [
     "SpectralImportance",
     "agi",
+    "attention_gradients",
+    "attention_rollout",
     "attexplore",
     "attexplore_pp",
     "big",
@@ -45,6 +52,7 @@ __all__ = [
     "internal_influence",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
+    "legrad",
     "lrp",
     "mfaba",
     "saliency",

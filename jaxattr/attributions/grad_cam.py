@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr import inside, scores
-from jaxattr._checks import check_inputs, check_integer, check_values, fail
+from jaxattr._checks import check_inputs, check_values, fail
 from jaxattr._dtypes import widen
 from jaxattr._logits import checked_head, checked_model
 from jaxattr._loops import by_image_batches
+from jaxattr.attributions import places
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, Score
 
@@ -98,46 +98,12 @@ def grad_cam(
             values = inside.capture(logits_fn, [layer])(images)[1][layer]
             head_fn = inside.head(logits_fn, layer, images)
         gradients = gradient(score(head_fn, labels), values)
-        values, gradients = (_maps(widen(x), size, grid) for x in (values, gradients))
+        values, gradients = (
+            places.features(widen(x), size, grid) for x in (values, gradients)
+        )
         weights = jnp.mean(gradients, axis=(1, 2), keepdims=True)
         cam = jnp.sum(weights * values, axis=-1)
         cam = jax.nn.relu(cam) if relu else cam
-        cam = jax.image.resize(cam, images.shape[:3], "linear")
-        # Added to zeros rather than broadcast: so it is sharded as the images are.
-        return jnp.zeros_like(images) + cam[..., None].astype(images.dtype)
+        return places.resized(cam, images)
 
     return by_image_batches(explain, batch_size, images, labels)
-
-
-def _maps(
-    features: Array, size: tuple[int, int], grid: tuple[int, int] | None
-) -> Array:
-    """Features ``(N, h, w, D)``; tokens are laid out in their grid."""
-    if features.ndim == 3:
-        num_tokens = features.shape[1]
-        rows, columns = _grid_of(num_tokens, size) if grid is None else grid
-        rows, columns = check_integer("grid", rows), check_integer("grid", columns)
-        if rows * columns > num_tokens:
-            raise fail("grid", f"at most the {num_tokens} tokens of the layer", grid)
-        tokens = features[:, num_tokens - rows * columns :]
-        return tokens.reshape(tokens.shape[0], rows, columns, -1)
-    if features.ndim != 4:
-        expected = "features (N, h, w, D) or tokens (N, T, D); split at another layer"
-        raise fail("logits_fn", expected, features)
-    if grid is not None:
-        raise fail("grid", "None where features have places", grid)
-    return features
-
-
-def _grid_of(num_tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of tokens with the aspect of an image of that size."""
-    common = math.gcd(*size)
-    rows, columns = size[0] // common, size[1] // common
-    for num_places in (num_tokens, num_tokens - 1):
-        times = math.isqrt(num_places // (rows * columns))
-        if times and times**2 * rows * columns == num_places:
-            return times * rows, times * columns
-    raise ValueError(
-        f"grid: expected (rows, columns) of the tokens: neither {num_tokens} of them "
-        f"nor one fewer lie in a grid with the aspect of images {list(size)}"
-    )

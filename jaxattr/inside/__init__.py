@@ -45,7 +45,7 @@ def names(fn: ArrayFn, images: Any) -> dict[str, jax.ShapeDtypeStruct]:
     program, _ = trace(fn, images)
     return {
         name: jax.ShapeDtypeStruct(value.shape, value.dtype)
-        for name, value in _named(program).items()
+        for name, value in named_values(program).items()
     }
 
 
@@ -187,12 +187,12 @@ def _instead(name: str, replacement: Any, value: Array) -> Array:
 
 
 def _value(program: Program, name: str) -> Value:
-    found = _named(program)
+    found = named_values(program)
     check_choice("name", name, found)
     return found[name]
 
 
-def _named(program: Program) -> dict[str, Value]:
+def named_values(program: Program) -> dict[str, Value]:
     """Values by name, in the order in which they are computed."""
     active = program.dependent(program.inputs)
     found: dict[str, Value] = {}

@@ -24,6 +24,8 @@ class Method(NamedTuple):
     """Takes ``references (R, H, W, C)``, images that stand for the data."""
     needs_split: bool = False
     """Takes a model in two halves, ``features`` and ``head``; classifiers are."""
+    needs_attention: bool = False
+    """Takes a model with attention among all tokens of an image; others it refuses."""
     differentiable: bool = True
     """The map is a continuous function of the image (no sign steps, no sorting)."""
 
@@ -40,6 +42,11 @@ _METHODS = (
         needs_references=True,
     ),
     Method("grad_cam", attributions.grad_cam, needs_split=True),
+    Method("attention_rollout", attributions.attention_rollout, needs_attention=True),
+    Method(
+        "attention_gradients", attributions.attention_gradients, needs_attention=True
+    ),
+    Method("legrad", attributions.legrad, needs_attention=True),
     Method("lrp", attributions.lrp),
     Method("deeplift", attributions.deeplift),
     Method("guided_backprop", attributions.guided_backprop),
@@ -74,6 +81,8 @@ _OTHER_NAMES = {
     "gradient_shap": ("expected_gradients",),
     "smooth_grad": ("smoothgrad",),
     "attexplore++": ("attexplore_pp",),
+    "rollout": ("attention_rollout",),
+    "chefer": ("attention_gradients",),
 }
 """How else the field calls some of them."""
 

@@ -25,6 +25,7 @@ _TITLES = {
     "grad_cam": "Grad-CAM",
     "guided_ig": "Guided IG",
     "input_x_gradient": "Input × gradient",
+    "legrad": "LeGrad",
     "mfaba": "MFABA",
     "smoothgrad": "SmoothGrad",
 }

@@ -1,0 +1,58 @@
+"""From features and tokens inside a model to places in its images."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from jaxattr._checks import check_integer, fail
+from jaxattr.typing import Array
+
+
+def features(
+    values: Array, size: tuple[int, int], grid: tuple[int, int] | None
+) -> Array:
+    """Features ``(N, h, w, D)``; tokens ``(N, T, D)`` are laid out in their grid."""
+    if values.ndim == 3:
+        rows, columns = grid_of(values.shape[1], size, grid)
+        tokens = values[:, values.shape[1] - rows * columns :]
+        return tokens.reshape(tokens.shape[0], rows, columns, -1)
+    if values.ndim != 4:
+        expected = "features (N, h, w, D) or tokens (N, T, D); split at another layer"
+        raise fail("logits_fn", expected, values)
+    if grid is not None:
+        raise fail("grid", "None where features have places", grid)
+    return values
+
+
+def grid_of(
+    num_tokens: int, size: tuple[int, int], grid: tuple[int, int] | None
+) -> tuple[int, int]:
+    """Rows and columns of tokens, by default with the aspect of an image of that size.
+
+    The last of the tokens lie in it, row by row.
+    """
+    if grid is not None:
+        rows, columns = (check_integer("grid", n) for n in grid)
+        if rows * columns > num_tokens:
+            raise fail("grid", f"at most the {num_tokens} tokens of the layer", grid)
+        return rows, columns
+    common = math.gcd(*size)
+    rows, columns = size[0] // common, size[1] // common
+    for num_places in (num_tokens, num_tokens - 1):
+        times = math.isqrt(num_places // (rows * columns))
+        if times and times**2 * rows * columns == num_places:
+            return times * rows, times * columns
+    raise ValueError(
+        f"grid: expected (rows, columns) of the tokens: neither {num_tokens} of them "
+        f"nor one fewer lie in a grid with the aspect of images {list(size)}"
+    )
+
+
+def resized(maps: Array, images: Array) -> Array:
+    """Maps ``(N, h, w)`` in the size of the images, the same in every channel."""
+    maps = jax.image.resize(maps, images.shape[:3], "linear")
+    # Added to zeros rather than broadcast: so it is sharded as the images are.
+    return jnp.zeros_like(images) + maps[..., None].astype(images.dtype)
