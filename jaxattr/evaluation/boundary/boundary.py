@@ -73,7 +73,7 @@ def draw_boundaries(
     figures.need_matplotlib()
     job = _Job(classifier, members, jax.random.key(seed), batch_size, num_steps)
     files = ResultFiles(out, job.record(), progress, run)
-    photographs = Photographs(paths, classifier)
+    photographs = Photographs(paths, classifier, out)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []

@@ -125,7 +125,7 @@ def explain_photographs(
       OSError: ``out`` cannot be written.
     """
     # Checking what is asked for.
-    photographs = Photographs(paths, classifier)
+    photographs = Photographs(paths, classifier, out)
     if not len(photographs) or not methods:
         raise ValueError("expected at least one photograph and one method")
     check_integer("batch_size", batch_size)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 
@@ -77,23 +77,3 @@ def file_name(text: str) -> str:
     'resnet50-IG-smoothed'
     """
     return re.sub(r"[^\w.=+-]+", "-", text)
-
-
-def unique_stems(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """File names without suffix, the second of a name with ``-2``, and so on.
-
-    >>> unique_stems(["a/cat.jpg", "b/cat.png", "dog.jpg"])
-    ['cat', 'cat-2', 'dog']
-    """
-    taken: set[str] = set()
-    stems = []
-    for path in paths:
-        stem, number = pathlib.Path(path).stem, 1
-        unique = stem
-        # Some file systems do not tell upper from lower case.
-        while unique.lower() in taken:
-            number += 1
-            unique = f"{stem}-{number}"
-        taken.add(unique.lower())
-        stems.append(unique)
-    return stems

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxattr.evaluation.runs.digests import digest, file_digest
-from jaxattr.evaluation.runs.files import file_name, make_folder, unique_stems
+from jaxattr.evaluation.runs.files import file_name, make_folder
 from jaxattr.evaluation.runs.models import Model, as_seen
 from jaxattr.evaluation.runs.parts import MadeFrom, Parts
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.run_record import Run, write_run
+from jaxattr.evaluation.runs.stems import unique_stems
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.typing import Array
 
@@ -45,11 +46,19 @@ class Photographs:
     Args:
       paths: photograph files.
       model: a classifier; see ``Model``.
+      out: the folder of their ``ResultFiles``, in which no two photographs share a
+        stem, whichever call they belong to; None for those of one call.
     """
 
-    def __init__(self, paths: Iterable[str | os.PathLike[str]], model: Model) -> None:
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        model: Model,
+        out: str | os.PathLike[str] | None = None,
+    ) -> None:
         self._paths = [pathlib.Path(path) for path in paths]
         self._model = model
+        self._record = None if out is None else pathlib.Path(out) / "parts/stems.json"
         self.broken: list[str] = []
         """One line for each photograph that could not be read so far: which, and why."""
 
@@ -63,7 +72,8 @@ class Photographs:
           ValueError: at the end, where not one could be read.
         """
         self.broken.clear()
-        for path, stem in zip(self._paths, unique_stems(self._paths), strict=True):
+        stems = unique_stems(self._paths, self._record)
+        for path, stem in zip(self._paths, stems, strict=True):
             try:
                 seen = as_seen(self._model, read_photograph(path))
             except ValueError as error:

@@ -91,3 +91,23 @@ def test_photographs_that_cannot_be_read_are_named(tmp_path):
     assert reason.startswith(f"{bad}: the file is empty")
     with pytest.raises(ValueError, match="b.png: the file is empty"):
         list(Photographs([bad], model))
+
+
+def test_calls_with_one_folder_of_results_keep_them_apart(tiny_zoo, tmp_path):
+    a, b = tmp_path / "a" / "x.png", tmp_path / "b" / "X.png"
+    for seed, path in enumerate((a, b)):
+        small_photographs.draw(path, seed)
+    out = tmp_path / "out"
+
+    def explain(path):
+        given = ["explain", path, "--model", "tiny", "--method", "saliency"]
+        assert cli.main([*map(str, given), "--no-curves", "--out", str(out)]) == 0
+        return {p.name: p.stat().st_mtime_ns for p in out.rglob("[xX]*.*")}
+
+    first, second = explain(a), explain(b)
+    assert {"x.png", "x.saliency.npz"} <= set(first)
+    assert {"X-2.png", "X-2.saliency.npz"} <= set(second)
+    assert {name: second[name] for name in first} == first
+    # Each is found again, and nothing is made anew.
+    for path in (b, a, b):
+        assert explain(path) == second
