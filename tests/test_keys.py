@@ -1,15 +1,19 @@
 """What a key draws for an image does not depend on its batch, for any kind of key."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import subjects
 
 import jaxattr as ja
 from jaxattr import _random
 from jaxattr._checks import check_key, check_single_key
 
 IMPLEMENTATIONS = ("threefry2x32", "rbg", "unsafe_rbg")
+SLOW = ("bsg", "bsm", "fampe")  # big and attexplore search and draw as they do
 labels = jnp.array([0, 1, 2])
 
 
@@ -71,3 +75,34 @@ def test_raw_keys_are_the_typed_ones():
     for wrong in (0, jnp.zeros(2), jnp.zeros((3, 5), jnp.uint32), jnp.zeros(2, int)):
         with pytest.raises(ValueError, match="key: expected"):
             check_key(wrong, labels)
+
+
+def _of_every_explainer():
+    """Every one under keys of threefry, and what draws under those of each generator."""
+    for name, method in subjects.METHODS.items():
+        for impl in IMPLEMENTATIONS if method.needs_key else IMPLEMENTATIONS[:1]:
+            marks = [pytest.mark.slow] if name in SLOW else []
+            yield pytest.param(name, impl, marks=marks, id=f"{name}-{impl}")
+
+
+@pytest.mark.parametrize(("name", "impl"), list(_of_every_explainer()))
+def test_a_permuted_batch_has_the_same_maps_permuted(name, impl):
+    toy = subjects.toy()
+    images, labels = subjects.draw(toy)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(
+        jax.random.key(3, impl=impl), jnp.arange(3)
+    )
+    if subjects.METHODS[name].needs_split:
+        toy = dataclasses.replace(
+            toy,
+            model=lambda params: ja.models.Split(
+                jnp.tanh, subjects.toy().model(params)
+            ),
+        )
+    explain = subjects.compiled(toy, name)
+    maps = np.asarray(explain(toy.params, images, labels, keys))
+    order = np.array([2, 0, 1])
+    mixed = explain(toy.params, images[order], labels[order], keys[order])
+    atol = toy.tolerance * np.abs(maps).max()
+    assert np.abs(maps[order] - maps).max() > 100 * atol
+    np.testing.assert_allclose(mixed, maps[order], rtol=0, atol=atol)

@@ -35,6 +35,9 @@ UNITLESS = {
     "kendall": lambda a, b: ja.kendall(a.sum(-1), b.sum(-1)),
     "top k": lambda a, b: ja.top_k_intersection(a.sum(-1), b.sum(-1), k=5),
     "lens": lambda a, b: ja.lens_recall(a.sum(-1), b.sum(-1), k=5, window=1),
+    "lens spearman": lambda a, b: ja.lens_spearman(a.sum(-1), b.sum(-1), window=1),
+    "lens kendall": lambda a, b: ja.lens_kendall(a.sum(-1), b.sum(-1), window=1),
+    "diverse": lambda a, b: ja.lens_recall_diverse(a.sum(-1), b.sum(-1), k=3, window=1),
     "localization": lambda a, b: jnp.stack(ja.localization(a.sum(-1), boxes)),
     "deletion": lambda a, b: ja.deletion_curve(
         linear, x, a, labels=jnp.array([0, 1, 0]), num_steps=4

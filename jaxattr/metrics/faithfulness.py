@@ -156,7 +156,7 @@ def area_under_curve(curves: Array) -> Array:
       curves: ``(N, T + 1)``, T at least one.
 
     Returns:
-      ``(N,)``, in units of the curve.
+      ``(N,)``, in units of the curve, at least float32.
 
     Raises:
       ValueError: not a float array of two axes, or fewer than two points.
@@ -166,7 +166,7 @@ def area_under_curve(curves: Array) -> Array:
       >>> ja.area_under_curve(jnp.array([[0.0, 0.2, 0.5, 0.9, 1.0]]))
       Array([0.525], dtype=float32)
     """
-    curves = check_float_array("curves", curves, "(N, T + 1)", 2)
+    curves = widen(check_float_array("curves", curves, "(N, T + 1)", 2))
     if curves.shape[1] < 2:
         raise fail("curves", "at least two points a curve", curves)
     ends = (curves[:, 0] + curves[:, -1]) / 2
