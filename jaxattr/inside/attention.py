@@ -37,7 +37,7 @@ class Matrix:
     """The named scopes that it is in."""
 
     def with_images_along(self, shape: Sequence[int]) -> Matrix:
-        """With that axis first that has another size in the shape for more images."""
+        """With that axis first that has another size in the shape for one image."""
         axes = self.order[:-2]
         sizes = self.value.shape
         order = sorted(axes, key=lambda a: (sizes[a] == shape[a], axes.index(a)))
@@ -74,14 +74,15 @@ class Attention:
                 logits_fn,
             )
         num_images = images.shape[0]
-        # The axis of the images is the one that grows with them: heads may be as many.
-        more = jax.ShapeDtypeStruct((num_images + 1, *images.shape[1:]), images.dtype)
-        self.matrices = [
-            m.with_images_along(other.value.shape)
-            for m, other in zip(
-                self.matrices, _found(trace(logits_fn, more)[0]), strict=True
-            )
-        ]
+        if num_images > 1:
+            # Their axis is the one that shrinks with them: heads may be as many.
+            one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+            self.matrices = [
+                m.with_images_along(other.value.shape)
+                for m, other in zip(
+                    self.matrices, _found(trace(logits_fn, one)[0]), strict=True
+                )
+            ]
         shapes = [
             [m.value.shape[a] for a in (m.order[0], *m.order[-2:])]
             for m in self.matrices
@@ -128,12 +129,15 @@ class Attention:
           The values, and the function from the last of them to what is returned.
         """
         results: dict[Value, Array] = {}
+        # As they are without anything added: constants here, yet functions of the images.
+        program = Program(self.program.inputs, list(ends), self.program.equations)
+        before = dict(zip(ends, program(self.images), strict=True))
 
-        def stop(value: Value, array: Array) -> Array:
+        def instead(value: Value, array: Array) -> Array:
             results[value] = array
-            return jax.lax.stop_gradient(array)
+            return before[value]
 
-        known = self._run(added, self.images, dict.fromkeys(ends, stop))
+        known = self._run(added, self.images, dict.fromkeys(ends, instead))
         behind = self.program.dependent([ends[-1]])
 
         def head(array: Array) -> Any:
@@ -240,8 +244,7 @@ def _matrix(program: Program, active: set[Value], node: Node) -> Matrix | None:
                 size = value.shape[keys[0]]
                 alike = [a for a in free if value.shape[a] == size]
                 queries = (alike or free)[-1]
-                others = (
-                    a for a in range(len(value.shape)) if a not in (queries, *keys)
-                )
-                return Matrix(value, (*others, queries, *keys), node.last.scope)
+                heads = (a for a in free if a != queries)
+                order = (*sorted(shared), *heads, queries, *keys)
+                return Matrix(value, order, node.last.scope)
     return None
