@@ -604,7 +604,7 @@ def test_bad_members(members, message):
     [
         ({"num_bisections": -1}, "num_bisections: .* at least 0"),
         ({"gradient": "rays"}, "gradient: unknown 'rays'; did you mean ray"),
-        ({"side": "in"}, "side: unknown 'in'; known: inside, outside"),
+        ({"side": "in"}, "side: unknown 'in'; did you mean inside"),
         ({"leave": "x"}, "leave: unknown 'x'"),
         ({"norm": "l3"}, "norm: unknown 'l3'"),
         ({"bounds": (1, 0)}, "bounds: .* low < high"),
