@@ -36,7 +36,8 @@ lint: $(VENV)/lint.stamp
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 
-types: $(VENV)/lint.stamp
+# With everything installed: what is typed must not depend on what is there.
+types: $(VENV)/lint.stamp $(VENV)/test.stamp
 	$(RUN) -m mypy
 
 format: $(VENV)/lint.stamp
