@@ -66,9 +66,7 @@ def test_what_is_not_finite_has_no_alignment(value):
 
 def test_misuse():
     a = jnp.ones((1, 2, 2, 1))
-    with pytest.raises(
-        ValueError, match="a: expected a non-empty float array of maps"
-    ):
+    with pytest.raises(ValueError, match="a: expected a non-empty float array of maps"):
         ja.alignment(a[0, 0], a[0, 0])
     with pytest.raises(ValueError, match="b: expected attributions as a"):
         ja.alignment(a, jnp.ones((1, 2, 3, 1)))
