@@ -68,7 +68,7 @@ def test_a_measure_without_unit_is_the_same_at_any_scale(name):
         scale = np.float32(scale)
         found = measure(x * scale, y * scale)
         # What is 0 but for rounding (an exact map's infidelity) has no digits.
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-10)
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
     check()
 
