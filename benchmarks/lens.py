@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 import jaxattr as ja
 from benchmarks import report, timing
-from jaxattr._rankings import pixel_magnitudes
+from jaxattr._numerics.rankings import pixel_magnitudes
 
 SEED = 0
 NUM_MAPS, SIDE, K, WINDOW = 64, 224, 1000, 3

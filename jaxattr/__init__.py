@@ -9,7 +9,7 @@ an image has the same map in any batch.
 """
 
 from jaxattr import attacks, boundaries, corruptions, inside, rules, scores, training
-from jaxattr._rankings import pixel_magnitudes
+from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr._version import __version__
 from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr._dtypes import widen
 from jaxattr._errors import describe, fail
 from jaxattr._logits import checked_model
+from jaxattr._numerics.dtypes import widen
 from jaxattr._random import as_threefry
 from jaxattr.typing import Array, Bounds, LogitsFn
 

@@ -14,6 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels in [0, 1], per channel RGB."""
+
 _WIDE_FORMATS = (None, "PNG", "TIFF", "PPM", "JPEG2000", "ICO")
 """Formats whose 16-bit pixels have a known white; None is an image that no file made."""
 _SCALED_FORMATS = ("PNG", "PPM")

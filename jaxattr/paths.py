@@ -16,7 +16,7 @@ import optax
 
 from jaxattr import _random
 from jaxattr._loops import sum_over
-from jaxattr._quadrature import Rule
+from jaxattr._numerics.quadrature import Rule
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, Projection, Scalar, ScoreFn
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxattr import _norms
+from jaxattr._numerics import norms
 from jaxattr.typing import Array, Bounds, Projection, Scalar
 
 
@@ -25,7 +25,7 @@ def linf_ball(points: Array, center: Array, epsilon: Scalar) -> Array:
 def l2_ball(points: Array, center: Array, epsilon: Scalar) -> Array:
     """``c + (x - c) · min(1, ε / ‖x - c‖₂)``, the norm of each image over H, W, C."""
     offset = points - center
-    length = _norms.norm(offset, (-3, -2, -1), keepdims=True)
+    length = norms.norm(offset, (-3, -2, -1), keepdims=True)
     outside = length > epsilon
     # Two wheres: a division by zero would be NaN in the derivative too.
     share = epsilon / jnp.where(outside, length, 1.0)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxattr import _norms
 from jaxattr._checks import check_integer, fail
+from jaxattr._numerics import norms
 from jaxattr.typing import Array, Scalar
 
 
@@ -185,4 +185,4 @@ def cosine(a: Array, b: Array) -> Array:
 
 def unit(x: Array) -> Array:
     """``x / ‖x‖₂`` over the last three axes, zero where x vanishes."""
-    return _norms.unit(x, (-3, -2, -1))
+    return norms.unit(x, (-3, -2, -1))

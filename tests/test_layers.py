@@ -10,7 +10,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxattr"
 
 # What has a leading underscore belongs to the first layer.
-BASE = {"typing", *(path.stem for path in PACKAGE.glob("_[a-z]*.py"))}
+BASE = {"typing", *(path.stem for path in PACKAGE.glob("_[a-z]*"))}
 # Each layer imports from those above it, and from itself.
 LAYERS = (
     BASE,

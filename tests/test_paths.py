@@ -4,7 +4,8 @@ import numpy as np
 import optax
 import toys
 
-from jaxattr import _quadrature, gradients, paths, projections, steps
+from jaxattr import gradients, paths, projections, steps
+from jaxattr._numerics import quadrature
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 
@@ -57,7 +58,7 @@ def test_projection_takes_its_part_of_the_displacement():
 
 def test_integrate_line_is_the_weighted_mean_gradient():
     start, end = toys.images(), toys.images()[:, ::-1]
-    rule = _quadrature.rule("trapezoid", 5)
+    rule = quadrature.rule("trapezoid", 5)
     expected = sum(w * (start + a * (end - start)) for a, w in zip(*rule, strict=True))
     for steps_per_call in (1, 2, 5):
         actual = paths.integrate_line(

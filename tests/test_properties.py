@@ -14,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import jaxattr as ja
-from jaxattr import _norms, projections, steps
+from jaxattr import projections, steps
+from jaxattr._numerics import norms
 from jaxattr.frequencies.weighted_copies import energy_cutoff
 
 quick = settings(max_examples=8, deadline=None, derandomize=True)
@@ -79,7 +80,7 @@ def test_a_measure_without_unit_is_the_same_at_any_scale(name):
 def test_norms_are_those_of_numpy(scale):
     values = (x.astype(np.float64) * scale).astype(np.float32)
     expected = np.linalg.norm(values.astype(np.float64).reshape(3, -1), axis=1)
-    norm = jax.jit(lambda v: _norms.norm(v, (1, 2, 3)))
+    norm = jax.jit(lambda v: norms.norm(v, (1, 2, 3)))
     np.testing.assert_allclose(norm(values), expected, rtol=1e-6)
     # The slope of a length is the direction, whatever the scale.
     slope = jax.grad(lambda v: jnp.sum(norm(v)))(values)
@@ -92,14 +93,14 @@ def test_norms_are_those_of_numpy(scale):
 
 
 def test_a_norm_at_zero_and_at_values_that_are_no_numbers():
-    slope = jax.grad(lambda v: jnp.sum(_norms.norm(v, (1, 2, 3))))(
+    slope = jax.grad(lambda v: jnp.sum(norms.norm(v, (1, 2, 3))))(
         jnp.zeros((1, 2, 2, 1))
     )
     np.testing.assert_array_equal(slope, 0)
     broken = jnp.array([jnp.nan, 1.0, 2.0, 3.0]).reshape(1, 2, 2, 1)
-    for f in (steps.unit, steps.over_mean_size, lambda v: _norms.norm(v, (1, 2, 3))):
+    for f in (steps.unit, steps.over_mean_size, lambda v: norms.norm(v, (1, 2, 3))):
         assert np.isnan(f(broken)).all()
-    assert np.isposinf(_norms.norm(jnp.array([jnp.inf, 1.0]), 0))
+    assert np.isposinf(norms.norm(jnp.array([jnp.inf, 1.0]), 0))
 
 
 @jax.jit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxattr import _quadrature, scores
+from jaxattr import scores
+from jaxattr._numerics import quadrature
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.paths import integrate_line
 from jaxattr.steps import momentum
@@ -19,7 +20,7 @@ def mig(num_points: int = 20, decay: float = 1.0) -> Attack:
     Momentum Integrated Gradients. ICCV 2023. The paper leaves the function to integrate
     open; the logit is what the explanation code integrates.
     """
-    rule = _quadrature.rule("right", num_points)
+    rule = quadrature.rule("right", num_points)
 
     def against(problem: Problem) -> GradientFn:
         logit = scores.stacked_rows(scores.logit, problem.logits_fn, problem.labels)

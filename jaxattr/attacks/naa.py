@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from jaxattr import _norms, _random, scores
-from jaxattr._dtypes import widen
+from jaxattr import _random, scores
 from jaxattr._loops import sum_over
+from jaxattr._numerics import norms
+from jaxattr._numerics.dtypes import widen
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.steps import momentum
@@ -66,7 +67,7 @@ def naa(
 
         total = widen(sum_over(terms, num_points))
         axes = tuple(range(1, total.ndim))
-        weights = -_norms.unit(total, axes)
+        weights = -norms.unit(total, axes)
         base = widen(features(jnp.zeros_like(images)))
 
         def objective(points: Array) -> Array:

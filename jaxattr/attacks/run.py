@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxattr import _norms, _random, scores
+from jaxattr import _random, scores
 from jaxattr._checks import (
     check_bounds,
     check_integer,
@@ -13,6 +13,7 @@ from jaxattr._checks import (
     check_task,
 )
 from jaxattr._loops import by_image_batches
+from jaxattr._numerics import norms
 from jaxattr.attacks.attack import (
     Attack,
     Problem,
@@ -117,7 +118,7 @@ def run(
         path = attack_path(attack, problem)
         points = follow_path(path, images, keys, num_steps=num_steps)
         success = scores.misclassified(logits_fn(points), labels)
-        distances = _norms.norm(points - images, (1, 2, 3))
+        distances = norms.norm(points - images, (1, 2, 3))
         return AttackResult(points, success, distances)
 
     return by_image_batches(attacked, batch_size, images, labels, keys)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxattr import _quadrature, _random, scores
+from jaxattr import _random, scores
 from jaxattr._checks import check_key, check_task
+from jaxattr._numerics import quadrature
 from jaxattr.attributions.gradient import saliency, smoothgrad
 from jaxattr.attributions.integrated import integrate_from
 from jaxattr.boundaries.member import where_images
@@ -132,7 +133,7 @@ def big(
     logits_fn, images, labels = check_task(
         logits_fn, images, labels, bounds=_bounds(search)
     )
-    nodes = _quadrature.rule(rule, num_steps)
+    nodes = quadrature.rule(rule, num_steps)
     score = scores.as_score(score)
     boundary = boundary_point(
         logits_fn, images, labels, key=key, search=search, batch_size=batch_size

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 
 from jaxattr import inside, scores
 from jaxattr._checks import check_inputs, check_values, fail
-from jaxattr._dtypes import widen
 from jaxattr._logits import checked_head, checked_model
 from jaxattr._loops import by_image_batches
+from jaxattr._numerics.dtypes import widen
 from jaxattr.attributions import places
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, Score

@@ -16,7 +16,7 @@ from jaxattr._checks import (
     check_task,
 )
 from jaxattr._loops import by_image_batches
-from jaxattr._rankings import kth_smallest
+from jaxattr._numerics.rankings import kth_smallest
 from jaxattr.gradients import gradient
 from jaxattr.paths import Path, PathInfo, PathState, integrate_path
 from jaxattr.typing import Array, LogitsFn, Scalar, Score, ScoreFn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxattr import _quadrature, _random, scores
+from jaxattr import _random, scores
 from jaxattr._checks import (
     check_float_array,
     check_integer,
@@ -12,6 +12,7 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._loops import by_image_batches, mean_over
+from jaxattr._numerics import quadrature
 from jaxattr.gradients import gradient
 from jaxattr.paths import integrate_line
 from jaxattr.typing import Array, LogitsFn, Scalar, Score
@@ -75,7 +76,7 @@ def integrated_gradients(
         images,
         labels,
         baseline,
-        _quadrature.rule(rule, num_steps),
+        quadrature.rule(rule, num_steps),
         score=score,
         multiply_by_delta=multiply_by_delta,
         batch_size=batch_size,
@@ -87,7 +88,7 @@ def integrate_from(
     images: Array,
     labels: Array,
     baseline: Array,
-    nodes: _quadrature.Rule,
+    nodes: quadrature.Rule,
     *,
     score: Score,
     multiply_by_delta: bool,

@@ -12,10 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _quadrature, inside, scores
+from jaxattr import inside, scores
 from jaxattr._checks import check_like_images, check_task
-from jaxattr._dtypes import widen
 from jaxattr._loops import by_image_batches, sum_over
+from jaxattr._numerics import quadrature
+from jaxattr._numerics.dtypes import widen
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, LogitsFn, Score
 
@@ -124,7 +125,7 @@ def layer_integrated_gradients(
     logits_fn, images, labels = check_task(logits_fn, images, labels)
     score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
-    nodes = _quadrature.rule(rule, num_steps)
+    nodes = quadrature.rule(rule, num_steps)
 
     def explain(
         steps_per_call: int, images: Array, labels: Array, baseline: Array
@@ -197,7 +198,7 @@ def internal_influence(
     logits_fn, images, labels = check_task(logits_fn, images, labels)
     score = scores.as_score(score)
     baseline = check_like_images("baseline", baseline, images)
-    nodes = _quadrature.rule(rule, num_steps)
+    nodes = quadrature.rule(rule, num_steps)
 
     def explain(
         steps_per_call: int, images: Array, labels: Array, baseline: Array
@@ -220,7 +221,7 @@ def _values(logits_fn: LogitsFn, layer: str, images: Array) -> Array:
 
 def _mean_on_line(
     at: Callable[[Array], Array],
-    rule: _quadrature.Rule,
+    rule: quadrature.Rule,
     dtype: Any,
     steps_per_call: int,
 ) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxattr import scores
 from jaxattr._checks import check_choice, check_integer
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.boundaries.member import (
     Best,
     BoundaryTask,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_choice, check_integer, check_number
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.boundaries.member import (
     NORMS,
     Best,

@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _norms, projections, scores
+from jaxattr import projections, scores
 from jaxattr._checks import check_integer, check_number
+from jaxattr._numerics import norms
 from jaxattr.boundaries.member import (
     Best,
     BoundaryTask,
@@ -75,7 +76,7 @@ def fab(
             )
             own, first = onto(points), onto(origin)
             length, first_length = (
-                _norms.norm(d, (1, 2, 3), keepdims=True) for d in (own, first)
+                norms.norm(d, (1, 2, 3), keepdims=True) for d in (own, first)
             )
             both = length + first_length
             bias = jnp.where(both > 0, length / jnp.where(both > 0, both, 1), 0)
@@ -102,7 +103,7 @@ def _onto_boundary(
     """
     axes = (1, 2, 3)
     # The plane is the same whatever the unit of f.
-    scale = _norms.scale_of(gradient, axes)
+    scale = norms.scale_of(gradient, axes)
     gradient, values = gradient / scale, values[:, None, None, None] / scale
     at = lambda shift: projections.box(start - shift * gradient, bounds)
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _norms, scores
+from jaxattr import scores
+from jaxattr._numerics import norms
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, LogitsFn, ScoreFn
 
@@ -109,7 +110,7 @@ def nearest(
     constant = model.constant_margin()
     normal = flat(gradient(constant, points))
     # The boundary is the same whatever the unit of the margin.
-    scale = _norms.scale_of(normal, 1)
+    scale = norms.scale_of(normal, 1)
     normal = normal / scale
     rescaled = lambda score_fn: lambda x: score_fn(x) / scale[:, 0]
     constant = rescaled(constant)

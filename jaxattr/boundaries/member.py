@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxattr import _norms, _random, projections, scores
+from jaxattr import _random, projections, scores
 from jaxattr._checks import check_number, fail
-from jaxattr._dtypes import widen
+from jaxattr._numerics import norms
+from jaxattr._numerics.dtypes import widen
 from jaxattr.paths import Path, PathInfo, fold_path
 from jaxattr.steps import unit
 from jaxattr.typing import Array, Bounds, LogitsFn, Projection, Scalar, Score
@@ -88,7 +89,7 @@ def distance(offsets: Array, norm: str) -> Array:
         return jnp.sum(jnp.abs(offsets), axes)
     if norm == "linf":
         return jnp.max(jnp.abs(offsets), axes)
-    return _norms.norm(offsets, axes)
+    return norms.norm(offsets, axes)
 
 
 def where_images(mask: Array, chosen: Tree, other: Tree) -> Tree:

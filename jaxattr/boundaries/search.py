@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from jaxattr import _imagenet
 from jaxattr._checks import (
     check_bounds,
     check_choice,
@@ -15,6 +14,7 @@ from jaxattr._checks import (
     check_number,
     fail,
 )
+from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.attacks import registry
 from jaxattr.attacks.attack import Attack
 from jaxattr.boundaries import implicit
@@ -265,7 +265,7 @@ def _as_units(units: str | Sequence[Sequence[float]]) -> Units | None:
     if isinstance(units, str) and units == "pixels":
         return None
     if isinstance(units, str) and units == "normalized":
-        return Units(_imagenet.MEAN, _imagenet.STDDEV)
+        return Units(IMAGENET_MEAN, IMAGENET_STDDEV)
     expected = (
         "'pixels', 'normalized', or as many means as standard deviations above zero, "
         "one of each a channel"

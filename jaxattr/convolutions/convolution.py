@@ -11,7 +11,7 @@ import math
 import jax.numpy as jnp
 
 from jaxattr._checks import fail
-from jaxattr._dtypes import accumulator
+from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions import winograd
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.trilinear import (

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxattr._checks import fail
-from jaxattr._dtypes import accumulator
+from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions.padding import Padding, pad
 from jaxattr.convolutions.trilinear import (
     Geometry,

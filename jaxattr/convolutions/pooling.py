@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxattr._dtypes import accumulator
+from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions.padding import Padding, explicit_padding
 from jaxattr.typing import Array
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxattr import _norms, scores
+from jaxattr import scores
 from jaxattr._checks import check_images, fail
+from jaxattr._numerics import norms
 from jaxattr.typing import Array
 
 
@@ -98,7 +99,7 @@ def spectral_snr(images: Array, perturbed: Array) -> Array:
     # On the scale of the largest: squares of small changes leave the range.
     axes = (1, 2, 3)
     change = perturbed.astype(images.dtype) - images
-    scales = [_norms.scale_of(x, axes) for x in (images, change)]
+    scales = [norms.scale_of(x, axes) for x in (images, change)]
     signal = radial_power(images / scales[0])
     noise = radial_power(after(signal, change / scales[1]))
     changed = noise != 0

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr import _norms, _random
+from jaxattr import _random
+from jaxattr._numerics import norms
 from jaxattr.frequencies.transforms import after, dct2, idct2
 from jaxattr.typing import Array, Perturbation, Scalar
 
@@ -37,7 +38,7 @@ def energy_cutoff(
     """
     height, width = images.shape[1:3]
     # The radius is the same whatever the unit: squares stay in range.
-    images = images / _norms.scale_of(images, (1, 2, 3))
+    images = images / norms.scale_of(images, (1, 2, 3))
     size = jnp.sum(images**2, axis=(1, 2, 3))
     if not include_dc:
         # Before the transform: its rounding is relative to the largest coefficient.

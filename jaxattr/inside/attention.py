@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice, fail
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.inside import named_values
 from jaxattr.interpreter.nodes import Node, Reading, graph
 from jaxattr.interpreter.program import Program, Value, scopes, trace

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.interpreter.nodes import LINEAR, Node
 from jaxattr.interpreter.primitives import RESHAPES
 from jaxattr.interpreter.program import Equation, Value

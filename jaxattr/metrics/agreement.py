@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxattr._checks import fail
 from jaxattr._loops import by_image_batches
-from jaxattr._rankings import count_smaller_and_equal, sort_pairs, top_k_mask
+from jaxattr._numerics.rankings import count_smaller_and_equal, sort_pairs, top_k_mask
 from jaxattr.metrics import inversions
 from jaxattr.metrics._maps import check_k, check_pair, nan_where_nan
 from jaxattr.typing import Array

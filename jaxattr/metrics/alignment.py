@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxattr import _norms
 from jaxattr._checks import check_attributions, fail
-from jaxattr._dtypes import widen
+from jaxattr._numerics import norms
+from jaxattr._numerics.dtypes import widen
 from jaxattr.metrics.agreement import spearman
 from jaxattr.typing import Array
 
@@ -59,8 +59,8 @@ def alignment(a: Array, b: Array) -> Alignment:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise fail("b", f"attributions as a, {a.dtype}{list(a.shape)}", b)
     axes = (1, 2, 3)
-    size_a, size_b, apart = (_norms.norm(x, axes) for x in (a, b, a - b))
-    product = jnp.sum(_norms.unit(a, axes) * _norms.unit(b, axes), axes)
+    size_a, size_b, apart = (norms.norm(x, axes) for x in (a, b, a - b))
+    product = jnp.sum(norms.unit(a, axes) * norms.unit(b, axes), axes)
     cosine = jnp.clip(product, -1, 1)
     # An infinite value has neither a distance nor a direction.
     apart = jnp.where(jnp.isfinite(apart), apart, jnp.nan)

@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _rankings, scores
+from jaxattr import scores
 from jaxattr._checks import (
     check_attributions,
     check_choice,
@@ -18,9 +18,10 @@ from jaxattr._checks import (
     check_like_images,
     fail,
 )
-from jaxattr._dtypes import widen
 from jaxattr._logits import checked_model
 from jaxattr._loops import by_image_batches, stack_over
+from jaxattr._numerics import rankings
+from jaxattr._numerics.dtypes import widen
 from jaxattr.typing import Array, LogitsFn, Scalar
 
 ORDERS = ("channel_sum", "channel_union", "joint")
@@ -219,13 +220,13 @@ def entry_ranks(attributions: Array, order: str) -> Array:
     """
     n, h, w, c = attributions.shape
     if order == "joint":
-        ranks = _rankings.descending_ranks(attributions.reshape(n, -1))
+        ranks = rankings.descending_ranks(attributions.reshape(n, -1))
         return ranks.reshape(n, h, w, c)
     if order == "channel_sum":
         attributions = jnp.sum(attributions, axis=-1, keepdims=True)
     channels = jnp.moveaxis(attributions, -1, 1).reshape(n, -1, h * w)
     # One channel: its rank. Several: the pixel is due with its first channel.
-    ranks = jnp.min(_rankings.descending_ranks(channels), axis=1)
+    ranks = jnp.min(rankings.descending_ranks(channels), axis=1)
     return ranks.reshape(n, h, w, 1)
 
 

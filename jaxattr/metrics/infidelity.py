@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxattr import _norms, _random, scores
+from jaxattr import _random, scores
 from jaxattr._checks import (
     check_attributions,
     check_integer,
@@ -14,6 +14,7 @@ from jaxattr._checks import (
     fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
+from jaxattr._numerics import norms
 from jaxattr.perturbations import gaussian
 from jaxattr.typing import Array, LogitsFn, Perturbation, Scalar, Score
 
@@ -111,7 +112,7 @@ def infidelity(
         predicted, actual = pairs[:, 0], pairs[:, 1]
         if normalize:
             # On the scale of the largest: squares of small maps leave the range.
-            predicted = predicted / _norms.scale_of(predicted, 0)
+            predicted = predicted / norms.scale_of(predicted, 0)
             power = jnp.sum(predicted**2, axis=0)
             factor = jnp.sum(predicted * actual, axis=0) / jnp.where(
                 power == 0, 1, power

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxattr import _windows
 from jaxattr._checks import check_choice, check_integer, fail
-from jaxattr._rankings import top_k_mask
+from jaxattr._numerics import windows
+from jaxattr._numerics.rankings import top_k_mask
 from jaxattr.metrics._maps import check_k, check_maps, check_pair, nan_where_nan
 from jaxattr.typing import Array
 
@@ -165,7 +165,7 @@ def diverse_top_k(
     if pool is not None:
         pool = min(check_integer("pool", pool), height * width)
         candidates &= top_k_mask(a.reshape(num_maps, -1), pool).reshape(a.shape)
-    places = _windows.greedy_distant_set(
+    places = windows.greedy_distant_set(
         jnp.where(candidates, a, -jnp.inf),
         # The scripts strike out the window of the second pixel before it is taken.
         k + 1 if legacy else k,
@@ -258,7 +258,7 @@ def _count_near(a: Array, b: Array, *, window: int, dilate: str, legacy: bool) -
     window = check_integer("window", window, 0)
     if check_choice("dilate", dilate, DILATE) == "perturbed":
         a, b = b, a
-    near = _windows.dilate(a, window, flat=legacy)
+    near = windows.dilate(a, window, flat=legacy)
     if legacy:
         near = near.at[:, 0, 0].set(False)
     return jnp.sum(near & b, axis=(1, 2))

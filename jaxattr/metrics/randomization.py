@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice, check_single_key, fail
-from jaxattr._rankings import pixel_magnitudes
+from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr.metrics.agreement import spearman
 from jaxattr.typing import Array
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _norms, _random
+from jaxattr import _random
 from jaxattr._checks import check_images, check_integer, check_key, check_number
-from jaxattr._dtypes import widen
+from jaxattr._numerics import norms
+from jaxattr._numerics.dtypes import widen
 from jaxattr.typing import Array, Scalar
 
 
@@ -122,7 +123,7 @@ def _largest(
     radius = check_number("radius", radius, 0.0)
     num_samples = check_integer("num_samples", num_samples)
     maps = widen(explain_fn(images))
-    length = lambda maps: _norms.norm(maps, tuple(range(1, maps.ndim)))
+    length = lambda maps: norms.norm(maps, tuple(range(1, maps.ndim)))
     size = length(maps)
 
     def sample(largest: Array, index: Array) -> tuple[Array, None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jaxattr import _windows
 from jaxattr._checks import check_choice, check_integer
+from jaxattr._numerics import windows
 from jaxattr.metrics._maps import check_pair
 from jaxattr.metrics.agreement import kendall, spearman
 from jaxattr.typing import Array
@@ -76,5 +76,5 @@ def _pooled(
     window = check_integer("window", window, 0)
     check_choice("pad", pad, ("count", "zero"))
     if check_choice("pool", pool, ("mean", "max")) == "max":
-        return _windows.maximum(a, window), _windows.maximum(b, window)
-    return _windows.mean(a, window, pad=pad), _windows.mean(b, window, pad=pad)
+        return windows.maximum(a, window), windows.maximum(b, window)
+    return windows.mean(a, window, pad=pad), windows.mean(b, window, pad=pad)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxattr._dtypes import accumulator
+from jaxattr._numerics.dtypes import accumulator
 from jaxattr.models.layers import BRANCH, Linear
 from jaxattr.typing import Array
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 
 from flax import nnx
 
-from jaxattr import _imagenet
+from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.models.convert import Rule
 from jaxattr.models.preprocessing import Preprocessing
 
-IMAGENET_MEAN, IMAGENET_STD = _imagenet.MEAN, _imagenet.STDDEV
 HALF = (0.5, 0.5, 0.5)
 """Mean and standard deviation that take [0, 1] to [-1, 1]."""
 
@@ -76,7 +75,7 @@ def imagenet_source(
     """A source as torchvision prepares its first set of weights."""
     options = {
         "mean": IMAGENET_MEAN,
-        "std": IMAGENET_STD,
+        "std": IMAGENET_STDDEV,
         "preprocessings": photo_preprocessings(),
         "location": location,
     }

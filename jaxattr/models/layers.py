@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from jaxattr._dtypes import accumulator
+from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions.convolution import conv
 from jaxattr.convolutions.depthwise import depthwise_conv
 from jaxattr.convolutions.padding import Padding

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr._checks import fail
-from jaxattr._dtypes import accumulator
+from jaxattr._numerics.dtypes import accumulator
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.interpreter import scalars
 from jaxattr.interpreter.layer import Layer, fold
 from jaxattr.interpreter.nodes import Node, Reading

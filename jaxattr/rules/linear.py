@@ -27,7 +27,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import lax
 
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.interpreter.layer import Layer, quotient
 from jaxattr.typing import Array
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _norms, scores
+from jaxattr import scores
 from jaxattr._checks import check_inputs, check_integer, check_key
 from jaxattr._logits import checked_model
-from jaxattr._rankings import top_k_mask
+from jaxattr._numerics import norms
+from jaxattr._numerics.rankings import top_k_mask
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
 from jaxattr.typing import Array, Bounds, LogitsFn, Scalar, ScoreFn
@@ -107,6 +108,6 @@ def _distances(
         if mask is not None:
             a, b = (jnp.where(mask, v, 0) for v in (a, b))
         axes = (1, 2, 3)
-        return 1 - jnp.sum(_norms.unit(a, axes) * _norms.unit(b, axes), axes)
+        return 1 - jnp.sum(norms.unit(a, axes) * norms.unit(b, axes), axes)
 
     return distance(scores.logit(logits_fn, labels)), distance(rival)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from jaxattr import _quadrature
 from jaxattr._checks import check_inputs, check_integer, check_key
+from jaxattr._numerics import quadrature
 from jaxattr.gradients import gradient_at_points
 from jaxattr.paths import integrate_line
 from jaxattr.training._inner import ApplyFn, Params, ascend, cross_entropy
@@ -120,7 +120,7 @@ def ig_sum_norm_loss(
 
 def _ig_norm(score_fn: ScoreFn, start: Array, end: Array, num_nodes: int) -> Array:
     """``‖(x' - x) ⊙ 1/m Σₖ ∇ℓ(x + k/m (x' - x))‖₁``, ``(N,)``."""
-    nodes = _quadrature.rule("right", check_integer("num_nodes", num_nodes))
+    nodes = quadrature.rule("right", check_integer("num_nodes", num_nodes))
     mean_gradient = integrate_line(score_fn, start, end, nodes)
     values = (end - start) * mean_gradient
     # The slope of a size is its sign, zero at zero: jnp.abs has one there.

@@ -7,7 +7,7 @@ import pytest
 import toys
 
 import jaxattr as ja
-from jaxattr import _quadrature
+from jaxattr._numerics import quadrature
 
 KEY = jax.random.key(0)
 ZERO = jnp.array([0])
@@ -24,7 +24,7 @@ def scalar(function):
     )
 
 
-@pytest.mark.parametrize("rule", _quadrature.RULES)
+@pytest.mark.parametrize("rule", quadrature.RULES)
 def test_linear_is_exact_with_any_rule_and_baseline(rule):
     logits_fn, weights = toys.linear()
     images, labels = toys.images(), toys.labels()

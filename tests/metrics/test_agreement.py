@@ -8,7 +8,7 @@ import pytest
 import toys
 
 import jaxattr as ja
-from jaxattr import _rankings
+from jaxattr._numerics import rankings
 from jaxattr.metrics import inversions
 
 stats = pytest.importorskip("scipy.stats")
@@ -80,7 +80,7 @@ def test_top_k_mask_takes_the_first_of_equals_and_nan_last():
     nan = jnp.nan
     values = jnp.array([[1.0, -0.0, 0.0, nan, 2.0, -jnp.inf]])
     masks = [
-        _rankings.top_k_mask(values, k)[0].astype(int).tolist() for k in range(1, 7)
+        rankings.top_k_mask(values, k)[0].astype(int).tolist() for k in range(1, 7)
     ]
     assert masks == [
         [0, 0, 0, 0, 1, 0],
@@ -97,7 +97,7 @@ def test_integers_are_ordered_as_floats(dtype):
     with toys.float64():
         values = np.random.default_rng(0).standard_normal(200).astype(dtype)
         values = np.concatenate([values, [0.0, np.inf, -np.inf]])
-        integers = _rankings.sortable_integers(jnp.asarray(values.astype(dtype)))
+        integers = rankings.sortable_integers(jnp.asarray(values.astype(dtype)))
         np.testing.assert_array_equal(np.argsort(integers), np.argsort(values))
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxattr import _norms, projections, scores
+from jaxattr import projections, scores
 from jaxattr._checks import (
     check_bounded_images,
     check_bounds,
@@ -20,10 +20,11 @@ from jaxattr._checks import (
     check_number,
     fail,
 )
-from jaxattr._dtypes import widen
 from jaxattr._logits import checked_model
+from jaxattr._numerics import norms
+from jaxattr._numerics.dtypes import widen
+from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr._random import per_key
-from jaxattr._rankings import pixel_magnitudes
 from jaxattr.attacks.explanations.objectives import (
     KINDS,
     Measure,
@@ -194,7 +195,7 @@ def attack_explanation(
         given=lambda keys, t: (keys, t.astype(images.dtype)),
     )
     points, value = keep(best, state.points, None)
-    distances = _norms.norm(points - images, (1, 2, 3))
+    distances = norms.norm(points - images, (1, 2, 3))
     return AttackResult(points, value < start, distances)
 
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxattr import _norms, _windows
 from jaxattr._checks import check_integer, fail
-from jaxattr._rankings import top_k_mask
+from jaxattr._numerics import norms, windows
+from jaxattr._numerics.rankings import top_k_mask
 from jaxattr.typing import Array
 
 Measure = Callable[[Array, Array], Array]
@@ -47,7 +47,7 @@ def objective_of(
 
 def top_k(original: Array, k: int, window: int) -> Objective:
     """Presses down the image's top k pixels and all within the window of them."""
-    pressed = _windows.dilate(_top(original, k), window)
+    pressed = windows.dilate(_top(original, k), window)
     return Objective(
         lambda maps: -jnp.sum(jnp.where(pressed, maps, 0), axis=(1, 2)),
         top_k_overlap(k),
@@ -62,7 +62,7 @@ def mass_center(original: Array) -> Objective:
 
     def nearness(a: Array, b: Array) -> Array:
         shift = _center(b) - _center(a)
-        return -_norms.norm(shift, -1)
+        return -norms.norm(shift, -1)
 
     return Objective(
         lambda maps: jnp.sum((_center(maps) - center) ** 2, axis=-1), nearness

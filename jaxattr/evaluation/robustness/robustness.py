@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from jaxattr import metrics
 from jaxattr._checks import check_images, fail
-from jaxattr._rankings import pixel_magnitudes
+from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr.attacks import attack_explanation
 from jaxattr.evaluation.methods.options import to_json
 from jaxattr.evaluation.methods.registry import Method

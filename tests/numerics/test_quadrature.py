@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from jaxattr import _quadrature
+from jaxattr._numerics import quadrature
 
 
-@pytest.mark.parametrize("name", _quadrature.RULES)
+@pytest.mark.parametrize("name", quadrature.RULES)
 @pytest.mark.parametrize("num_steps", [2, 3, 50])
 def test_weights_sum_to_one_on_nodes_in_the_unit_interval(name, num_steps):
-    rule = _quadrature.rule(name, num_steps)
+    rule = quadrature.rule(name, num_steps)
     assert rule.nodes.shape == rule.weights.shape == (num_steps,)
     assert abs(rule.weights.sum() - 1) < 1e-12
     assert rule.nodes.min() >= 0
@@ -25,7 +25,7 @@ def test_weights_sum_to_one_on_nodes_in_the_unit_interval(name, num_steps):
     ],
 )
 def test_exact_to_the_rule_s_degree_and_no_further(name, degree):
-    nodes, weights = _quadrature.rule(name, 4)
+    nodes, weights = quadrature.rule(name, 4)
 
     def error(power):
         return abs((weights * nodes**power).sum() - 1 / (power + 1))
@@ -35,10 +35,10 @@ def test_exact_to_the_rule_s_degree_and_no_further(name, degree):
 
 
 def test_ends():
-    assert _quadrature.rule("left", 4).nodes[0] == 0
-    assert _quadrature.rule("right", 4).nodes[-1] == 1
+    assert quadrature.rule("left", 4).nodes[0] == 0
+    assert quadrature.rule("right", 4).nodes[-1] == 1
     np.testing.assert_array_equal(
-        _quadrature.rule("trapezoid", 3).weights, [0.25, 0.5, 0.25]
+        quadrature.rule("trapezoid", 3).weights, [0.25, 0.5, 0.25]
     )
 
 
@@ -46,12 +46,12 @@ def test_misuse():
     with pytest.raises(
         ValueError, match="rule: unknown 'midpont'; did you mean midpoint"
     ):
-        _quadrature.rule("midpont", 5)
+        quadrature.rule("midpont", 5)
     with pytest.raises(
         ValueError, match="num_steps: expected an integer of at least 1"
     ):
-        _quadrature.rule("left", 0)
+        quadrature.rule("left", 0)
     with pytest.raises(
         ValueError, match="num_steps: expected an integer of at least 2"
     ):
-        _quadrature.rule("trapezoid", 1)
+        quadrature.rule("trapezoid", 1)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxattr import _windows
+from jaxattr._numerics import windows
 
 H, W, WINDOW = 5, 7, 1
 MAPS = np.random.default_rng(0).normal(size=(2, H, W)).astype(np.float32)
@@ -38,26 +38,26 @@ def test_dilate(flat):
     assert masks.any()
     expected = over_windows(any, masks, flat)
     np.testing.assert_array_equal(
-        _windows.dilate(jnp.asarray(masks), WINDOW, flat=flat), expected
+        windows.dilate(jnp.asarray(masks), WINDOW, flat=flat), expected
     )
 
 
 def test_mean_and_maximum():
     maps = jnp.asarray(MAPS)
     mean = over_windows(np.mean, MAPS)
-    np.testing.assert_allclose(_windows.mean(maps, WINDOW), mean, atol=1e-6)
+    np.testing.assert_allclose(windows.mean(maps, WINDOW), mean, atol=1e-6)
     total = over_windows(np.sum, MAPS) / (2 * WINDOW + 1) ** 2
-    got = _windows.mean(maps, WINDOW, pad="zero")
+    got = windows.mean(maps, WINDOW, pad="zero")
     np.testing.assert_allclose(got, total, atol=1e-6)
     largest = over_windows(np.max, MAPS)
-    np.testing.assert_array_equal(_windows.maximum(maps, WINDOW), largest)
+    np.testing.assert_array_equal(windows.maximum(maps, WINDOW), largest)
 
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_greedy_distant_set(flat):
     candidates = MAPS > -0.5
     k = 12  # more than there is room for
-    places = _windows.greedy_distant_set(
+    places = windows.greedy_distant_set(
         jnp.asarray(MAPS), k, WINDOW, candidates=jnp.asarray(candidates), flat=flat
     )
     for values, allowed, got in zip(MAPS, candidates, places, strict=True):

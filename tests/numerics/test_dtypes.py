@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 import toys
 
-from jaxattr._dtypes import accumulator, widen
+from jaxattr._numerics.dtypes import accumulator, widen
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxattr._dtypes import widen
+from jaxattr._numerics.dtypes import widen
 from jaxattr.typing import Array
 
 
