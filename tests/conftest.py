@@ -1,5 +1,6 @@
 """Strict settings for every test, and the few things that many of them share."""
 
+import gc
 import os
 
 # Before jax is imported: four CPU devices, so that sharding is tested everywhere.
@@ -27,6 +28,14 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_file():
+    """A process may map so many pieces of memory, and each compiled program is one."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import small_photographs
 import tiny_classifier
+from quick import quick
 
 import jaxattr as ja
 from jaxattr import cli, plots
@@ -174,7 +175,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", quick(COMMANDS, "explain", "evaluate"))
 def test_files_that_are_no_photographs_are_named(command, folder, tmp_path, capsys):
     (folder / "labels.csv").write_text("file,class\na.png,0\nb.png,1\n")
     for name in ("notes.pdf", *(f"x{i}.raw" for i in range(6))):

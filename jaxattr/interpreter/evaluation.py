@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from jaxattr.interpreter import loops
 from jaxattr.interpreter.nodes import Graph

@@ -51,20 +51,22 @@ def test_against_the_equations_in_a_loop(name):
 
 @pytest.mark.parametrize("name", attacks.names())
 def test_budget_bounds_success_and_that_the_loss_rises(name):
-    images = jnp.clip(toys.images(3, H, W) * 1.4 - 0.2, 0, 1)
-    labels, keys = jnp.argmax(model(images), -1), jax.random.split(KEY, 3)
-    result = compiled(name)(images, labels, keys)
-    delta = np.asarray(result.images - images)
-    assert np.abs(delta).max() <= EPSILON + 1e-7
-    assert result.images.min() >= 0
-    assert result.images.max() <= 1
-    np.testing.assert_array_equal(
-        result.success, jnp.argmax(model(result.images), -1) != labels
-    )
-    norms = np.sqrt((delta.astype(float) ** 2).sum((1, 2, 3)))
-    np.testing.assert_allclose(result.distances, norms, rtol=1e-5)
-    loss = ja.scores.cross_entropy(model, labels)
-    assert (loss(result.images) > loss(images)).all()
+    with toys.float64():  # of the shapes above, whose programs are there
+        images = toys.images(2, H, W, dtype=jnp.float64)
+        images = jnp.clip(images * 1.4 - 0.2, 0, 1)
+        labels, keys = jnp.argmax(model(images), -1), jax.random.split(KEY, 2)
+        result = compiled(name)(images, labels, keys)
+        delta = np.asarray(result.images - images)
+        assert np.abs(delta).max() <= EPSILON + 1e-7
+        assert result.images.min() >= 0
+        assert result.images.max() <= 1
+        np.testing.assert_array_equal(
+            result.success, jnp.argmax(model(result.images), -1) != labels
+        )
+        norms = np.sqrt((delta**2).sum((1, 2, 3)))
+        np.testing.assert_allclose(result.distances, norms, rtol=1e-5)
+        loss = ja.scores.cross_entropy(model, labels)
+        assert (loss(result.images) > loss(images)).all()
 
 
 def test_naa_by_name_takes_the_halves_of_the_model():
@@ -86,7 +88,7 @@ def test_alone_equals_in_a_batch(name):
 
 
 # The quick ones have an example each of what attacks are made of.
-QUICK = ("pgd", "ni_fgsm", "gra", "fampe")
+QUICK = ("ni_fgsm", "fampe")
 
 
 @pytest.mark.parametrize(
