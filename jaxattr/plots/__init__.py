@@ -5,7 +5,7 @@ frames and the clipping of maps are the same for all of them, in ``_style``.
 """
 
 from jaxattr.plots._style import check_colors
-from jaxattr.plots.boundary import boundary_row, score_groups
+from jaxattr.plots.boundary_points import boundary_row, score_groups
 from jaxattr.plots.curves import curves, curves_size, mean_and_band
 from jaxattr.plots.faithfulness import score_bars
 from jaxattr.plots.maps import attribution_map, color_limit, explanation_grid, grid_size
