@@ -19,9 +19,15 @@ from subjects import KEY, METHODS, SUBJECTS, compiled, draw, explain, options
 
 from jaxattr.evaluation.methods import registry
 
-# Where minutes count, big stands for those that search as it does, and attexplore for
-# fampe, which differs by one slot.
-SLOW = ("bsg", "bsm", "fampe")
+# Where minutes count, one stands for those that are made of the same parts: big for what
+# searches as it does, attexplore for what explores, smoothgrad and integrated_gradients
+# for their expectation, guided_backprop for the other gradient of a rectifier.
+SLOW = (
+    *("bsg", "bsm"),
+    *("attexplore_pp", "fampe"),
+    *("expected_gradients", "input_x_gradient"),
+    "deconvnet",
+)
 
 
 def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):

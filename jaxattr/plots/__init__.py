@@ -1,7 +1,7 @@
 """Figures: arrays and an optional ``Axes`` in, the ``Axes`` out.
 
-No global style is touched. Without ``ax`` a new figure is made with ``pyplot``. Colours,
-frames and the clipping of maps are the same for all of them, in ``_style``.
+No global style is touched. Without ``ax`` a new figure is made with ``pyplot``. Colours and
+frames are the same for all of them, in ``_style``; maps become colours in ``maps``.
 """
 
 from jaxattr.plots._style import check_colors

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 # single pixels of its near-black ends could not be told apart.
 DIVERGING = ("#0b4fb8", "#5b9be6", "#ffffff", "#f2805f", "#bd0f2a")
 GREY = "#555555"
-# Okabe and Ito's, which people with any colour blindness tell apart.
 PERCENTILE = 99.5
 """Of the absolute values of a map: the end of its colours."""
+# Okabe and Ito's, which people with any colour blindness tell apart.
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 

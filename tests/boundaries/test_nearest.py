@@ -188,6 +188,7 @@ def exact_nearest(network, x):
     return nearest
 
 
+@pytest.mark.slow
 def test_against_the_exact_nearest_point_of_relu_networks():
     """Within 1 % for 95 % of points; normal to the boundary where there is a normal.
 
@@ -200,7 +201,7 @@ def test_against_the_exact_nearest_point_of_relu_networks():
         )
     )
     ratios, cosines, small_margins, num_inside = [], [], [], 0
-    for seed in range(2):
+    for seed in range(3):
         network = relu_network(seed)
         points = np.random.default_rng(100 + seed).uniform(size=(40, 2))
         exact = [exact_nearest(network, x) for x in points]
