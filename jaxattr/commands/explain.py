@@ -20,8 +20,8 @@ from jaxattr.commands._arguments import (
     whole,
 )
 from jaxattr.commands._model_requests import parse_model
-from jaxattr.evaluation.boundary.points import explains_at_boundary
 from jaxattr.evaluation.explain.explain import explain_photographs
+from jaxattr.evaluation.explain.shared_search import explains_at_boundary
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
