@@ -15,19 +15,9 @@ import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from quick import quick
-from subjects import KEY, METHODS, SUBJECTS, compiled, draw, explain, options
+from subjects import KEY, METHODS, SLOW, SUBJECTS, compiled, draw, explain, options
 
 from jaxattr.evaluation.methods import registry
-
-# Where minutes count, one stands for those that are made of the same parts: big for what
-# searches as it does, attexplore for what explores, smoothgrad and integrated_gradients
-# for their expectation, guided_backprop for the other gradient of a rectifier.
-SLOW = (
-    *("bsg", "bsm"),
-    *("attexplore_pp", "fampe"),
-    *("expected_gradients", "input_x_gradient"),
-    "deconvnet",
-)
 
 
 def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):
