@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxattr._pixels import grey_range, to_rgb
 
@@ -16,6 +16,13 @@ _NO_PHOTOGRAPHS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 _SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
 _COMPANIONS = (".csv", ".tsv", ".txt", ".md", ".json", ".npz", ".ini", ".db")
 """Suffixes of what may lie beside photographs without being meant as one."""
+
+
+class Unread(NamedTuple):
+    """A file in a folder of photographs that was not read, and the reason."""
+
+    path: pathlib.Path
+    reason: str
 
 
 def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
@@ -77,23 +84,29 @@ def list_photographs(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     files = [path for path in _visible_files(folder) if _is_photograph(path)]
     if not files:
         others = unread_files(folder)
-        named = (
-            f", only {', '.join(path.name for path in others[:3])}" if others else ""
-        )
+        names = ", ".join(other.path.name for other in others[:3])
+        named = f", only {names}" if others else ""
         raise ValueError(f"{folder}: no image file in this folder{named}")
     return files
 
 
-def unread_files(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+def unread_files(folder: str | os.PathLike[str]) -> list[Unread]:
     """Files that :func:`list_photographs` leaves out and that may be meant as one.
 
-    Not those that are hidden, nor tables, texts and arrays.
+    Not tables, texts and arrays, nor hidden files of other kinds.
     """
-    return [
-        path
-        for path in _visible_files(pathlib.Path(folder))
+    folder = pathlib.Path(folder)
+    others = [
+        Unread(path, "no photograph by its suffix")
+        for path in _visible_files(folder)
         if not _is_photograph(path) and path.suffix.lower() not in _COMPANIONS
     ]
+    hidden = [
+        Unread(path, "hidden")
+        for path in sorted(folder.iterdir())
+        if is_hidden(path) and path.is_file() and _is_photograph(path)
+    ]
+    return others + hidden
 
 
 def is_hidden(path: pathlib.Path) -> bool:
