@@ -264,6 +264,39 @@ def test_completion_without_shtab_names_the_extra(monkeypatch, capsys):
     assert "pip install 'jaxattr[app]'" in one_error_line(capsys)
 
 
+@pytest.mark.parametrize(
+    ("program", "variable"),
+    [
+        (["-m", "jaxattr"], "JAX_ENABLE_X64"),
+        # This error names no variable.
+        (["jaxattr"], "JAX_COMPILER_DETAILED_LOGGING_MIN_OPS"),
+    ],
+)
+def test_what_keeps_jax_from_starting_is_one_line(
+    program, variable, tmp_path, monkeypatch
+):
+    script = tmp_path / "jaxattr"  # as pip writes it
+    script.write_text("import sys\nfrom jaxattr.cli import main\nsys.exit(main())\n")
+    given = [str(script)] if program == ["jaxattr"] else program
+    monkeypatch.setenv(variable, "maybe")
+    done = subprocess.run(
+        [sys.executable, *given, "methods"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("jaxattr: error: JAX does not start: ")
+    assert f"{variable}=maybe" in line
+
+
+def test_what_keeps_jax_from_starting_is_an_error_of_other_programs(monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "maybe")
+    done = subprocess.run(
+        [sys.executable, "-c", "import jaxattr"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ValueError: invalid truth value")
+
+
 def test_python_m_jaxattr():
     done = subprocess.run(
         [sys.executable, "-m", "jaxattr", "--version"],
