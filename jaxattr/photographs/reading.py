@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxattr._pixels import grey_range, to_rgb
+from jaxattr._pixels import to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,7 +43,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
         starts with its path.
       ImportError: Pillow is not installed; the message names the extra.
     """
-    Image, ImageOps = _pillow()
+    Image = _pillow()
     path = pathlib.Path(path)
     if path.is_dir():
         raise ValueError(f"{path}: expected a photograph, got a directory")
@@ -51,8 +51,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
         with Image.open(path) as image:
             if image.format in _NO_PHOTOGRAPHS:
                 raise ValueError(f"{image.format} is no photograph")
-            greys = grey_range(image)
-            return to_rgb(ImageOps.exif_transpose(image), Image, greys)
+            return to_rgb(image)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except PermissionError:
@@ -125,19 +124,19 @@ def _visible_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _is_photograph(path: pathlib.Path) -> bool:
     """By its suffix, of a format that can be read."""
-    Image, _ = _pillow()
+    Image = _pillow()
     format = Image.registered_extensions().get(path.suffix.lower())
     return (format in Image.OPEN and format not in _NO_PHOTOGRAPHS) or format == "MPO"
 
 
 def _pillow():
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image
     except ImportError:
         raise ImportError(
             "reading photographs needs Pillow: pip install 'jaxattr[app]'"
         ) from None
-    return Image, ImageOps
+    return Image
 
 
 def _one_line(error: Exception) -> str:
