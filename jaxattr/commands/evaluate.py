@@ -15,6 +15,7 @@ from jaxattr.commands._arguments import (
     load_models,
     print_results,
     run_of,
+    unread_in,
     whole,
 )
 from jaxattr.evaluation import evaluate
@@ -171,7 +172,10 @@ def run(arguments: argparse.Namespace) -> int:
         "\n".join(lines),
         [dict(zip(header, row, strict=True)) for row in rows],
         evaluation.broken,
-        left_out(arguments.folder, photographs),
+        [
+            *left_out(arguments.folder, photographs, arguments.labels),
+            *unread_in([arguments.references]),
+        ],
     )
 
 

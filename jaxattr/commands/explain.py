@@ -148,5 +148,5 @@ def run(arguments: argparse.Namespace) -> int:
         f"{format_table(*report.table())}\n\n{where}",
         [row._asdict() for row in report.rows],
         report.broken,
-        unread_in(arguments.photographs),
+        unread_in([*arguments.photographs, arguments.references]),
     )

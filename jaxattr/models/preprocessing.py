@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr._pixels import grey_range, to_rgb
+from jaxattr._pixels import to_rgb
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -31,10 +31,13 @@ class Preprocessing:
         """A photograph to float32 ``(H, W, 3)`` in [0, 1].
 
         Args:
-          photo: a PIL image of any mode (alpha is composited on white; the EXIF
-            orientation is the caller's business), or an array ``(H, W)``,
-            ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or floats in [0, 1].
-            Floats are rounded to 8 bits, as Pillow resizes those.
+          photo: a PIL image of any mode, as it was opened (alpha is composited on
+            white, and it is turned as its EXIF orientation says, as the command line
+            does and torchvision does not), or an array ``(H, W)``, ``(H, W, 1)``,
+            ``(H, W, 3)`` of red, green and blue or ``(H, W, 4)`` with opacity, uint8 or
+            floats in [0, 1]. Floats are rounded to 8 bits, as Pillow resizes those:
+            what torchvision makes of a float tensor, with ``antialias=True``, is not
+            rounded, and without it is another image.
 
         Raises:
           ImportError: where Pillow is not installed (the extra ``app``).
@@ -70,7 +73,7 @@ def _to_rgb(photo: object) -> PIL.Image.Image:
         # As of an array: floats in [0, 1], or an error.
         image = _from_array(np.asarray(image))
     try:
-        return to_rgb(image, pillow, grey_range(image))
+        return to_rgb(image)
     except ValueError as error:
         raise ValueError(f"photo: {error}") from None
 

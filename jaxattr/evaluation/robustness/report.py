@@ -11,6 +11,7 @@ import numpy as np
 from jaxattr import plots
 from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
 from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs.files import file_names
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.metrics import chance_corrected
 
@@ -83,6 +84,7 @@ def write_report(
     header = ["method", "attack", "epsilon", "file", *fields]
     write_csv(folder / "images.csv", header, per_image)
     titles = panel_titles(settings.window)
+    stems = file_names(r.method for r in results)
     for r in results:
         values = {
             title: {
@@ -99,7 +101,7 @@ def write_report(
         }
         size = plots.panels_size(len(titles))
         with figures.one_figure(
-            folder / f"{r.method}.png", size, figure_files
+            folder / f"{stems[r.method]}.png", size, figure_files
         ) as figure:
             plots.agreement_panels(
                 settings.epsilons,
