@@ -24,7 +24,6 @@ from jaxattr.commands._model_requests import (
 )
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
-from jaxattr.photographs.reading import list_photographs, unread_files
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
@@ -101,6 +100,30 @@ def add_run_options(
     add("--quiet", action="store_true", help="print warnings and errors only")
 
 
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """``--labels``, the table of a folder that has no folder a class."""
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a table with the columns file and class (default: labels.tsv, "
+        "labels.csv or boxes.tsv in FOLDER)",
+    )
+
+
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """``--option`` and ``--references`` of methods."""
+    add = parser.add_argument
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="an option of a method, such as attexplore.num_steps=5; "
+        "`jaxattr methods` lists them",
+    )
+    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+
+
 def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -> None:
     """``--format`` and ``--dpi``; for commands that draw maps, their looks."""
     add = parser.add_argument
@@ -158,25 +181,6 @@ def device(text: str) -> jax.Device:
         raise argparse.ArgumentTypeError(
             f"no device {text!r}; there are: {known}"
         ) from None
-
-
-def photograph_files(given: Sequence[str]) -> list[str]:
-    """Files as they are, of a folder the photographs in it.
-
-    Raises:
-      ValueError: a folder without photographs.
-    """
-    files: list[str] = []
-    for name in given:
-        is_folder = pathlib.Path(name).is_dir()
-        files += map(str, list_photographs(name)) if is_folder else [name]
-    return files
-
-
-def unread_in(given: Sequence[str]) -> list[pathlib.Path]:
-    """Of the folders among them, the files that may be meant as photographs."""
-    folders = [name for name in dict.fromkeys(given) if pathlib.Path(name).is_dir()]
-    return [path for name in folders for path in unread_files(name)]
 
 
 def print_results(

@@ -9,6 +9,8 @@ import jax
 
 from jaxattr.commands._arguments import (
     add_figure_options,
+    add_labels,
+    add_method_options,
     add_model,
     add_run_options,
     figures_of,
@@ -69,12 +71,7 @@ def add_parser(commands: Commands) -> None:
     )
     several = "may be given several times"
     add_model(parser, several=True)
-    add(
-        "--labels",
-        metavar="FILE",
-        help="a table with the columns file and class (default: labels.tsv, "
-        "labels.csv or boxes.tsv in FOLDER)",
-    )
+    add_labels(parser)
     names = ", ".join(registry.methods())
     add(
         "--method",
@@ -83,15 +80,7 @@ def add_parser(commands: Commands) -> None:
         help=f"{several}, differences are to the first: {names} (default: saliency and "
         "integrated_gradients)",
     )
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="METHOD.NAME=VALUE",
-        help="an option of a method, such as attexplore.num_steps=5; "
-        "`jaxattr methods` lists them",
-    )
-    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+    add_method_options(parser)
     add(
         "--metric",
         action="append",

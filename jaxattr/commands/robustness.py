@@ -18,9 +18,9 @@ from jaxattr.commands._arguments import (
     load_model,
     print_results,
     run_of,
-    unread_in,
     whole,
 )
+from jaxattr.commands._photographs import unread_in
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness

@@ -12,6 +12,7 @@ import numpy as np
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import (
     add_figure_options,
+    add_labels,
     add_model,
     add_run_options,
     figures_of,
@@ -58,12 +59,7 @@ def add_parser(commands: Commands) -> None:
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
     add_model(parser, several=True)
-    add(
-        "--labels",
-        metavar="FILE",
-        help="a table with the columns file and class (default: labels.tsv, "
-        "labels.csv or boxes.tsv in FOLDER)",
-    )
+    add_labels(parser)
     add(
         "--bands",
         type=whole(1),
