@@ -47,10 +47,12 @@ def run_of(
     methods: Sequence[str] = (),
     photographs: Sequence[str] = (),
     folder: str | None = None,
+    models: Sequence[str] = (),
 ) -> Run:
     """What was asked for, for the record; see ``Run``."""
     typed = list(arguments.typed)
-    return Run(typed[0] if typed else "", typed, methods, photographs, folder)
+    command = typed[0] if typed else ""
+    return Run(command, typed, methods, photographs, folder, models)
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
