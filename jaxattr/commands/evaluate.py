@@ -114,6 +114,14 @@ def add_parser(commands: Commands) -> None:
         "predicts, which curves then follow too (default: given)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
+    add(
+        "--report-maps",
+        type=whole(0),
+        default=3,
+        metavar="INT",
+        help="of so many best and so many worst photographs by each score, small maps by "
+        "all methods are kept for `jaxattr report`; 0 for none (default: 3)",
+    )
     add_run_options(parser, batch_size=8, out="evaluation")
     add_figure_options(parser)
     parser.set_defaults(run=run)
@@ -139,6 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
             explained=arguments.explained,
+            report_maps=arguments.report_maps,
             run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
             figure_files=figures,
             progress=progress,
