@@ -149,7 +149,8 @@ def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -
         add(
             "--colormap",
             metavar="NAME",
-            help="one of matplotlib's (default: blue against the class, red for it)",
+            help="one of matplotlib's (default: blue against the class, red for it); "
+            "of figures, and not of reports",
         )
 
 
