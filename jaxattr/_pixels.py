@@ -1,4 +1,4 @@
-"""Images of any mode of Pillow's as upright 8-bit RGB.
+"""Images of any mode of Pillow's as upright 8-bit RGB, without importing Pillow.
 
 What Pillow's own ``convert`` does to more than 8 bits is to clip them, which turns all
 but the darkest pixels white.
@@ -6,6 +6,7 @@ but the darkest pixels white.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,36 +50,35 @@ def grey_range(image: Image.Image) -> tuple[int, int] | None:
     return (white, 0) if tags.get(_PHOTOMETRIC, 1) == 0 else (0, white)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image, pillow: ModuleType) -> Image.Image:
     """An image in mode ``RGB``, turned as its EXIF data say; transparent is white.
 
     Args:
       image: of any mode, as it was opened: a copy does not know its file, which says
         which grey of over 8 bits is white.
+      pillow: the package ``PIL``, with ``Image`` and ``ImageOps``.
 
     Raises:
       ValueError: nobody has said which value is white, or pixels beyond it.
     """
-    from PIL import Image, ImageOps
-
     greys = grey_range(image)
-    image = ImageOps.exif_transpose(image)
+    image = pillow.ImageOps.exif_transpose(image)
     if greys is not None:
-        return _from_wide_grey(image, *greys)
+        return _from_wide_grey(image, pillow, *greys)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        white = pillow.Image.new("RGBA", image.size, "white")
+        image = pillow.Image.alpha_composite(white, image)
     return image.convert("RGB")
 
 
-def _from_wide_grey(image: Image.Image, black: int, white: int) -> Image.Image:
-    from PIL import Image
-
+def _from_wide_grey(
+    image: Image.Image, pillow: ModuleType, black: int, white: int
+) -> Image.Image:
     values = np.asarray(image).astype(np.int64)
     if values.size and not 0 <= values.min() <= values.max() <= max(black, white):
         raise ValueError(f"pixels outside 0 to {max(black, white)} have no known white")
     grey = np.round((values - black) * (255 / (white - black)))
     if "transparency" in image.info:
         grey[values == image.info["transparency"]] = 255
-    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    return pillow.Image.fromarray(grey.astype(np.uint8)).convert("RGB")

@@ -46,7 +46,7 @@ class Preprocessing:
         """
         image = _to_rgb(photo)
         height, width = self.size
-        resample = _pillow().Resampling[self.interpolation.upper()]
+        resample = _pillow().Image.Resampling[self.interpolation.upper()]
         if self.short_side is None:
             image = image.resize((width, height), resample)
         else:
@@ -66,14 +66,14 @@ class Preprocessing:
 def _to_rgb(photo: object) -> PIL.Image.Image:
     """A PIL image of mode RGB."""
     pillow = _pillow()
-    image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
+    image = photo if isinstance(photo, pillow.Image.Image) else _from_array(photo)
     if 0 in image.size:
         raise fail("photo", "at least one pixel", image)
     if image.mode == "F":
         # As of an array: floats in [0, 1], or an error.
         image = _from_array(np.asarray(image))
     try:
-        return to_rgb(image)
+        return to_rgb(image, pillow)
     except ValueError as error:
         raise ValueError(f"photo: {error}") from None
 
@@ -96,14 +96,16 @@ def _from_array(photo: object) -> PIL.Image.Image:
             span = f"values from {array.min():g} to {array.max():g}"
             raise ValueError(f"photo: expected floats in [0, 1], got {span}")
         array = np.round(array * 255).astype(np.uint8)
-    return _pillow().fromarray(array)
+    return _pillow().Image.fromarray(array)
 
 
 def _pillow() -> ModuleType:
+    """The package ``PIL`` with what is needed of it."""
     try:
-        from PIL import Image
+        import PIL.Image
+        import PIL.ImageOps
     except ImportError:
         raise ImportError(
             'reading photographs needs Pillow: pip install "jaxattr[app]"'
         ) from None
-    return Image
+    return PIL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxattr._pixels import to_rgb
@@ -43,7 +44,8 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
         starts with its path.
       ImportError: Pillow is not installed; the message names the extra.
     """
-    Image = _pillow()
+    pillow = _pillow()
+    Image = pillow.Image
     path = pathlib.Path(path)
     if path.is_dir():
         raise ValueError(f"{path}: expected a photograph, got a directory")
@@ -51,7 +53,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
         with Image.open(path) as image:
             if image.format in _NO_PHOTOGRAPHS:
                 raise ValueError(f"{image.format} is no photograph")
-            return to_rgb(image)
+            return to_rgb(image, pillow)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except PermissionError:
@@ -124,19 +126,21 @@ def _visible_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _is_photograph(path: pathlib.Path) -> bool:
     """By its suffix, of a format that can be read."""
-    Image = _pillow()
+    Image = _pillow().Image
     format = Image.registered_extensions().get(path.suffix.lower())
     return (format in Image.OPEN and format not in _NO_PHOTOGRAPHS) or format == "MPO"
 
 
-def _pillow():
+def _pillow() -> ModuleType:
+    """The package ``PIL`` with what is needed of it."""
     try:
-        from PIL import Image
+        import PIL.Image
+        import PIL.ImageOps
     except ImportError:
         raise ImportError(
             "reading photographs needs Pillow: pip install 'jaxattr[app]'"
         ) from None
-    return Image
+    return PIL
 
 
 def _one_line(error: Exception) -> str:

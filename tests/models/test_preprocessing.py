@@ -132,7 +132,7 @@ def test_without_pillow(photo, monkeypatch):
     real = builtins.__import__
 
     def no_pillow(name, *args):
-        if name == "PIL":
+        if name.partition(".")[0] == "PIL":
             raise ImportError(name)
         return real(name, *args)
 
