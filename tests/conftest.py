@@ -9,8 +9,8 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Compiling is what costs here, and a test's programs run once. `make test-all` compiles
-# as users do.
+# Compiling is what costs here, and a test's programs run once. `make test-all OPTIMIZED=1`
+# compiles as users do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import pathlib
