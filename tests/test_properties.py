@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import jaxattr as ja
@@ -20,7 +20,6 @@ from jaxattr._numerics import norms
 from jaxattr.boundaries.apgd import difference_of_logits_ratio
 from jaxattr.frequencies.weighted_copies import energy_cutoff
 
-quick = settings(max_examples=8, deadline=None, derandomize=True)
 scales = st.integers(-30, 30).map(lambda exponent: 10.0**exponent)
 at_the_edges = lambda test: example(1e-30)(example(1e30)(test))
 KEY = jax.random.key(0)
@@ -64,7 +63,6 @@ def test_a_measure_without_unit_is_the_same_at_any_scale(name):
     assert np.isfinite(expected).all()
     assert np.any(expected != 0)
 
-    @quick
     @at_the_edges
     @given(scales)
     def check(scale):
@@ -76,7 +74,6 @@ def test_a_measure_without_unit_is_the_same_at_any_scale(name):
     check()
 
 
-@quick
 @at_the_edges
 @given(scales)
 def test_norms_are_those_of_numpy(scale):
@@ -113,7 +110,6 @@ def _of_a_linear_map(scale):
     )
 
 
-@quick
 @at_the_edges
 @given(scales)
 def test_sensitivity_has_no_unit_and_the_lipschitz_bound_that_of_the_map(scale):
@@ -162,7 +158,6 @@ def _distance_to_a_plane(scale, member):
 
 @pytest.mark.parametrize("member", ["deepfool", "fab"])
 def test_the_boundary_does_not_depend_on_the_unit_of_the_logits(member):
-    @quick
     @at_the_edges
     @given(scales)
     def check(scale):
@@ -197,7 +192,6 @@ def _ratio_of_logits(logits):
     return score(logits), jax.grad(lambda z: jnp.sum(score(z)))(logits)
 
 
-@quick
 @at_the_edges
 @given(scales)
 def test_the_ratio_of_logits_has_no_unit(scale):
