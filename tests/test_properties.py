@@ -74,15 +74,18 @@ def test_a_measure_without_unit_is_the_same_at_any_scale(name):
     check()
 
 
+norm = jax.jit(lambda v: norms.norm(v, (1, 2, 3)))
+slope_of_norm = jax.jit(jax.grad(lambda v: jnp.sum(norm(v))))
+
+
 @at_the_edges
 @given(scales)
 def test_norms_are_those_of_numpy(scale):
     values = (x.astype(np.float64) * scale).astype(np.float32)
     expected = np.linalg.norm(values.astype(np.float64).reshape(3, -1), axis=1)
-    norm = jax.jit(lambda v: norms.norm(v, (1, 2, 3)))
     np.testing.assert_allclose(norm(values), expected, rtol=1e-6)
     # The slope of a length is the direction, whatever the scale.
-    slope = jax.grad(lambda v: jnp.sum(norm(v)))(values)
+    slope = slope_of_norm(values)
     direction = values.astype(np.float64) / expected[:, None, None, None]
     np.testing.assert_allclose(slope, direction, rtol=1e-5, atol=1e-7)
     size = np.float32(scale)

@@ -24,7 +24,7 @@ from jaxattr.commands._model_requests import (
 )
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
-from jaxattr.photographs.reading import Unread, list_photographs, unread_files
+from jaxattr.photographs.reading import Unread
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
@@ -48,10 +48,12 @@ def run_of(
     methods: Sequence[str] = (),
     photographs: Sequence[str] = (),
     folder: str | None = None,
+    models: Sequence[str] = (),
 ) -> Run:
     """What was asked for, for the record; see ``Run``."""
     typed = list(arguments.typed)
-    return Run(typed[0] if typed else "", typed, methods, photographs, folder)
+    command = typed[0] if typed else ""
+    return Run(command, typed, methods, photographs, folder, models)
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -101,6 +103,30 @@ def add_run_options(
     add("--quiet", action="store_true", help="print warnings and errors only")
 
 
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """``--labels``, the table of a folder that has no folder a class."""
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a table with the columns file and class (default: labels.tsv, "
+        "labels.csv or boxes.tsv in FOLDER)",
+    )
+
+
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """``--option`` and ``--references`` of methods."""
+    add = parser.add_argument
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="an option of a method, such as attexplore.num_steps=5; "
+        "`jaxattr methods` lists them",
+    )
+    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+
+
 def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -> None:
     """``--format`` and ``--dpi``; for commands that draw maps, their looks."""
     add = parser.add_argument
@@ -123,7 +149,8 @@ def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -
         add(
             "--colormap",
             metavar="NAME",
-            help="one of matplotlib's (default: blue against the class, red for it)",
+            help="one of matplotlib's (default: blue against the class, red for it); "
+            "of figures, and not of reports",
         )
 
 
@@ -158,26 +185,6 @@ def device(text: str) -> jax.Device:
         raise argparse.ArgumentTypeError(
             f"no device {text!r}; there are: {known}"
         ) from None
-
-
-def photograph_files(given: Sequence[str]) -> list[str]:
-    """Files as they are, of a folder the photographs in it.
-
-    Raises:
-      ValueError: a folder without photographs.
-    """
-    files: list[str] = []
-    for name in given:
-        is_folder = pathlib.Path(name).is_dir()
-        files += map(str, list_photographs(name)) if is_folder else [name]
-    return files
-
-
-def unread_in(given: Iterable[str | None]) -> list[Unread]:
-    """Of the folders among them, the files that may be meant as photographs."""
-    names = [name for name in dict.fromkeys(given) if name is not None]
-    folders = [name for name in names if pathlib.Path(name).is_dir()]
-    return [unread for name in folders for unread in unread_files(name)]
 
 
 def print_results(

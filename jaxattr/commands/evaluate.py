@@ -9,15 +9,17 @@ import jax
 
 from jaxattr.commands._arguments import (
     add_figure_options,
+    add_labels,
+    add_method_options,
     add_model,
     add_run_options,
     figures_of,
     load_models,
     print_results,
     run_of,
-    unread_in,
     whole,
 )
+from jaxattr.commands._photographs import unread_in
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
@@ -70,12 +72,7 @@ def add_parser(commands: Commands) -> None:
     )
     several = "may be given several times"
     add_model(parser, several=True)
-    add(
-        "--labels",
-        metavar="FILE",
-        help="a table with the columns file and class (default: labels.tsv, "
-        "labels.csv or boxes.tsv in FOLDER)",
-    )
+    add_labels(parser)
     names = ", ".join(registry.methods())
     add(
         "--method",
@@ -84,15 +81,7 @@ def add_parser(commands: Commands) -> None:
         help=f"{several}, differences are to the first: {names} (default: saliency and "
         "integrated_gradients)",
     )
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="METHOD.NAME=VALUE",
-        help="an option of a method, such as attexplore.num_steps=5; "
-        "`jaxattr methods` lists them",
-    )
-    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+    add_method_options(parser)
     add(
         "--metric",
         action="append",
@@ -126,6 +115,14 @@ def add_parser(commands: Commands) -> None:
         "predicts, which curves then follow too (default: given)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
+    add(
+        "--report-maps",
+        type=whole(0),
+        default=3,
+        metavar="INT",
+        help="of so many best and so many worst photographs by each score, small maps by "
+        "all methods are kept for `jaxattr report`; 0 for none (default: 3)",
+    )
     add_run_options(parser, batch_size=8, out="evaluation")
     add_figure_options(parser)
     parser.set_defaults(run=run)
@@ -151,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
             explained=arguments.explained,
+            report_maps=arguments.report_maps,
             run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
             figure_files=figures,
             progress=progress,

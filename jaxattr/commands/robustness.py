@@ -18,9 +18,9 @@ from jaxattr.commands._arguments import (
     load_model,
     print_results,
     run_of,
-    unread_in,
     whole,
 )
+from jaxattr.commands._photographs import unread_in
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness
@@ -29,6 +29,7 @@ from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
+from jaxattr.evaluation.runs.unfinished import Unfinished
 from jaxattr.photographs.reading import list_photographs, read_photograph
 from jaxattr.typing import Array
 
@@ -161,7 +162,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.beta:
         twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
     folder = make_folder(arguments.out)
-    write_run(folder, run_of(arguments, methods=tuple(chosen), folder=arguments.folder))
+    asked = run_of(
+        arguments,
+        methods=tuple(chosen),
+        photographs=file_names,
+        folder=arguments.folder,
+    )
+    write_run(folder, asked)
+    unfinished = Unfinished(folder / "images.csv")
     total = robustness.num_parts(len(chosen), len(pixels), settings)
     with Progress(total, quiet=arguments.quiet) as progress:
         results = robustness.measure(
@@ -174,8 +182,12 @@ def run(arguments: argparse.Namespace) -> int:
             twin_name=f"beta={arguments.beta}",
             parts=Parts(folder / "parts"),
             progress=progress,
+            so_far=lambda found: unfinished.write(
+                lambda: report.image_table(found(), file_names)
+            ),
         )
     report.write_report(folder, results, file_names, settings, figures)
+    unfinished.remove()
     lines = [
         format_table(*report.short_summary(results, settings)),
         "",

@@ -12,6 +12,7 @@ import numpy as np
 from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import (
     add_figure_options,
+    add_labels,
     add_model,
     add_run_options,
     figures_of,
@@ -25,6 +26,7 @@ from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
+from jaxattr.evaluation.runs.unfinished import Unfinished
 from jaxattr.evaluation.spectrum import spectrum
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.photographs.sets import labelled_photographs, left_out, resolve_labels
@@ -58,12 +60,7 @@ def add_parser(commands: Commands) -> None:
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
     add_model(parser, several=True)
-    add(
-        "--labels",
-        metavar="FILE",
-        help="a table with the columns file and class (default: labels.tsv, "
-        "labels.csv or boxes.tsv in FOLDER)",
-    )
+    add_labels(parser)
     add(
         "--bands",
         type=whole(1),
@@ -117,7 +114,14 @@ def run(arguments: argparse.Namespace) -> int:
         found = resolve_labels(photographs, model.labels, logits.shape[1])
         labels[name] = np.asarray(found, np.int32)
     folder = make_folder(arguments.out)
-    write_run(folder, run_of(arguments, folder=arguments.folder))
+    asked = run_of(
+        arguments,
+        models=tuple(models),
+        photographs=[str(photograph.path) for photograph in photographs],
+        folder=arguments.folder,
+    )
+    write_run(folder, asked)
+    unfinished = Unfinished(folder / "bands.csv")
     total = spectrum.num_parts(len(models), len(photographs), settings)
     with Progress(total, quiet=arguments.quiet) as progress:
         spectra = spectrum.measure(
@@ -127,11 +131,13 @@ def run(arguments: argparse.Namespace) -> int:
             settings,
             parts=Parts(folder / "parts"),
             progress=progress,
+            so_far=lambda found: unfinished.write(lambda: report.band_table(found())),
         )
     mce = None
     if arguments.mce is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
     report.write_report(folder, spectra, mce, figures)
+    unfinished.remove()
     bands, scores = report.band_table(spectra), report.score_table(spectra, mce)
     tables = [format_table(*report.as_text(*table)) for table in (bands, scores)]
     if any(len(s.correct) < 2 for s in spectra):

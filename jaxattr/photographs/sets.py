@@ -123,7 +123,8 @@ def _holds_results(
     """Holds results or parts of them, or is to hold them and holds no photographs."""
     if any((folder / made).exists() for made in ("settings.json", "parts")):
         return True
-    if folder.name == "parts" and (folder.parent / "settings.json").exists():
+    of_a_run = folder.name in ("parts", "report_maps")
+    if of_a_run and (folder.parent / "settings.json").exists():
         return True
     if out is None or not pathlib.Path(out).resolve().is_relative_to(folder.resolve()):
         return False

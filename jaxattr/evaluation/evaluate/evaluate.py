@@ -20,6 +20,7 @@ from jaxattr.evaluation.evaluate.metrics import (
     metrics_record,
     with_options,
 )
+from jaxattr.evaluation.evaluate.report_maps import keep_report_maps
 from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.methods.requests import (
     Methods,
@@ -65,6 +66,7 @@ def evaluate(
     batch_size: int = 8,
     images_per_part: int | None = None,
     explained: str = "given",
+    report_maps: int = 0,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -107,6 +109,9 @@ def evaluate(
         default ``batch_size``, at most 16. With a mesh rounded up to its devices.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
+      report_maps: of how many photographs at either end of each score, the best and the
+        worst, ``out`` keeps small maps for ``jaxattr report``. They are explained once
+        more in the end, by every method; at most 60 photographs a model.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where it is reported, an item an image, method and model.
@@ -140,6 +145,7 @@ def evaluate(
     if check_choice("explained", explained, CLASSES) == "predicted":
         scored = with_options(scored, {"scored": "predicted"})
     rows = check_integer("batch_size", batch_size)
+    check_integer("report_maps", report_maps, 0)
     if out is not None:
         figures.need_matplotlib()
 
@@ -198,6 +204,10 @@ def evaluate(
         done += results
     if out is not None:
         report.write_report(out, evaluation, figure_files)
+        if report_maps:
+            keep_report_maps(
+                out, job, named, prepared, evaluation, report_maps, progress
+            )
     return evaluation
 
 

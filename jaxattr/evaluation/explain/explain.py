@@ -15,7 +15,6 @@ import numpy as np
 import jaxattr
 from jaxattr._checks import check_integer
 from jaxattr.boundaries.nearest import BoundaryPoint
-from jaxattr.evaluation.boundary.points import find_points, without_search
 from jaxattr.evaluation.boundary.report import NOT_FOUND
 from jaxattr.evaluation.explain import report
 from jaxattr.evaluation.explain.explanations import (
@@ -24,6 +23,7 @@ from jaxattr.evaluation.explain.explanations import (
     save_explanation,
 )
 from jaxattr.evaluation.explain.report import Report
+from jaxattr.evaluation.explain.shared_search import find_points, without_search
 from jaxattr.evaluation.methods.options import defaults
 from jaxattr.evaluation.methods.requests import (
     Options,

@@ -55,6 +55,19 @@ def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> Te
     return ["method", "attack", "ε/255", *short, "kendall", "moved"], rows
 
 
+def image_table(results: Sequence[MethodRobustness], names: Sequence[str]) -> Table:
+    """A row a method, attack, ε and image; of a method that is not done the first ones."""
+    fields = list(next(iter(results[0].scores.values())))
+    rows: list[list[Cell]] = [
+        [r.method, attack, f"{255 * epsilon:g}/255", name]
+        + [float(scores[field][i]) for field in fields]
+        for r in results
+        for (attack, epsilon), scores in r.scores.items()
+        for i, name in enumerate(names[: len(r.maps)])
+    ]
+    return ["method", "attack", "epsilon", "file", *fields], rows
+
+
 def panel_titles(window: int) -> dict[str, str]:
     """The scores that are drawn, and their names for readers."""
     return {
@@ -73,16 +86,7 @@ def write_report(
 ) -> None:
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
     write_csv(folder / "summary.csv", *summary(results, settings))
-    fields = list(next(iter(results[0].scores.values())))
-    per_image = [
-        [r.method, attack, f"{255 * epsilon:g}/255", name]
-        + [float(scores[field][i]) for field in fields]
-        for r in results
-        for (attack, epsilon), scores in r.scores.items()
-        for i, name in enumerate(names)
-    ]
-    header = ["method", "attack", "epsilon", "file", *fields]
-    write_csv(folder / "images.csv", header, per_image)
+    write_csv(folder / "images.csv", *image_table(results, names))
     titles = panel_titles(settings.window)
     stems = file_names(r.method for r in results)
     for r in results:

@@ -19,6 +19,7 @@ from jaxattr.evaluation.methods.options import to_json
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options
 from jaxattr.evaluation.runs.digests import digest
+from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.parts import Computation, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.typing import Array, LogitsFn
@@ -58,6 +59,30 @@ class MethodRobustness(NamedTuple):
     """(attack, ε) to score to ``(N,)``; ``success`` among the scores."""
     chance: Mapping[str, Mapping[str, float]]
     """Null to score to the mean of what it reaches."""
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a row an attack and ε, means over the images."""
+        fields = next(iter(self.scores.values()), {})
+        names = [name for name in fields if name != "distance"]
+        rows = [
+            [attack, f"{255 * epsilon:g}/255"]
+            + [f"{np.mean(scores[name]):.3f}" for name in names]
+            for (attack, epsilon), scores in self.scores.items()
+        ]
+        count = len(self.maps)
+        note = f"{self.method}, {count:,} image{'s' * (count != 1)}."
+        note += " 1: the map is as it was; success: how many maps moved."
+        levels = {
+            name: max(of_score[name] for of_score in self.chance.values())
+            for name in next(iter(self.chance.values()), ())
+        }
+        if levels:
+            reached = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
+            note += f" Unrelated maps reach {reached}."
+        return table_html(["attack", "ε", *names], rows, note)
+
+
+SoFar = Callable[[Callable[[], list[MethodRobustness]]], None]
 
 
 def measures(k: int, window: int) -> dict[str, Callable[[Array, Array], Array]]:
@@ -108,6 +133,7 @@ def measure(
     twin_name: str = "",
     parts: Parts,
     progress: Progress | None = None,
+    so_far: SoFar | None = None,
 ) -> list[MethodRobustness]:
     """Attacks the explanation of what is predicted for each image, part by part.
 
@@ -122,6 +148,8 @@ def measure(
       twin_name: what tells the twin from others of the same weights.
       parts: where parts are kept: what is there is not done again.
       progress: where it is reported, one item a part; see ``num_parts``.
+      so_far: called after some images with a function that gives what is done, the last
+        method for the first images only and without chance levels.
 
     Returns:
       One ``MethodRobustness`` a method.
@@ -133,7 +161,7 @@ def measure(
     check_settings(settings, pixels)
     known = {"weights": digest(classifier), "twin": [twin_name, digest(twin)]}
     key = jax.random.key(settings.seed)
-    results = []
+    results: list[MethodRobustness] = []
     for method_name, (method, options) in methods.items():
         explain = _Explain(method, tuple(sorted(options.items())), settings.batch_size)
         made: dict[Attacked | None, list[dict[str, np.ndarray]]] = {}
@@ -168,7 +196,12 @@ def measure(
                 made.setdefault(job, []).append(done)
                 if job is None:
                     _refuse_nan(done["maps"], names[chunk.first :], method_name)
-        results.append(_gather(method_name, made, len(pixels), settings, key))
+            count = chunk.first + chunk.count
+            if so_far:
+                so_far(lambda: [*results, _gather(method_name, made, count)])
+        gathered = _gather(method_name, made, len(pixels))
+        chance = _chances(gathered.maps, settings, key)
+        results.append(gathered._replace(chance=chance))
     return results
 
 
@@ -239,8 +272,6 @@ def _gather(
     method: str,
     made: Mapping[Attacked | None, Sequence[Mapping[str, np.ndarray]]],
     num_images: int,
-    settings: Settings,
-    key: Array,
 ) -> MethodRobustness:
     maps = gather(made[None], "maps", num_images)
     scores = {
@@ -248,15 +279,20 @@ def _gather(
         for job, done in made.items()
         if job is not None
     }
-    chance = {
+    return MethodRobustness(method, maps, scores, {})
+
+
+def _chances(
+    maps: np.ndarray, settings: Settings, key: Array
+) -> dict[str, dict[str, float]]:
+    return {
         null: {
             name: float(_chance(jnp.asarray(maps), key, name, null, settings))
             for name in tuple(measures(settings.k, settings.window))[:3]
         }
         for null in NULLS
-        if null != "photographs" or num_images > 1
+        if null != "photographs" or len(maps) > 1
     }
-    return MethodRobustness(method, maps, scores, chance)
 
 
 @functools.partial(jax.jit, static_argnames=("name", "null", "settings"))

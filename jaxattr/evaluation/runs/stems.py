@@ -83,8 +83,8 @@ def unique_stems(
         found.append(Stems(stem, tuple(map(claim, asked))))
     if record is not None and owners != before:
         text = json.dumps([owner._asdict() for owner in owners.values()], indent=1)
-        with atomic_write(record) as file:
-            file.write(text.encode())
+        with atomic_write(record) as stream:
+            stream.write(text.encode())
     return found
 
 

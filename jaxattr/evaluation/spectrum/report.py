@@ -17,10 +17,10 @@ from jaxattr.evaluation.spectrum.spectrum import ModelSpectrum
 
 
 def band_table(spectra: Sequence[ModelSpectrum]) -> Table:
-    """A row a model and band: value, standard error, share of the distribution."""
-    header = ["model", "band", "value", "standard_error", "share"]
+    """A row a model and band: value, its error, share of the distribution, images."""
+    header = ["model", "band", "value", "standard_error", "share", "images"]
     rows: list[list[Cell]] = [
-        [s.name, band, float(value), float(error), float(share)]
+        [s.name, band, float(value), float(error), float(share), len(s.correct)]
         for s in spectra
         for band, (value, error, share) in enumerate(
             zip(

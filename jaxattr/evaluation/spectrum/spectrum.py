@@ -19,6 +19,7 @@ from jaxattr.attributions.spectral_importance import (
 )
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.image_sets import Arrays
+from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.parts import Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.frequencies.bands import band_masks
@@ -59,6 +60,25 @@ class ModelSpectrum(NamedTuple):
     changes: Mapping[str, np.ndarray]
     """Attack to ``(N,)`` changes of the probability of the label."""
 
+    def _repr_html_(self) -> str:
+        """In a notebook: a row a band, low frequencies first, and the score."""
+        found, count = self.importance, len(self.correct)
+        columns = found.values, found.standard_error, found.distribution
+        rows = [
+            [band, *(f"{number:.4f}" for number in numbers)]
+            for band, numbers in enumerate(zip(*columns, strict=True))
+        ]
+        note = (
+            f"{self.name}, {count:,} image{'s' * (count != 1)}: accuracy "
+            f"{self.correct.mean():.1%}, spectral score {float(found.score):.3f}. "
+            "Bands from low to high frequencies, values in nats."
+        )
+        header = ["band", "value", "standard error", "share"]
+        return table_html(header, rows, note)
+
+
+SoFar = Callable[[Callable[[], list[ModelSpectrum]]], None]
+
 
 def measure(
     models: Mapping[str, LogitsFn],
@@ -68,6 +88,7 @@ def measure(
     *,
     parts: Parts,
     progress: Progress | None = None,
+    so_far: SoFar | None = None,
 ) -> list[ModelSpectrum]:
     """Measures each model on the same photographs, part by part.
 
@@ -78,6 +99,8 @@ def measure(
       settings: what to measure.
       parts: where parts are kept: what is there is not done again.
       progress: where it is reported, one item a part; see ``num_parts``.
+      so_far: called after some images with a function that gives what is done, the last
+        model by its bands for the first images only.
 
     Returns:
       One ``ModelSpectrum`` a model, in their order.
@@ -86,8 +109,14 @@ def measure(
       ValueError: shapes that do not fit, or more bands than the images allow.
     """
     check_settings(settings)
-    return [
-        _measure_one(
+    done: list[ModelSpectrum] = []
+    for name, model in models.items():
+
+        def after(last: Callable[[], ModelSpectrum]) -> None:
+            if so_far:
+                so_far(lambda: [*done, last()])
+
+        found = _measure_one(
             name,
             model,
             images[name] if isinstance(images, Mapping) else images,
@@ -95,9 +124,10 @@ def measure(
             settings,
             parts,
             progress,
+            after,
         )
-        for name, model in models.items()
-    ]
+        done.append(found)
+    return done
 
 
 def check_settings(settings: Settings) -> None:
@@ -141,6 +171,7 @@ def _measure_one(
     settings: Settings,
     parts: Parts,
     progress: Progress | None,
+    after: Callable[[Callable[[], ModelSpectrum]], None],
 ) -> ModelSpectrum:
     pixels, classes = check_inputs(images, labels)
     num_images, height, width, _ = pixels.shape
@@ -152,6 +183,7 @@ def _measure_one(
         kind: str,
         made_from: Mapping[str, object],
         compute: Callable[[Array, Array, Array], Mapping[str, Array]],
+        after_chunk: Callable[[list[dict[str, np.ndarray]], int], None] | None = None,
     ) -> list[dict[str, np.ndarray]]:
         """``compute(images, labels, keys)`` of one chunk after the other."""
         made = []
@@ -167,20 +199,34 @@ def _measure_one(
             made.append(
                 chunk.make(parts, f"{name} {kind}", about, one, progress=progress)
             )
+            if after_chunk:
+                after_chunk(made, chunk.first + chunk.count)
         return made
 
     def together(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
         return gather(made, field, num_images, axis=-1)
+
+    def of_bands(made: list[dict[str, np.ndarray]], count: int) -> ModelSpectrum:
+        importance = importance_of_values(
+            jnp.asarray(gather(made, "values", count, axis=-1))
+        )
+        return ModelSpectrum(
+            name,
+            jax.tree.map(np.asarray, importance),
+            np.asarray(shapley.shapley_interactions(importance.coalition_values)),
+            gather(made, "correct", count),
+            None,
+            {},
+        )
 
     # Coalition values of the bands.
     done = parts_of(
         "bands",
         {"num_bands": settings.num_bands, "norm": settings.norm},
         lambda images, labels, _: _table(model, images, labels, settings),
+        lambda made, count: after(lambda: of_bands(made, count)),
     )
-    values = together(done, "values")
-    importance = importance_of_values(jnp.asarray(values))
-    correct, errors, changes = together(done, "correct"), None, {}
+    found = of_bands(done, num_images)
 
     # Robustness.
     if settings.corrupted:
@@ -189,7 +235,7 @@ def _measure_one(
             {"preset": settings.preset, "seed": settings.seed},
             lambda images, labels, keys: _errors(model, images, labels, keys, settings),
         )
-        errors = together(done, "errors")
+        found = found._replace(errors=together(done, "errors"))
     if settings.attacked:
         made_from = {
             "attacked": settings.attacked,
@@ -205,14 +251,8 @@ def _measure_one(
             ),
         )
         changes = {attack: together(done, attack) for attack in settings.attacked}
-    return ModelSpectrum(
-        name,
-        jax.tree.map(np.asarray, importance),
-        np.asarray(shapley.shapley_interactions(importance.coalition_values)),
-        correct,
-        errors,
-        changes,
-    )
+        found = found._replace(changes=changes)
+    return found
 
 
 def _table(

@@ -9,6 +9,7 @@ from small_photographs import rows
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation.robustness import robustness
+from jaxattr.evaluation.runs import unfinished
 from jaxattr.evaluation.runs.parts import Parts
 
 SMALL = (
@@ -89,19 +90,29 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         run(folder, *SMALL, "--epsilon", "4,8", out=out)
 
 
-def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
     attacked = robustness._attacked
 
     def counting(*args, **kwargs):
         calls.append(args)
-        if len(calls) == 3:
+        if len(calls) == 6:
             raise KeyboardInterrupt
         return attacked(*args, **kwargs)
 
     monkeypatch.setattr(robustness, "_attacked", counting)
+    monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
+    monkeypatch.setattr(unfinished, "PAUSE", 0)
     assert run(folder, *SMALL, out=out) == 130
+    # Two of three images are done, and there is a report of them.
+    assert len(rows(out / "images.unfinished.csv")) == 2 * 2 * 2
+    assert not (out / "summary.csv").exists()
+    capsys.readouterr()
+    assert cli.main(["report", str(out)]) == 1
+    assert "Saliency: 2 of 3 photographs are attacked." in capsys.readouterr().err
+    (out / "report.html").unlink()
     assert run(folder, *SMALL, out=out) == 0
+    assert not (out / "images.unfinished.csv").exists()
     # Eight parts that attack, the one that was interrupted counted twice.
     assert len(calls) == 9
     whole = tmp_path / "whole"

@@ -16,6 +16,7 @@ from small_photographs import rows
 
 import jaxattr as ja
 from jaxattr import cli
+from jaxattr.evaluation.runs import unfinished
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.spectrum import spectrum
 
@@ -76,6 +77,33 @@ def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, 
     now = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
     assert len(now) == 4
     assert made.items() <= now.items()
+
+
+def test_a_run_that_is_stopped_has_bands_of_what_is_done(
+    tiny_zoo, labelled, tmp_path, monkeypatch, capsys
+):
+    out, calls, table = tmp_path / "out", [], spectrum._table
+
+    def stopped(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return table(*arguments)
+
+    monkeypatch.setattr(spectrum, "_table", stopped)
+    monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
+    monkeypatch.setattr(unfinished, "PAUSE", 0)
+    models = ("--model", "tiny", "--model", "tiny2")
+    assert run(labelled, out, *models, *SMALL) == 130
+    assert cli.main(["report", str(out)]) == 1
+    told = capsys.readouterr().err
+    assert "tiny2: 4 of 5 photographs are measured." in told
+    assert "tiny:" not in told
+    bands = rows(out / "bands.unfinished.csv")
+    assert [row["images"] for row in bands] == ["5"] * 3 + ["4"] * 3
+    assert run(labelled, out, *models, *SMALL) == 0
+    assert not (out / "bands.unfinished.csv").exists()
+    assert [row["images"] for row in rows(out / "bands.csv")] == ["5"] * 6
 
 
 _KILLED = """
