@@ -24,6 +24,7 @@ from jaxattr.commands._model_requests import (
 )
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
+from jaxattr.photographs.reading import Unread
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
@@ -38,7 +39,7 @@ of the library, at a quarter of its passes: what the commands search with."""
 
 DEFAULT_MODEL = "efficientnet_lite0"
 MAX_UNREAD = 5
-"""Of files that are no photographs, so many are named."""
+"""Of files that are no photographs for one reason, so many are named."""
 
 
 def run_of(
@@ -148,7 +149,8 @@ def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -
         add(
             "--colormap",
             metavar="NAME",
-            help="one of matplotlib's (default: blue against the class, red for it)",
+            help="one of matplotlib's (default: blue against the class, red for it); "
+            "of figures, and not of reports",
         )
 
 
@@ -190,7 +192,7 @@ def print_results(
     text: str,
     records: Iterable[Mapping[str, object]],
     skipped: Sequence[str] = (),
-    unread: Sequence[pathlib.Path] = (),
+    unread: Sequence[Unread] = (),
 ) -> int:
     """What a command found: a table, JSON, or nothing; names what was skipped.
 
@@ -199,25 +201,31 @@ def print_results(
       text: the table, and where the files are.
       records: the rows of the table by column.
       skipped: photographs that could not be read, a line each.
-      unread: files beside the photographs that by their suffix are none.
+      unread: files beside the photographs that are none of them.
 
     Returns:
       The exit code: 1 where a photograph was skipped.
     """
     if arguments.json:
-        found = {"out": str(arguments.out), "skipped": list(skipped)}
-        plain = [{key: _plain(cell) for key, cell in row.items()} for row in records]
-        print(json.dumps({**found, "results": plain}, indent=1))
+        found = {
+            "out": str(arguments.out),
+            "skipped": list(skipped),
+            "unread": [f"{path}: {reason}" for path, reason in unread],
+            "results": [
+                {k: _plain(cell) for k, cell in row.items()} for row in records
+            ],
+        }
+        print(json.dumps(found, indent=1))
     elif not arguments.quiet:
         print(text)
     for reason in skipped:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    if unread:
-        names = ", ".join(map(str, unread[:MAX_UNREAD]))
-        more = len(unread) - MAX_UNREAD
+    for reason in dict.fromkeys(reason for _, reason in unread):
+        paths = [str(path) for path, why in unread if why == reason]
+        more = len(paths) - MAX_UNREAD
         others = f" and {more} more" if more > 0 else ""
-        suffix = "no photograph by its suffix"
-        print(f"jaxattr: skipped {names}{others}: {suffix}", file=sys.stderr)
+        names = ", ".join(paths[:MAX_UNREAD])
+        print(f"jaxattr: skipped {names}{others}: {reason}", file=sys.stderr)
     return 1 if skipped else 0
 
 

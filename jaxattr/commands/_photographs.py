@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from jaxattr.commands._arguments import print_results
 from jaxattr.evaluation.runs.tables import TextTable, format_table
-from jaxattr.photographs.reading import list_photographs, unread_files
+from jaxattr.photographs.reading import Unread, list_photographs, unread_files
 
 
 class _Row(Protocol):
@@ -55,10 +55,11 @@ def photograph_files(given: Sequence[str]) -> list[str]:
     return files
 
 
-def unread_in(given: Sequence[str]) -> list[pathlib.Path]:
+def unread_in(given: Iterable[str | None]) -> list[Unread]:
     """Of the folders among them, the files that may be meant as photographs."""
-    folders = [name for name in dict.fromkeys(given) if pathlib.Path(name).is_dir()]
-    return [path for name in folders for path in unread_files(name)]
+    names = [name for name in dict.fromkeys(given) if name is not None]
+    folders = [name for name in names if pathlib.Path(name).is_dir()]
+    return [unread for name in folders for unread in unread_files(name)]
 
 
 def print_report(arguments: argparse.Namespace, report: _Report, files: str) -> int:
@@ -79,5 +80,5 @@ def print_report(arguments: argparse.Namespace, report: _Report, files: str) -> 
         f"{format_table(*report.table())}\n\n{files}: {report.rows[0].file.parent}",
         [row._asdict() for row in report.rows],
         report.broken,
-        unread_in(arguments.photographs),
+        unread_in([*arguments.photographs, getattr(arguments, "references", None)]),
     )

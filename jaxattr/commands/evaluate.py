@@ -19,6 +19,7 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
+from jaxattr.commands._photographs import unread_in
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
@@ -169,7 +170,10 @@ def run(arguments: argparse.Namespace) -> int:
         "\n".join(lines),
         [dict(zip(header, row, strict=True)) for row in rows],
         evaluation.broken,
-        left_out(arguments.folder, photographs),
+        [
+            *left_out(arguments.folder, photographs, arguments.labels),
+            *unread_in([arguments.references]),
+        ],
     )
 
 

@@ -22,8 +22,8 @@ from jaxattr.commands._photographs import (
     photograph_files,
     print_report,
 )
-from jaxattr.evaluation.boundary.points import explains_at_boundary
 from jaxattr.evaluation.explain.explain import explain_photographs
+from jaxattr.evaluation.explain.shared_search import explains_at_boundary
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress

@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     photographs = labelled_photographs(
         arguments.folder, arguments.labels, out=arguments.out
     )
-    unread = left_out(arguments.folder, photographs)
+    unread = left_out(arguments.folder, photographs, arguments.labels)
     photographs = photographs[: arguments.max_images]
     models = load_models(arguments)
     reference = arguments.mce or next(iter(models))

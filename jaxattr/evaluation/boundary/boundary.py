@@ -14,10 +14,11 @@ import numpy as np
 
 import jaxattr
 from jaxattr import attributions, boundaries
+from jaxattr.boundaries import diagnosis
 from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.boundaries.search import as_members
-from jaxattr.evaluation.boundary import diagnosis, report
+from jaxattr.evaluation.boundary import report
 from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryReport
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.digests import digest, file_digest, identify, key_data
@@ -169,7 +170,7 @@ def _find(job: _Job, photograph: Photograph, file: pathlib.Path) -> float:
         big=big,
         version=jaxattr.__version__,
         tried=diagnosis.budgets(job.members),
-        reason="" if is_found else diagnosis.reason(job.model, photograph.image),
+        reason="" if is_found else diagnosis.diagnose(job.model, photograph.image),
     )
     with atomic_write(file) as stream:
         write_arrays(stream, boundary._asdict(), compress=True)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxattr import plots
 from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
 from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs.files import file_names
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.metrics import chance_corrected
 
@@ -87,6 +88,7 @@ def write_report(
     write_csv(folder / "summary.csv", *summary(results, settings))
     write_csv(folder / "images.csv", *image_table(results, names))
     titles = panel_titles(settings.window)
+    stems = file_names(r.method for r in results)
     for r in results:
         values = {
             title: {
@@ -103,7 +105,7 @@ def write_report(
         }
         size = plots.panels_size(len(titles))
         with figures.one_figure(
-            folder / f"{r.method}.png", size, figure_files
+            folder / f"{stems[r.method]}.png", size, figure_files
         ) as figure:
             plots.agreement_panels(
                 settings.epsilons,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 
@@ -68,6 +69,26 @@ def _is_gone(process: int) -> bool:
     except (OSError, OverflowError):
         pass
     return False
+
+
+def file_names(texts: Iterable[str]) -> dict[str, str]:
+    """``file_name`` of each text, the second of a name with ``-2``, and so on.
+
+    >>> file_names(["a/best.npz", "a best.npz"])
+    {'a/best.npz': 'a-best.npz', 'a best.npz': 'a-best.npz-2'}
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in texts:
+        wanted = name = file_name(text)
+        for number in itertools.count(2):
+            # Some file systems do not tell upper from lower case.
+            if name.lower() not in taken:
+                break
+            name = f"{wanted}-{number}"
+        taken.add(name.lower())
+        names[text] = name
+    return names
 
 
 def file_name(text: str) -> str:

@@ -34,6 +34,8 @@ class Photograph(NamedTuple):
     path: pathlib.Path
     stem: str
     """What its files of results are called after."""
+    with_endings: tuple[str, ...]
+    """What those are called after that have an ending, one an ending."""
     image: Array
     """``(1, H, W, 3)``, as the model sees it."""
     pixels: str
@@ -48,6 +50,7 @@ class Photographs:
       model: a classifier; see ``Model``.
       out: the folder of their ``ResultFiles``, in which no two photographs share a
         stem, whichever call they belong to; None for those of one call.
+      endings: of the stems that each has beside its own; see ``unique_stems``.
     """
 
     def __init__(
@@ -55,9 +58,11 @@ class Photographs:
         paths: Iterable[str | os.PathLike[str]],
         model: Model,
         out: str | os.PathLike[str] | None = None,
+        endings: Sequence[str] = (),
     ) -> None:
         self._paths = [pathlib.Path(path) for path in paths]
         self._model = model
+        self._endings = tuple(endings)
         self._record = None if out is None else pathlib.Path(out) / "parts/stems.json"
         self.broken: list[str] = []
         """One line for each photograph that could not be read so far: which, and why."""
@@ -72,14 +77,14 @@ class Photographs:
           ValueError: at the end, where not one could be read.
         """
         self.broken.clear()
-        stems = unique_stems(self._paths, self._record)
-        for path, stem in zip(self._paths, stems, strict=True):
+        stems = unique_stems(self._paths, self._record, endings=self._endings)
+        for path, own in zip(self._paths, stems, strict=True):
             try:
                 seen = as_seen(self._model, read_photograph(path))
             except ValueError as error:
                 self.broken.append(str(error))
                 continue
-            yield Photograph(path, stem, jnp.asarray(seen)[None], digest(seen))
+            yield Photograph(path, *own, jnp.asarray(seen)[None], digest(seen))
         self._refuse_none(self.broken)
 
     def check_one_can_be_read(self) -> None:

@@ -11,8 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from jaxattr.photographs.reading import read_photograph
-from jaxattr.plots import color_limit
-from jaxattr.plots._style import DIVERGING
+from jaxattr.plots import map_colors
 
 T = TypeVar("T")
 
@@ -113,13 +112,9 @@ def overlay(
       limit: the value at the ends of the colours; by default that of the figures.
     """
     scaled, limit = _scaled(attribution, limit)
-    places = np.linspace(-1, 1, len(DIVERGING))
-    ends = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in DIVERGING])
-    colors = [np.interp(scaled, places, ends[:, i]) for i in range(3)]
-    # White is what shows through: what is left of a colour is stronger for it.
-    opacity = np.sqrt(np.abs(scaled))
-    pixels = np.stack([*colors, 255 * opacity], axis=-1)
-    picture = _shrunk(np.rint(pixels).astype(np.uint8), side)
+    colors, opacity = map_colors.tints(scaled), map_colors.opacity(scaled)
+    pixels = np.concatenate([colors, opacity[..., None]], axis=-1)
+    picture = _shrunk(np.rint(255 * pixels).astype(np.uint8), side)
     return _encode(picture, quality=60), limit
 
 
@@ -127,10 +122,8 @@ def _scaled(
     attribution: np.ndarray, limit: float | None = None
 ) -> tuple[np.ndarray, float]:
     """``(H, W)`` in [-1, 1], and the absolute value at its ends."""
-    values = np.asarray(attribution, float)
-    values = values if values.ndim == 2 else values.sum(axis=-1)
-    limit = color_limit(values) if limit is None else limit
-    return np.nan_to_num(np.clip(values / limit, -1, 1)), limit
+    limit = map_colors.color_limit(attribution) if limit is None else limit
+    return np.nan_to_num(map_colors.scaled(attribution, limit)), limit
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:

@@ -545,6 +545,7 @@ def test_settings_are_for_readers(tiny_zoo, labelled, tmp_path):
     assert (fampe["options"]["cutoff"], fampe["options"]["norm"]) == (3.0, "l2")
 
 
+@pytest.mark.slow
 def test_evaluate_scores_the_methods_at_the_boundary(tiny_zoo, labelled, tmp_path):
     """As ``evaluate`` makes them: alone with its own key each has the score of the run."""
     methods = {

@@ -33,3 +33,11 @@ def test_interrupted_write_leaves_the_old_file(tmp_path):
         raise KeyboardInterrupt
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_two_names_are_one_file():
+    names = files.file_names(["a b", "a/b", "A-b", "a-b-2", "c"])
+    assert names == {
+        **{"a b": "a-b", "a/b": "a-b-2", "A-b": "A-b-3"},
+        **{"a-b-2": "a-b-2-2", "c": "c"},
+    }

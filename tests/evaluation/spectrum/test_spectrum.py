@@ -66,10 +66,14 @@ def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
 
 def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    run(labelled, out, "--model", "tiny", "--max-images", "4", *SMALL)
+    run(labelled, out, "--model", "tiny=a/best.npz", "--max-images", "4", *SMALL)
     made = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
     assert len(made) == 1
-    run(labelled, out, "--model", "tiny", "--model", "tiny2", *SMALL)
+    two = ("--model", "tiny=a/best.npz", "--model", "tiny=b/best.npz")
+    assert run(labelled, out, *two, *SMALL) == 0
+    # A path in a name makes no folder.
+    names = ("tiny-best-.npz", "tiny-b-best.npz-.npz", "tiny-b-best.npz-.spread.png")
+    assert {*names} <= {p.name for p in out.iterdir()}
     now = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
     assert len(now) == 4
     assert made.items() <= now.items()

@@ -143,8 +143,8 @@ def score_groups(
     if title is not None:
         ax.set_title(title, fontsize=10)
     # Methods apart: without a line the last of one is nearer the first of the next.
-    for place in range(1, len(methods)):
-        ax.axvline(place - 0.5, color="#e6e6e6", linewidth=0.6, zorder=0)
+    for border in range(1, len(methods)):
+        ax.axvline(border - 0.5, color="#e6e6e6", linewidth=0.6, zorder=0)
     ax.set_xlim(-0.5, len(methods) - 0.5)
     if legend and len(means) > 1:
         # Beside the axes: there may be a point anywhere.
