@@ -184,7 +184,38 @@ def in_equinox():
     return jax.vmap(one)
 
 
-@pytest.mark.parametrize("framework", [in_nnx, in_equinox])
+def in_keras():
+    import keras
+
+    net = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3, padding="same"),
+            keras.layers.BatchNormalization(epsilon=1e-5),
+            keras.layers.ReLU(),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+    conv, norm, *_, dense = net.layers
+    zeros, ones = np.zeros(4, "f4"), np.ones(4, "f4")
+    conv.set_weights([WEIGHTS["conv"], zeros + 0.1])
+    norm.set_weights([WEIGHTS["scale"], zeros, zeros + 0.2, ones])
+    dense.set_weights([WEIGHTS["dense"], zeros[:3]])
+
+    def call(x):
+        with jax.numpy_rank_promotion("allow"):  # Keras relies on it
+            return net(x, training=False)
+
+    return call
+
+
+# Keras takes seconds to import.
+@pytest.mark.parametrize(
+    "framework",
+    [in_nnx, in_equinox, pytest.param(in_keras, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     "composite",
     quick(
@@ -192,7 +223,12 @@ def in_equinox():
         "epsilon_gamma_box",
     ),
 )
-def test_the_same_map_whatever_the_network_is_written_in(framework, composite):
+def test_the_same_map_whatever_the_network_is_written_in(
+    framework, composite, monkeypatch, tmp_path
+):
+    # Keras looks at them when it is imported, and writes a file of settings.
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     images = toys.images(2, 8, 8)
     maps, expected = (
         jax.jit(lambda x, y: ja.lrp(net, x, y, composite=composite))(images, LABELS)

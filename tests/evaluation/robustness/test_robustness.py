@@ -90,6 +90,25 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         run(folder, *SMALL, "--epsilon", "4,8", out=out)
 
 
+@pytest.mark.slow
+def test_an_attack_on_lrp_and_its_lens_curve(tiny, folder, tmp_path, capsys):
+    """Relevance can be differentiated: followed, it moves further than at random."""
+    out = tmp_path / "out"
+    chosen = ("--method", "lrp", "--option", "lrp.composite=epsilon")
+    assert run(folder, *SMALL, *chosen, "--quiet", out=out) == 0
+    assert (out / "lrp.png").stat().st_size > 1000
+    recall = {
+        (row["attack"], row["epsilon"]): float(row["lens_recall"])
+        for row in rows(out / "summary.csv")
+    }
+    assert len(recall) == 4
+    assert all(0 <= value <= 1 for value in recall.values())
+    for epsilon in ("4/255", "16/255"):
+        assert recall["lens", epsilon] <= recall["random_sign", epsilon]
+    assert recall["lens", "16/255"] < recall["random_sign", "16/255"]
+    assert recall["lens", "16/255"] < recall["lens", "4/255"]
+
+
 def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
     attacked = robustness._attacked
