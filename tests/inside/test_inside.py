@@ -184,6 +184,54 @@ def in_equinox():
     return jax.vmap(one)
 
 
+def in_keras():
+    keras = pytest.importorskip("keras")
+    conv = keras.layers.Conv2D(4, 3, padding="same")
+    norm = keras.layers.BatchNormalization(epsilon=1e-5)
+    dense = keras.layers.Dense(3)
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            *(conv, norm, keras.layers.ReLU()),
+            keras.layers.MaxPooling2D(2),
+            *(keras.layers.GlobalAveragePooling2D(), dense),
+        ]
+    )
+    zeros, ones = np.zeros(4, "f4"), np.ones(4, "f4")
+    conv.set_weights([WEIGHTS["conv"], zeros + 0.1])
+    norm.set_weights([WEIGHTS["scale"], zeros, zeros + 0.2, ones])
+    dense.set_weights([WEIGHTS["dense"], np.zeros(3, "f4")])
+    weights = [
+        [v.value for v in variables]
+        for variables in (network.trainable_variables, network.non_trainable_variables)
+    ]
+    return lambda x: network.stateless_call(*weights, x)[0]
+
+
+@pytest.fixture
+def keras_on_jax(monkeypatch, tmp_path):
+    """It looks at them when it is imported, relies on promoting ranks, writes a file."""
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.mark.slow  # importing Keras takes seconds
+@pytest.mark.usefixtures("keras_on_jax")
+def test_the_same_map_in_keras():
+    images = toys.images(2, 8, 8)
+    maps, expected = (
+        jax.jit(lambda x, y: ja.lrp(net, x, y, composite="epsilon_gamma_box"))(
+            images, LABELS
+        )
+        for net in (in_keras(), in_linen())
+    )
+    scale = float(jnp.abs(expected).max())
+    assert scale > 0
+    np.testing.assert_allclose(maps / scale, expected / scale, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("framework", [in_nnx, in_equinox])
 @pytest.mark.parametrize(
     "composite",

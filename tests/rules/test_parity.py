@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from jax import lax
 from rules import peer_nets
 
 import jaxattr as ja
@@ -16,6 +17,10 @@ from jaxattr.attributions.deeplift import deeplift
 from jaxattr.attributions.excitation_backprop import excitation_backprop
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.rectified import deconvnet, guided_backprop
+from jaxattr.interpreter.evaluation import Evaluation
+from jaxattr.interpreter.grouping import graph
+from jaxattr.interpreter.program import trace
+from jaxattr.interpreter.pullback import pull
 from jaxattr.rules import Composite
 
 FLOAT32 = 1e-4
@@ -191,6 +196,56 @@ def test_attn_lrp_of_three_blocks():
         )
         maps = np.asarray(run(images))
     assert_close(maps, arrays["lxt/signed/images"], 1e-6)
+
+
+def _norm(x, scale, shift=None):
+    if shift is not None:
+        x = x - jnp.mean(x, -1, keepdims=True)
+    x = x * lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-6) * scale[None]
+    return x if shift is None else x + shift[None]
+
+
+OPERATIONS = {
+    "linear": lambda x, weights, bias: x @ weights.T + bias[None],
+    "matmul": jnp.matmul,
+    "add": jnp.add,
+    "multiply": jnp.multiply,
+    "softmax": jax.nn.softmax,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "layer_norm": _norm,
+    "rms_norm": _norm,
+    "mean": lambda x: jnp.mean(x, 1, keepdims=True),
+}
+
+
+def test_operations_of_attn_lrp():
+    """LXT's rules one by one; what is a matrix or larger is a variable."""
+    with np.load(peer_nets.FOLDER / "lxt_operations.npz") as file:
+        arrays = dict(file)
+    places = {
+        n: [k for k in arrays if k.startswith(f"{n}/inputs/")] for n in OPERATIONS
+    }
+
+    @jax.jit
+    def run(arrays):
+        found = {}
+        for name, function in OPERATIONS.items():
+            inputs = [arrays[key] for key in places[name]]
+            count = sum(f"{name}/relevances/{i}" in arrays for i in range(len(inputs)))
+            variables, others = inputs[:count], inputs[count:]
+            program, _ = trace(lambda *xs: function(*xs, *others), *variables)
+            layers = graph(program, program.inputs, LIMIT.reading)
+            evaluation = Evaluation(layers, [variables])
+            relevance = [arrays[f"{name}/relevance"]]
+            found[name] = pull(evaluation, relevance, LIMIT.rule, LIMIT.reading)
+        return found
+
+    with toys.float64():
+        found = run({k: jnp.asarray(v) for k, v in arrays.items()})
+    for name, results in found.items():
+        for i, result in enumerate(results):
+            # LXT's stabiliser has no sign, and is as large where a result is negative.
+            assert_close(np.asarray(result), arrays[f"{name}/relevances/{i}"], 1e-4)
 
 
 @pytest.mark.slow

@@ -90,6 +90,23 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         run(folder, *SMALL, "--epsilon", "4,8", out=out)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lrp", "deeplift"])
+def test_attacks_on_maps_of_propagation_rules(tiny, folder, tmp_path, method):
+    """They have derivatives: an attack moves the map, and LENS agreement falls."""
+    out = tmp_path / "out"
+    given = ("--method", method, "--max-images", "2")
+    assert run(folder, *SMALL, *given, out=out) == 0
+    summary = rows(out / "summary.csv")
+    assert len(summary) == 2 * 2
+    assert (out / f"{method}.png").is_file()
+    small, large = (
+        [float(r["lens_recall"]) for r in summary if r["epsilon"] == epsilon]
+        for epsilon in ("4/255", "16/255")
+    )
+    assert 0 <= np.mean(large) <= np.mean(small) < 1
+
+
 def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
     attacked = robustness._attacked
