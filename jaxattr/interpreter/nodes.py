@@ -1,8 +1,7 @@
-"""What a layer is: equations that are one thing, however it was written.
+"""The layers that rules are about, and how a program is read as layers.
 
-A convolution, its bias and the batch norm behind it are one affine layer; ``x Φ(x)`` is
-one nonlinearity of ``x``, though it is written with a product; ``exp(x) / Σ exp(x)`` is a
-softmax. ``grouping`` finds them.
+Only equations between the images and the score are grouped: what does not depend on the
+images is a constant (a weight), which is evaluated and has no relevance.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Products with weights: which equations they are, and where their channels are."""
+"""Products with weights: which equations are linear, and where their channels are."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ def is_convolution(equation: Equation, images: Value) -> bool:
     (left, right), _ = equation.params["dimension_numbers"]
     contracted = left if equation.inputs[0] is images else right
     return len(images.shape) - len(contracted) >= 3
+
+
+def moved(axes: Sequence[int], equation: Equation) -> list[int] | None:
+    """Where axes are after a reshape, None where they are merged or split."""
+    before, after = equation.inputs[0].shape, equation.outputs[0].shape
+    if equation.name == "transpose":
+        order = [int(a) for a in equation.params["permutation"]]
+        return [order.index(a) for a in axes]
+    kept, there = (
+        [i for i, n in enumerate(shape) if n != 1] for shape in (before, after)
+    )
+    if [before[i] for i in kept] != [after[i] for i in there]:
+        return None
+    return [there[kept.index(a)] for a in axes if a in kept]
 
 
 def channels(

@@ -198,11 +198,10 @@ def test_attn_lrp_of_three_blocks():
     assert_close(maps, arrays["lxt/signed/images"], 1e-6)
 
 
-def _norm(x, scale, shift=None):
-    if shift is not None:
-        x = x - jnp.mean(x, -1, keepdims=True)
-    x = x * lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-6) * scale[None]
-    return x if shift is None else x + shift[None]
+def lxt_layer_norm(x, scale, shift):
+    x = x - jnp.mean(x, -1, keepdims=True)
+    variance = jnp.mean(x * x, -1, keepdims=True)
+    return x * lax.rsqrt(variance + 1e-6) * scale[None] + shift[None]
 
 
 OPERATIONS = {
@@ -211,41 +210,61 @@ OPERATIONS = {
     "add": jnp.add,
     "multiply": jnp.multiply,
     "softmax": jax.nn.softmax,
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
-    "layer_norm": _norm,
-    "rms_norm": _norm,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "layer_norm": lxt_layer_norm,
+    "rms_norm": lambda x, scale: (
+        x * lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-6) * scale[None]
+    ),
     "mean": lambda x: jnp.mean(x, 1, keepdims=True),
 }
 
 
-def test_operations_of_attn_lrp():
-    """LXT's rules one by one; what is a matrix or larger is a variable."""
+def propagated(function, variables, others, relevance):
+    """What the variables get of any relevance of the result."""
+
+    def packed(x):
+        ends = np.cumsum([v.size for v in variables])
+        parts = [
+            x[end - v.size : end].reshape(v.shape) for v, end in zip(variables, ends)
+        ]
+        return function(*parts, *others)
+
+    x = jnp.concatenate([v.reshape(-1) for v in variables])
+    program, _ = trace(packed, x)
+    layers = graph(program, program.inputs, LIMIT.reading)
+    evaluation = Evaluation(layers, [[x]])
+    (result,) = pull(evaluation, [relevance], LIMIT.rule, LIMIT.reading)
+    return result
+
+
+@functools.cache
+def operations():
+    """Of each, what our rules and LXT's make of the same relevance; one program."""
     with np.load(peer_nets.FOLDER / "lxt_operations.npz") as file:
-        arrays = dict(file)
-    places = {
-        n: [k for k in arrays if k.startswith(f"{n}/inputs/")] for n in OPERATIONS
-    }
-
-    @jax.jit
-    def run(arrays):
-        found = {}
-        for name, function in OPERATIONS.items():
-            inputs = [arrays[key] for key in places[name]]
-            count = sum(f"{name}/relevances/{i}" in arrays for i in range(len(inputs)))
-            variables, others = inputs[:count], inputs[count:]
-            program, _ = trace(lambda *xs: function(*xs, *others), *variables)
-            layers = graph(program, program.inputs, LIMIT.reading)
-            evaluation = Evaluation(layers, [variables])
-            relevance = [arrays[f"{name}/relevance"]]
-            found[name] = pull(evaluation, relevance, LIMIT.rule, LIMIT.reading)
-        return found
-
+        arrays = dict(file.items())
+    named = lambda prefix: [v for k, v in arrays.items() if k.startswith(prefix)]
+    given, expected = {}, {}
+    for name in OPERATIONS:
+        relevances = named(f"{name}/relevances/")
+        inputs = [np.asarray(v, np.float64) for v in named(f"{name}/inputs/")]
+        variables, others = inputs[: len(relevances)], inputs[len(relevances) :]
+        relevance = np.asarray(arrays[f"{name}/relevance"], np.float64)
+        given[name] = variables, others, relevance
+        expected[name] = np.concatenate([r.reshape(-1) for r in relevances])
     with toys.float64():
-        found = run({k: jnp.asarray(v) for k, v in arrays.items()})
-    for name, results in found.items():
-        for i, result in enumerate(results):
-            # LXT's stabiliser has no sign, and is as large where a result is negative.
-            assert_close(np.asarray(result), arrays[f"{name}/relevances/{i}"], 1e-4)
+        run = lambda given: {n: propagated(OPERATIONS[n], *a) for n, a in given.items()}
+        return jax.tree.map(np.asarray, jax.jit(run)(given)), expected
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_of_transformers_one_by_one(name):
+    """With a relevance that has nothing to do with the result.
+
+    LXT's stabilisers, 1e-6 and 1e-8, are added without the sign of the denominator; its
+    RMS norm is rounded to float32.
+    """
+    maps, expected = operations()
+    assert_close(maps[name], expected[name], 2e-5)
 
 
 @pytest.mark.slow

@@ -1,8 +1,4 @@
-"""What is known of the values of a program, equation by equation.
-
-Which depend on the images, which of these are the images still, which constants are one
-number everywhere, and what a value is a function of.
-"""
+"""What is known of a program's values while its equations are grouped into layers."""
 
 from __future__ import annotations
 
@@ -10,20 +6,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from jaxattr.interpreter import scalars
+from jaxattr.interpreter.constants import Constants
 from jaxattr.interpreter.nodes import Node, Reading
 from jaxattr.interpreter.primitives import ELEMENTWISE
 from jaxattr.interpreter.program import Equation, Program, Value
 
 
-class Facts:
-    """Of the equations that have been read so far.
-
-    Args:
-      program: what is read.
-      active: those of its inputs that depend on the images.
-      reading: how.
-      raw: those of its inputs that are the images.
-    """
+class Context:
+    """A program, and what has been found of it."""
 
     def __init__(
         self,
@@ -36,13 +26,10 @@ class Facts:
         self.active, self.raw = set(active), set(raw)
         self.equation_of = {v: e for e in program.equations for v in e.outputs}
         self.order = {e: i for i, e in enumerate(program.equations)}
+        self.constants = Constants(self.equation_of)
         self.parent: dict[Value, Value] = {}
         """Of a pointwise function's result, its argument."""
         self.nonnegative: set[Value] = set()
-        self.weightless: set[Value] = set()
-        """Constants made of literals alone."""
-        self.uniform: dict[Value, Any] = {}
-        """Constants that are one number everywhere."""
         self.node_of: dict[Value, Node] = {}
 
     def spread(self, equation: Equation) -> bool:
@@ -53,32 +40,11 @@ class Facts:
             self.active.update(equation.outputs)
             return True
         if not here:
-            self._constant(equation)
+            self.constants.add(equation)
         return False
 
-    def _constant(self, equation: Equation) -> None:
-        known = [v for v in equation.inputs if self.number(v) is not None]
-        if all(v in known or v in self.weightless for v in equation.inputs):
-            self.weightless.update(equation.outputs)
-        if known and len(known) == len(equation.inputs):
-            if equation.name in ("broadcast_in_dim", "pvary", "pcast"):
-                self.uniform[equation.outputs[0]] = self.number(known[0])
-            elif equation.name in ELEMENTWISE:
-                numbers = [self.number(v) for v in equation.inputs]
-                result = scalars.evaluate([equation], dict(zip(known, numbers)))
-                if result is not None:
-                    self.uniform[equation.outputs[0]] = result
-
-    def number(self, value: Value) -> Any:
-        """The one number that a constant is everywhere, or None."""
-        if value in self.uniform:
-            return self.uniform[value]
-        if value.constant is not None and value.shape == ():
-            return scalars.concrete(value.constant)
-        return None
-
     def inputs(self, equation: Equation) -> list[Value]:
-        """Those of an equation that depend on the images."""
+        """Those of an equation that depend on the images, each once."""
         return list(dict.fromkeys(v for v in equation.inputs if v in self.active))
 
     def roots(self, mask: Value) -> list[Value]:
@@ -93,7 +59,7 @@ class Facts:
         return found
 
     def ancestors(self, value: Value) -> list[Value]:
-        """The value, what it is a pointwise function of, what that is one of, and so on."""
+        """A value and those that it is a pointwise function of, the nearest first."""
         found = [value]
         while found[-1] in self.parent:
             found.append(self.parent[found[-1]])
@@ -122,31 +88,22 @@ class Facts:
                         todo.append(before)
         return sorted(found, key=self.order.__getitem__)
 
-    def varying(self, value: Value) -> list[int]:
-        """The axes along which a constant may vary."""
-        if self.number(value) is not None:
-            return []
-        equation = self.equation_of.get(value)
-        if equation is not None and equation.name == "broadcast_in_dim":
-            (source, *_), axes = (
-                equation.inputs,
-                equation.params["broadcast_dimensions"],
-            )
-            return [int(axes[i]) for i in self.varying(source)]
-        if equation is not None and equation.name in ELEMENTWISE:
-            varying = {a for v in equation.inputs for a in self.varying(v)}
-            if all(v.shape in ((), value.shape) for v in equation.inputs):
-                return sorted(varying)
-        return [i for i, n in enumerate(value.shape) if n != 1]
-
-    def is_stopped(self, value: Value) -> bool:
-        """Whether it comes out of ``stop_gradient``."""
-        equation = self.equation_of.get(value)
-        return equation is not None and equation.name == "stop_gradient"
+    def curve(self, equations: list[Equation], root: Value) -> Any:
+        """The function that equations compute of numbers, in numpy, or None."""
+        numbers = {}
+        made = {v for e in equations for v in e.outputs}
+        for equation in equations:
+            for value in equation.inputs:
+                if value is root or value in made:
+                    continue
+                numbers[value] = self.constants.number(value)
+                if numbers[value] is None:
+                    return None
+        return lambda x: scalars.evaluate(equations, {**numbers, root: x})
 
 
 def integers(value: Value, equation: Equation | None) -> ValueError:
-    """For a path through values that are no floating-point numbers."""
+    """For a path through values that are not in floating point."""
     where = "" if equation is None else f" into {equation.name!r} ({equation.line})"
     return ValueError(
         f"logits_fn: the score depends on the images through {value.dtype} values"
