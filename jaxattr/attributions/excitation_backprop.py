@@ -5,9 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_task
-from jaxattr._loops import by_image_batches
-from jaxattr.interpreter.backward import pull_back
+from jaxattr.attributions.propagation import propagated
 from jaxattr.rules.composites import Composite
 from jaxattr.rules.linear import ZPlus
 from jaxattr.typing import Array, LogitsFn, Score
@@ -58,16 +56,13 @@ def excitation_backprop(
       Backprop. IJCV 2018, arXiv:1608.00507.
     """
     del key
-    logits_fn, images, labels = check_task(logits_fn, images, labels)
-    score = scores.as_score(score)
-
-    def explain(_: int, images: Array, labels: Array) -> Array:
-        return pull_back(
-            score(logits_fn, labels),
-            [images],
-            jnp.ones_like,
-            EXCITATION.rule,
-            EXCITATION.reading,
-        )
-
-    return by_image_batches(explain, batch_size, images, labels)
+    return propagated(
+        logits_fn,
+        images,
+        labels,
+        batch_size,
+        score,
+        start=jnp.ones_like,
+        rules=EXCITATION.rule,
+        reading=EXCITATION.reading,
+    )

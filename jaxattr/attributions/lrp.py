@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from jaxattr import scores
-from jaxattr._checks import check_choice, check_task
-from jaxattr._loops import by_image_batches
-from jaxattr.interpreter.backward import pull_back
+from jaxattr._checks import check_choice
+from jaxattr.attributions.propagation import propagated
 from jaxattr.rules import composites
 from jaxattr.rules.composites import Composite
 from jaxattr.typing import Array, LogitsFn, Score
@@ -63,14 +62,16 @@ def lrp(
       2024, arXiv:2402.05602. Composites are named and defined as in zennit.
     """
     del key
-    logits_fn, images, labels = check_task(logits_fn, images, labels)
-    score = scores.as_score(score)
     chosen = composites.composite(composite)
     if check_choice("unknown", unknown, ("error", "gradient")) == "gradient":
         chosen = composites.linearized(chosen)
-
-    def explain(_: int, images: Array, labels: Array) -> Array:
-        score_fn = score(logits_fn, labels)
-        return pull_back(score_fn, [images], lambda s: s, chosen.rule, chosen.reading)
-
-    return by_image_batches(explain, batch_size, images, labels)
+    return propagated(
+        logits_fn,
+        images,
+        labels,
+        batch_size,
+        score,
+        start=lambda value: value,
+        rules=chosen.rule,
+        reading=chosen.reading,
+    )

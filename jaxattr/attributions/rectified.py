@@ -5,9 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_task
-from jaxattr._loops import by_image_batches
-from jaxattr.interpreter.backward import pull_back
+from jaxattr.attributions.propagation import propagated
 from jaxattr.interpreter.pullback import Rule
 from jaxattr.rules import gradients
 from jaxattr.typing import Array, LogitsFn, Score
@@ -113,16 +111,13 @@ def _rectified(
     batch_size: int | None,
     score: Score,
 ) -> Array:
-    logits_fn, images, labels = check_task(logits_fn, images, labels)
-    score = scores.as_score(score)
-
-    def explain(_: int, images: Array, labels: Array) -> Array:
-        return pull_back(
-            score(logits_fn, labels),
-            [images],
-            jnp.ones_like,
-            gradients.at_rectifiers(rule),
-            gradients.READING,
-        )
-
-    return by_image_batches(explain, batch_size, images, labels)
+    return propagated(
+        logits_fn,
+        images,
+        labels,
+        batch_size,
+        score,
+        start=jnp.ones_like,
+        rules=gradients.at_rectifiers(rule),
+        reading=gradients.READING,
+    )

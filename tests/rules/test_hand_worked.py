@@ -332,6 +332,19 @@ def test_a_rule_for_a_primitive_and_for_a_part():
     assert [s[0] for s in seen] == ["pointwise", "part", "part"]
 
 
+def test_what_has_no_rule_is_linearised():
+    """``R_i = Σ_j x_i ∂z_j/∂x_i R_j / z_j`` of a cumulative product."""
+
+    def net(x):
+        return jnp.sum(lax.cumprod(x.reshape(1, 3), axis=1), -1, keepdims=True)
+
+    with pytest.raises(ValueError, match="no rule for the primitive 'cumprod'"):
+        explain(net)
+    # z = (x₁, x₁ x₂, x₁ x₂ x₃) = (1, 2, -2), and every factor has all of its product.
+    maps = explain(net, unknown="gradient")
+    np.testing.assert_allclose(maps, [1.0, 0.0, -2.0], rtol=1e-5, atol=1e-5)
+
+
 def test_no_relevance_where_the_score_depends_on_nothing():
     maps = lrp(lambda x: jnp.ones((1, 2)), X, LABEL)
     np.testing.assert_array_equal(maps, 0)
