@@ -73,8 +73,9 @@ def draw_boundaries(
     members = as_members(None if search is None else tuple(search))
     figures.need_matplotlib()
     job = _Job(classifier, members, jax.random.key(seed), batch_size, num_steps)
-    files = ResultFiles(out, job.record(), progress, run)
     photographs = Photographs(paths, classifier, out)
+    photographs.check_one_can_be_read()
+    files = ResultFiles(out, job.record(), progress, run)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []
