@@ -33,16 +33,24 @@ def _apply(data: bytes, edits: list[tuple[str, int, Any]]) -> bytes:
 
 
 def check_reader(
-    read: Callable[[Any], Any], path: Any, size: Callable[[Any], int], most: int
+    read: Callable[[Any], Any],
+    path: Any,
+    size: Callable[[Any], int],
+    most: int,
+    as_file: Callable[[bytes], bytes] = bytes,
 ) -> None:
-    """``read(path)`` gives at most so much, or a ``ValueError`` that names the file."""
+    """``read(path)`` gives at most so much, or a ``ValueError`` that names the file.
+
+    What is damaged is the content of the file, of which ``as_file`` makes a whole one.
+    """
     whole = path.read_bytes()
+    path.write_bytes(as_file(whole))
     outcomes = set()
 
     @many
     @given(mutated(whole))
     def check(data):
-        path.write_bytes(data)
+        path.write_bytes(as_file(data))
         try:
             found = read(path)
         except ValueError as error:

@@ -10,7 +10,14 @@ import numpy as np
 
 
 class CheckpointError(ValueError):
-    """What is wrong with a file; ``read_checkpoint`` adds which file."""
+    """What is wrong with a file; ``read_checkpoint`` adds which file.
+
+    One line of printable characters: names in the file may hold any.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        super().__init__("".join(c if c.isprintable() else "?" for c in line))
 
 
 def is_size(value: object) -> TypeGuard[int]:

@@ -22,6 +22,9 @@ def read_npz(data: bytes) -> dict[str, np.ndarray]:
       CheckpointError: for truncated, corrupt or foreign content, for objects, and for
         what would inflate beyond measure.
     """
+    # As NumPy tells an archive; zipfile would find one behind other content, too.
+    if not data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        raise CheckpointError("not a readable .npz file (it does not begin as one)")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()

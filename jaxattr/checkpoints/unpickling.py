@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import pickle
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable
+from typing import BinaryIO, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -68,6 +69,13 @@ def load_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
 # The implementation in Python: the one in C allocates what the pickle asks for (a memo
 # index of 2³¹ takes 32 GB), and a state dict's pickle is small.
 class _Unpickler(pickle._Unpickler):
+    # Of a bytearray it allocates the length that is announced, and no tensor has one.
+    dispatch: ClassVar[dict[int, Callable[[pickle.Unpickler], None]]] = {
+        opcode: load
+        for opcode, load in pickle._Unpickler.dispatch.items()
+        if opcode != pickle.BYTEARRAY8[0]
+    }
+
     def __init__(self, stream: BinaryIO, storages: dict[str, Storage]):
         super().__init__(stream, encoding="utf-8")
         self._storages = storages

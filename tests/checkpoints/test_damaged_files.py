@@ -1,6 +1,8 @@
 """Every reader of weights on damaged files: tensors or a ValueError, nothing else."""
 
+import io
 import json
+import zipfile
 
 import mutations
 import numpy as np
@@ -54,3 +56,38 @@ def test_a_damaged_file_of_weights_is_read_or_refused(craft, tmp_path, write, su
     write(craft, path)
     size = lambda tensors: sum(tensor.nbytes for tensor in tensors.values())
     mutations.check_reader(read_checkpoint, path, size, most=4096)
+
+
+def pickle_of_torch(craft, path):
+    path.write_bytes(craft.pickled(craft.state_dict(ARRAYS, legacy=False)))
+    storages = {
+        f"archive/data/{k}": raw for k, raw in craft.raw_storages(ARRAYS).items()
+    }
+    return lambda data: archive({"archive/data.pkl": data, **storages})
+
+
+def array_of_npz(craft, path):
+    with path.open("wb") as file:
+        np.save(file, ARRAYS["b"])
+    return lambda data: archive({"b.npy": data})
+
+
+def archive(members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("write", "suffix"), [(pickle_of_torch, ".pt"), (array_of_npz, ".npz")]
+)
+def test_a_damaged_member_of_an_archive_is_read_or_refused(
+    craft, tmp_path, write, suffix
+):
+    """Checksums of the archive hide most damage from what reads its members."""
+    path = tmp_path / f"weights{suffix}"
+    as_file = write(craft, path)
+    size = lambda tensors: sum(tensor.nbytes for tensor in tensors.values())
+    mutations.check_reader(read_checkpoint, path, size, most=4096, as_file=as_file)

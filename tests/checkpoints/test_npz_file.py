@@ -71,3 +71,13 @@ def test_a_header_that_promises_more_than_there_is(tmp_path):
         archive.writestr("w.npy", stream.getvalue())
     with pytest.raises(ValueError, match=r"w: float32\[1099511627776\] takes"):
         read_checkpoint(tmp_path / "w.npz")
+
+
+def test_an_archive_behind_other_content_is_refused_as_numpy_does(tmp_path):
+    path = tmp_path / "w.npz"
+    np.savez(path, a=np.ones(2))
+    path.write_bytes(b"PKZ\x9c" + path.read_bytes())
+    with pytest.raises(ValueError, match="pickled"):
+        np.load(path, allow_pickle=False)
+    with pytest.raises(ValueError, match=r"w\.npz: .*does not begin as one"):
+        read_checkpoint(path)

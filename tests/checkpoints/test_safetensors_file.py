@@ -109,3 +109,11 @@ def test_corrupt_headers(tmp_path, data, reason):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=rf"^weights: .*w\.safetensors: .*{reason}"):
         read_checkpoint(path)
+
+
+def test_what_is_wrong_is_one_line_whatever_the_names_hold(tmp_path):
+    header = json.dumps({"a\n  b\x1b[31m": {"dtype": "F33"}}).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ValueError, match=r"w\.safetensors: a b\?\[31m: no dtype"):
+        read_checkpoint(path)

@@ -2,6 +2,7 @@
 
 import pathlib
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -307,3 +308,16 @@ def test_a_negated_view_is_refused(craft, tmp_path):
     path.write_bytes(craft.zip_file({"w": negated}, {"0": bytes(8)}))
     with pytest.raises(ValueError, match=r"w\.pth: .*negated .*resolve_neg"):
         read_checkpoint(path)
+
+
+def test_no_opcode_allocates_what_it_announces(tmp_path):
+    """Of a bytearray the length comes first, and it was allocated before it was read."""
+    path = tmp_path / "w.pth"
+    path.write_bytes(b"\x80\x05\x96" + (1 << 28).to_bytes(8, "little") + b".")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"w\.pth: truncated"):
+            read_checkpoint(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
