@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
+from jaxattr.commands._devices import add_devices, device
 from jaxattr.commands._model_requests import (
     DTYPES,
     OPTIONS,
@@ -77,9 +78,13 @@ def folder(text: str) -> str:
 
 
 def add_run_options(
-    parser: argparse.ArgumentParser, *, batch_size: int, out: str
+    parser: argparse.ArgumentParser,
+    *,
+    batch_size: int,
+    out: str,
+    devices: bool = False,
 ) -> None:
-    """``--seed``, ``--batch-size`` and ``--out``, with these defaults."""
+    """``--seed``, ``--batch-size`` and ``--out``, with these defaults; ``--devices``."""
     add = parser.add_argument
     add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
     add(
@@ -97,6 +102,8 @@ def add_run_options(
         metavar="NAME",
         help="such as cpu, gpu or gpu:1 (default: what JAX finds)",
     )
+    if devices:
+        add_devices(parser)
     add("--json", action="store_true", help="print results as JSON, no table")
     add("--quiet", action="store_true", help="print warnings and errors only")
 
@@ -144,20 +151,6 @@ def formats(text: str) -> tuple[str, ...]:
         return tuple(check_choice("format", name, FORMATS) for name in names)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def device(text: str) -> jax.Device:
-    """An argparse type: a device of JAX, by platform and number."""
-    platform, _, number = text.partition(":")
-    try:
-        found = jax.devices(platform)
-        return found[int(number or 0)]
-    except (RuntimeError, ValueError, IndexError):
-        platforms = dict.fromkeys(d.platform for d in jax.devices())
-        known = ", ".join(dict.fromkeys([*platforms, "cpu"]))
-        raise argparse.ArgumentTypeError(
-            f"no device {text!r}; there are: {known}"
-        ) from None
 
 
 def photograph_files(given: Sequence[str]) -> list[str]:

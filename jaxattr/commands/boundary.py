@@ -22,6 +22,7 @@ from jaxattr.commands._arguments import (
     unread_in,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.evaluation.boundary.boundary import draw_boundaries
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
@@ -71,7 +72,7 @@ def add_parser(commands: Commands) -> None:
     add(
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
     )
-    add_run_options(parser, batch_size=8, out="boundaries")
+    add_run_options(parser, batch_size=8, out="boundaries", devices=True)
     add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
+            mesh=mesh_of(arguments),
             run=run_of(arguments, photographs=photographs),
             figure_files=figures,
             progress=progress,

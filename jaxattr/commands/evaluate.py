@@ -17,6 +17,7 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
@@ -125,7 +126,7 @@ def add_parser(commands: Commands) -> None:
         "predicts, which curves then follow too (default: given)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add_run_options(parser, batch_size=8, out="evaluation")
+    add_run_options(parser, batch_size=8, out="evaluation", devices=True)
     add_figure_options(parser)
     parser.set_defaults(run=run)
 
@@ -145,6 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.folder,
             arguments.labels,
             key=jax.random.key(arguments.seed),
+            mesh=mesh_of(arguments),
             out=arguments.out,
             references=arguments.references,
             max_images=arguments.max_images,

@@ -21,6 +21,7 @@ from jaxattr.commands._arguments import (
     unread_in,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness
@@ -98,7 +99,7 @@ def add_parser(commands: Commands) -> None:
         "follow; 0 for no twin (default: 10)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add_run_options(parser, batch_size=4, out="robustness")
+    add_run_options(parser, batch_size=4, out="robustness", devices=True)
     add_figure_options(parser)
     parser.set_defaults(run=run)
 
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the table."""
     from jaxattr.evaluation.robustness import report
 
-    figures = figures_of(arguments)
+    figures, mesh = figures_of(arguments), mesh_of(arguments)
     names = dict.fromkeys(arguments.method or ["saliency"])
     chosen = {name: registry.method(name) for name in names}
     options = parse_options(arguments.option, chosen)
@@ -173,6 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
             settings,
             twin_name=f"beta={arguments.beta}",
             parts=Parts(folder / "parts"),
+            mesh=mesh,
             progress=progress,
         )
     report.write_report(folder, results, file_names, settings, figures)

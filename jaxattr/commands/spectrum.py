@@ -20,6 +20,7 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
@@ -81,7 +82,7 @@ def add_parser(commands: Commands) -> None:
         "alexnet as published (default: the first model)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add_run_options(parser, batch_size=16, out="spectrum")
+    add_run_options(parser, batch_size=16, out="spectrum", devices=True)
     add_figure_options(parser)
     parser.set_defaults(run=run)
 
@@ -98,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
     )
     spectrum.check_settings(settings)
+    mesh = mesh_of(arguments)
     figures = figures_of(arguments)
     photographs = labelled_photographs(
         arguments.folder, arguments.labels, out=arguments.out
@@ -126,6 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
             labels,
             settings,
             parts=Parts(folder / "parts"),
+            mesh=mesh,
             progress=progress,
         )
     mce = None

@@ -30,6 +30,7 @@ from jaxattr.evaluation.methods.requests import (
     prepare,
 )
 from jaxattr.evaluation.runs import figures, image_sets, programs
+from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import key_data
 from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import make_folder
@@ -96,15 +97,17 @@ def evaluate(
         table, where it is not in the folder.
       key: a typed key. Image i has the map that it has in a batch of all of them.
       folder: the folder, by name, instead of ``images``.
-      mesh: spreads every batch over all devices of the mesh, models on each of them.
+      mesh: every batch lies on all of its devices, models on each of them; by default
+        one device. It decides no number: scores are those of one device, and a folder
+        of results may be gone on with on another mesh.
       out: a folder for ``images.csv``, ``summary.csv``, the figures and what is needed
         to go on; made if need be.
       references: ``(R, H, W, C)``, or a folder of photographs, for methods that need
         them.
       max_images: only the first so many photographs of a folder.
-      batch_size: the most model rows in one call.
+      batch_size: the most model rows in one call, on all devices together.
       images_per_part: images between one save and the next, explained as one batch; by
-        default ``batch_size``, at most 16. With a mesh rounded up to its devices.
+        default ``batch_size``, at most 16.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
       figure_files: formats, resolution and colours of the figures.
@@ -154,10 +157,8 @@ def evaluate(
         assert images is not None
         given = image_sets.from_arrays(images, labels, named)
     size = min(images_per_part or min(rows, 16), len(given.names))
-    if mesh is not None:
-        size = -(-check_integer("images_per_part", size) // mesh.size) * mesh.size
     size = check_integer("images_per_part", size)
-    job = Job(scored, key, rows, size, mesh, given, explained)
+    job = Job(scored, key, rows, size, Devices(mesh), given, explained)
 
     # The methods with all that each model needs, seen to be good ones.
     prepared: dict[str, Requests] = {}

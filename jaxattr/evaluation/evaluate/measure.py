@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 
-from jaxattr._checks import fail
 from jaxattr.evaluation.evaluate.metrics import AnyMetric, metrics_record
 from jaxattr.evaluation.evaluate.results import MethodScores
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, Requests, method_record
-from jaxattr.evaluation.runs import programs
+from jaxattr.evaluation.runs import devices, programs
 from jaxattr.evaluation.runs.digests import digest, key_data
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
@@ -25,10 +21,12 @@ from jaxattr.evaluation.runs.parts import Chunk, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.typing import Array, LogitsFn
 
-T = TypeVar("T")
-
 Part = dict[str, np.ndarray]
 """What is kept of some images."""
+
+_EXPLAINED: tuple[devices.Role, ...] = ("whole", *["images"] * 3, "whole")
+_MEASURED: tuple[devices.Role, ...] = ("whole", *["images"] * 4, "whole")
+"""What the arguments of the programs are."""
 
 _FAULTS = {
     "finite": "is not finite everywhere",
@@ -45,19 +43,10 @@ class Job(NamedTuple):
     batch_size: int
     size: int
     """How many images are explained together."""
-    mesh: Mesh | None
+    devices: devices.Devices
     given: ImageSet
     explained: str = "given"
     """Which class of an image: the one ``given``, or ``predicted`` by the model."""
-
-    def spread(self, tree: T, *axes: tuple[str, ...] | None) -> T:
-        """Arrays with their first axis over the mesh, or on each of its devices."""
-        if self.mesh is None:
-            return tree
-        # With automatic axes, so that models need not know of the mesh.
-        types = (AxisType.Auto,) * len(self.mesh.axis_names)
-        mesh = Mesh(self.mesh.devices, self.mesh.axis_names, axis_types=types)
-        return jax.device_put(tree, NamedSharding(mesh, P(*axes)))
 
     def record(self) -> dict[str, object]:
         """All that decides every part but for its model and method, for JSON."""
@@ -98,7 +87,7 @@ def measure(
       What there is so far every now and then, and at last all of it.
     """
     known = {"model": name, "weights": identity(model), **job.record()}
-    argument = job.spread(as_argument(model))
+    argument = job.devices.whole(as_argument(model))
     about = {
         label: {"method": label, **method_record(method, options)}
         for label, (method, options) in methods.items()
@@ -112,8 +101,7 @@ def measure(
         pixels = job.given.pixels[name](chunk.index)
         labels = job.given.labels[name][chunk.index]
         made_from = {**known, "images": digest([pixels, labels])}
-        axes = job.mesh.axis_names if job.mesh else None
-        images, keys = job.spread((jnp.asarray(pixels), chunk.keys), axes)
+        images, keys = job.devices.rows((pixels, chunk.keys))
         predictions.append(
             chunk.make(
                 parts,
@@ -122,8 +110,8 @@ def measure(
                 lambda: _predictions(job, argument, images, labels),
             )
         )
-        classes = jnp.asarray(predictions[-1]["explained"], int)
-        batch = _Batch(images, job.spread(classes, axes), keys)
+        classes = job.devices.rows(np.asarray(predictions[-1]["explained"], np.int32))
+        batch = _Batch(images, classes, keys)
 
         # The maps of each method, and their scores.
         for label, (method, options) in methods.items():
@@ -165,7 +153,8 @@ def _predictions(
     job: Job, model: LogitsFn, images: Array, labels: np.ndarray
 ) -> dict[str, np.ndarray]:
     """What the model predicts, the classes that are explained, and their probability."""
-    probabilities = np.asarray(programs.probabilities(model, images))
+    program = job.devices.program(programs.probabilities, ("whole", "images"))
+    probabilities = devices.first_rows(program(model, images), len(labels))
     predicted = probabilities.argmax(axis=1)
     explained = predicted if job.explained == "predicted" else labels
     return {
@@ -177,44 +166,42 @@ def _predictions(
 
 def _scores(
     job: Job, model: LogitsFn, method: Method, options: Options, batch: _Batch
-) -> dict[str, Array | float]:
+) -> dict[str, np.ndarray | float]:
     """Maps of one method, and what each metric makes of them."""
     images, labels, keys = batch
     static, arrays = programs.split_options(options)
-    arrays = job.spread(arrays)
+    arrays = job.devices.whole(arrays)
+    rows = job.devices.share(job.batch_size)
     maps, seconds = programs.timed(
-        programs.attributions,
+        job.devices.program(programs.attributions, _EXPLAINED),
         *(model, images, labels, keys, arrays),
         explain=method.explain,
         static=static,
-        batch_size=job.batch_size,
+        batch_size=rows,
     )
-    found: dict[str, Array | float] = {
-        "seconds": seconds,
+    found: dict[str, Array] = {
         "finite": jnp.isfinite(maps).all(axis=(1, 2, 3)),
         "nonzero": (maps != 0).any(axis=(1, 2, 3)),
     }
     for i, metric in enumerate(job.metrics):
         if metric.needs_explainer:
-            fields = programs.measured_with_explainer(
+            measured = job.devices.program(programs.measured_with_explainer, _MEASURED)
+            fields = measured(
                 *(model, images, maps, labels, keys, arrays),
                 metric=metric,
                 explain=method.explain,
                 static=static,
-                batch_size=job.batch_size,
+                batch_size=rows,
             )
         else:
-            fields = programs.measured(
+            measured = job.devices.program(programs.measured, _MEASURED[:-1])
+            fields = measured(
                 *(model, images, maps, labels, keys),
                 metric=metric,
-                batch_size=job.batch_size,
-            )
-        if fields["score"].shape != labels.shape:
-            raise fail(
-                metric.name, f"a score an image, {labels.shape}", fields["score"]
+                batch_size=rows,
             )
         found |= {f"{i}.{field}": values for field, values in fields.items()}
-    return found
+    return {"seconds": seconds, **devices.first_rows(found, job.size)}
 
 
 def _gathered(

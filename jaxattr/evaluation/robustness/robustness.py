@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
 from jaxattr import metrics
@@ -18,6 +19,7 @@ from jaxattr.attacks import attack_explanation
 from jaxattr.evaluation.methods.options import to_json
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options
+from jaxattr.evaluation.runs.devices import Devices, Role, first_rows
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.parts import Computation, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
@@ -107,6 +109,7 @@ def measure(
     *,
     twin_name: str = "",
     parts: Parts,
+    mesh: Mesh | None = None,
     progress: Progress | None = None,
 ) -> list[MethodRobustness]:
     """Attacks the explanation of what is predicted for each image, part by part.
@@ -121,6 +124,8 @@ def measure(
       settings: what to do.
       twin_name: what tells the twin from others of the same weights.
       parts: where parts are kept: what is there is not done again.
+      mesh: the images of a part lie on all of its devices, models on each of them; by
+        default one device. It decides no number.
       progress: where it is reported, one item a part; see ``num_parts``.
 
     Returns:
@@ -133,13 +138,16 @@ def measure(
     check_settings(settings, pixels)
     known = {"weights": digest(classifier), "twin": [twin_name, digest(twin)]}
     key = jax.random.key(settings.seed)
+    devices = Devices(mesh)
+    rows = devices.share(settings.batch_size)
+    spread = devices.whole((classifier, twin))
     results = []
     for method_name, (method, options) in methods.items():
-        explain = _Explain(method, tuple(sorted(options.items())), settings.batch_size)
+        explain = _Explain(method, tuple(sorted(options.items())), rows)
         made: dict[Attacked | None, list[dict[str, np.ndarray]]] = {}
         for chunk in chunks(len(pixels), settings.images_per_part, key):
             batch = pixels[chunk.index]
-            given = (classifier, twin, jnp.asarray(batch), chunk.keys)
+            given = (*spread, *devices.rows((batch, chunk.keys)))
             about = {
                 **known,
                 "method": method_name,
@@ -148,12 +156,13 @@ def measure(
                 "seed": settings.seed,
             }
             jobs: dict[Attacked | None, Computation] = {
-                None: lambda: {"maps": _maps(explain, classifier, *given[2:])}
+                None: functools.partial(_map_sizes, devices, explain, *given)
             }
             for attack in settings.attacks:
                 for epsilon in settings.epsilons:
                     jobs[attack, epsilon] = functools.partial(
-                        _attacked, *given, epsilon, explain, attack, settings
+                        *(_scored, devices, *given),
+                        *(epsilon, explain, attack, settings),
                     )
             for job, compute in jobs.items():
                 what = "-".join(["maps"] if job is None else [job[0], f"{job[1]:.5g}"])
@@ -162,7 +171,7 @@ def measure(
                     parts,
                     f"{method_name} {what}",
                     {**about, "job": job, "budget": budget if job else None},
-                    compute,
+                    lambda: first_rows(compute(), len(batch)),
                     progress=progress,
                 )
                 made.setdefault(job, []).append(done)
@@ -188,8 +197,43 @@ class _Explain(NamedTuple):
         )
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _maps(explain: _Explain, classifier: LogitsFn, images: Array, keys: Array) -> Array:
+def _map_sizes(
+    devices: Devices,
+    explain: _Explain,
+    classifier: LogitsFn,
+    twin: LogitsFn,
+    images: Array,
+    keys: Array,
+) -> dict[str, Array]:
+    del twin
+    program = devices.program(_maps, ("whole", "images", "images"))
+    return {"maps": program(classifier, images, keys, explain=explain)}
+
+
+def _scored(
+    devices: Devices,
+    classifier: LogitsFn,
+    twin: LogitsFn,
+    images: Array,
+    keys: Array,
+    epsilon: float,
+    explain: _Explain,
+    attack: str,
+    settings: Settings,
+) -> dict[str, Array]:
+    roles: tuple[Role, ...] = ("whole", "whole", "images", "images", "whole")
+    return devices.program(_attacked, roles)(
+        *(classifier, twin, images, keys, epsilon),
+        explain=explain,
+        attack=attack,
+        settings=settings,
+    )
+
+
+@functools.partial(jax.jit, static_argnames="explain")
+def _maps(
+    classifier: LogitsFn, images: Array, keys: Array, *, explain: _Explain
+) -> Array:
     labels = jnp.argmax(classifier(images), axis=-1)
     return pixel_magnitudes(explain(classifier, images, labels, keys))
 
@@ -200,7 +244,8 @@ def _attacked(
     twin: LogitsFn,
     images: Array,
     keys: Array,
-    epsilon: Array,
+    epsilon: Array | float,
+    *,
     explain: _Explain,
     attack: str,
     settings: Settings,

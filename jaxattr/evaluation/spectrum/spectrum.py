@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxattr import attacks, corruptions, metrics, scores
 from jaxattr._checks import check_inputs, check_integer, fail
@@ -17,6 +18,7 @@ from jaxattr.attributions.spectral_importance import (
     importance_of_values,
     spectral_importance,
 )
+from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.image_sets import Arrays
 from jaxattr.evaluation.runs.parts import Parts, chunks, gather
@@ -41,6 +43,7 @@ class Settings(NamedTuple):
     num_steps: int = 10
     seed: int = 0
     batch_size: int = 16
+    """The most model rows in one call of one device."""
     images_per_part: int = 4
     """How many images are done between one save and the next."""
 
@@ -67,6 +70,7 @@ def measure(
     settings: Settings,
     *,
     parts: Parts,
+    mesh: Mesh | None = None,
     progress: Progress | None = None,
 ) -> list[ModelSpectrum]:
     """Measures each model on the same photographs, part by part.
@@ -77,6 +81,8 @@ def measure(
       labels: integers ``(N,)``, or by name of a model.
       settings: what to measure.
       parts: where parts are kept: what is there is not done again.
+      mesh: the images of a part lie on all of its devices, models on each of them; by
+        default one device. It decides no number.
       progress: where it is reported, one item a part; see ``num_parts``.
 
     Returns:
@@ -94,6 +100,7 @@ def measure(
             labels[name] if isinstance(labels, Mapping) else labels,
             settings,
             parts,
+            Devices(mesh),
             progress,
         )
         for name, model in models.items()
@@ -140,18 +147,20 @@ def _measure_one(
     labels: Arrays,
     settings: Settings,
     parts: Parts,
+    devices: Devices,
     progress: Progress | None,
 ) -> ModelSpectrum:
     pixels, classes = check_inputs(images, labels)
     num_images, height, width, _ = pixels.shape
     band_masks(height, width, settings.num_bands, norm=settings.norm)
     known = {"model": name, "weights": digest(model)}
+    job = _Job(devices.whole(model), settings, devices)
     key = jax.random.key(settings.seed)
 
     def parts_of(
         kind: str,
         made_from: Mapping[str, object],
-        compute: Callable[[Array, Array, Array], Mapping[str, Array]],
+        compute: Callable[[Array, Array, Array], dict[str, Array]],
     ) -> list[dict[str, np.ndarray]]:
         """``compute(images, labels, keys)`` of one chunk after the other."""
         made = []
@@ -163,7 +172,7 @@ def _measure_one(
                 "kind": kind,
                 "images": digest([np.asarray(array) for array in batch]),
             }
-            one = functools.partial(compute, *batch, chunk.keys)
+            one = functools.partial(_spread, devices, compute, *batch, chunk.keys)
             made.append(
                 chunk.make(parts, f"{name} {kind}", about, one, progress=progress)
             )
@@ -176,7 +185,7 @@ def _measure_one(
     done = parts_of(
         "bands",
         {"num_bands": settings.num_bands, "norm": settings.norm},
-        lambda images, labels, _: _table(model, images, labels, settings),
+        lambda images, labels, _: _table(job, images, labels),
     )
     values = together(done, "values")
     importance = importance_of_values(jnp.asarray(values))
@@ -187,7 +196,7 @@ def _measure_one(
         done = parts_of(
             "corruptions",
             {"preset": settings.preset, "seed": settings.seed},
-            lambda images, labels, keys: _errors(model, images, labels, keys, settings),
+            functools.partial(_errors, job),
         )
         errors = together(done, "errors")
     if settings.attacked:
@@ -200,9 +209,7 @@ def _measure_one(
         done = parts_of(
             "attacks",
             made_from,
-            lambda images, labels, keys: _changes(
-                model, images, labels, keys, settings
-            ),
+            functools.partial(_changes, job),
         )
         changes = {attack: together(done, attack) for attack in settings.attacked}
     return ModelSpectrum(
@@ -215,16 +222,36 @@ def _measure_one(
     )
 
 
-def _table(
-    model: LogitsFn, images: Array, labels: Array, settings: Settings
-) -> dict[str, Array]:
-    values, correct = _values(
-        *(model, images, labels),
-        num_bands=settings.num_bands,
-        norm=settings.norm,
-        rows=settings.batch_size,
+class _Job(NamedTuple):
+    """What the programs of one model have in common."""
+
+    model: LogitsFn
+    """On each of the devices."""
+    settings: Settings
+    devices: Devices
+
+
+def _spread(
+    devices: Devices,
+    compute: Callable[[Array, Array, Array], dict[str, Array]],
+    images: Array,
+    labels: Array,
+    keys: Array,
+) -> dict[str, np.ndarray]:
+    """What is computed of images that lie on all devices."""
+    made = compute(*devices.rows((images, labels, keys)))
+    return {field: np.asarray(x)[..., : len(images)] for field, x in made.items()}
+
+
+def _table(job: _Job, images: Array, labels: Array) -> dict[str, Array]:
+    program = job.devices.program(_values, ("whole", "images", "images"))
+    values, correct = program(
+        *(job.model, images, labels),
+        num_bands=job.settings.num_bands,
+        norm=job.settings.norm,
+        rows=job.settings.batch_size,
     )
-    return {"values": values, "correct": correct}
+    return {"values": values.T, "correct": correct}
 
 
 @functools.partial(jax.jit, static_argnames=("num_bands", "norm", "rows"))
@@ -237,7 +264,7 @@ def _values(
     norm: str,
     rows: int,
 ) -> tuple[Array, Array]:
-    """``(2^M, n)`` coalition values of each image, and which images are right."""
+    """``(n, 2^M)`` coalition values of each image, and which images are right."""
 
     def of_one(pair: tuple[Array, Array]) -> Array:
         image, label = pair
@@ -250,7 +277,7 @@ def _values(
             batch_size=rows,
         ).coalition_values
 
-    values = jax.lax.map(of_one, (images, labels)).T
+    values = jax.lax.map(of_one, (images, labels))
     return values, scores.correct(model(images), labels)
 
 
@@ -259,17 +286,16 @@ def _logits(model: LogitsFn, images: Array) -> Array:
     return model(images)
 
 
-def _errors(
-    model: LogitsFn, images: Array, labels: Array, keys: Array, settings: Settings
-) -> dict[str, Array]:
+def _errors(job: _Job, images: Array, labels: Array, keys: Array) -> dict[str, Array]:
+    # A program for each corruption and severity: too many to be one on every device.
     return {
         "errors": metrics.corruption_errors(
-            functools.partial(_logits, model),
+            functools.partial(_logits, job.model),
             images,
             labels,
             key=keys,
-            preset=settings.preset,
-            batch_size=max(settings.batch_size, len(images)),
+            preset=job.settings.preset,
+            batch_size=max(job.settings.batch_size, len(images)),
         )
     }
 
@@ -298,19 +324,15 @@ def _change(
     return metrics.prediction_change(model, images, found.images, labels)
 
 
-def _changes(
-    model: LogitsFn, images: Array, labels: Array, keys: Array, settings: Settings
-) -> dict[str, Array]:
+def _changes(job: _Job, images: Array, labels: Array, keys: Array) -> dict[str, Array]:
+    program = job.devices.program(_change, ("whole", *["images"] * 3))
     return {
-        attack: _change(
-            model,
-            images,
-            labels,
-            keys,
+        attack: program(
+            *(job.model, images, labels, keys),
             attack=attack,
-            epsilon=settings.epsilon,
-            num_steps=settings.num_steps,
-            batch_size=max(settings.batch_size, len(images)),
+            epsilon=job.settings.epsilon,
+            num_steps=job.settings.num_steps,
+            batch_size=job.devices.share(max(job.settings.batch_size, len(images))),
         )
-        for attack in settings.attacked
+        for attack in job.settings.attacked
     }

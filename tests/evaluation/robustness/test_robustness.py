@@ -1,5 +1,6 @@
 """``jaxattr robustness`` on a tiny classifier: files, chance, resuming, bad input."""
 
+import jax
 import numpy as np
 import pytest
 import tiny_classifier
@@ -8,6 +9,7 @@ from small_photographs import rows
 
 import jaxattr as ja
 from jaxattr import cli
+from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.robustness import robustness
 from jaxattr.evaluation.runs.parts import Parts
 
@@ -107,6 +109,30 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
     whole = tmp_path / "whole"
     assert run(folder, *SMALL, out=whole) == 0
     assert (whole / "images.csv").read_bytes() == (out / "images.csv").read_bytes()
+
+
+def test_scores_on_several_devices_are_those_of_one(tmp_path):
+    model = tiny_classifier.tiny_classifier()
+    images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
+    settings = robustness.Settings(
+        attacks=("random_sign",), epsilons=(0.05,), k=9, num_steps=2, images_per_part=3
+    )
+    methods = {"saliency": (registry.method("saliency"), {})}
+    found = []
+    for i, mesh in enumerate(
+        (None, jax.make_mesh((2,), ("x",), devices=jax.devices()[:2]))
+    ):
+        (result,) = robustness.measure(
+            *(model, model, images, ("a", "b", "c"), methods, settings),
+            parts=Parts(tmp_path / str(i)),
+            mesh=mesh,
+        )
+        found.append(result)
+    np.testing.assert_allclose(found[1].maps, found[0].maps, rtol=1e-5)
+    for alone, spread in zip(*(tuple(f.scores.values()) for f in found), strict=True):
+        for name, values in alone.items():
+            assert values.shape == (3,)
+            np.testing.assert_allclose(spread[name], values, rtol=1e-5)
 
 
 def test_warnings(tiny, folder, tmp_path, capsys):
