@@ -24,6 +24,7 @@ from jaxattr.commands import (
     robustness,
     spectrum,
 )
+from jaxattr.commands._compile_cache import kept_programs
 
 COMMANDS = (
     demo,
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(typed)
     parsed.typed, parsed.parser = typed, parser
     try:
-        with jax.default_device(getattr(parsed, "device", None)):
+        device = getattr(parsed, "device", None)
+        with kept_programs(parsed), jax.default_device(device):
             code = parsed.run(parsed)
         sys.stdout.flush()
         return code

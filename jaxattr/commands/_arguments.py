@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
+from jaxattr.commands._compile_cache import add_compile_cache
 from jaxattr.commands._devices import add_devices, device
 from jaxattr.commands._model_requests import (
     DTYPES,
@@ -118,6 +119,7 @@ def add_run_options(
     )
     if devices:
         add_devices(parser)
+    add_compile_cache(parser)
     add("--json", action="store_true", help="print results as JSON, no table")
     add("--quiet", action="store_true", help="print warnings and errors only")
 

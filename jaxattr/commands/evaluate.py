@@ -160,6 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             images_per_part=arguments.images_per_part,
             shard=shard,
+            workers=arguments.workers,
             on_missing=arguments.on_missing,
             only_prepare=arguments.prepare,
             explained=arguments.explained,

@@ -138,6 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
             files=files,
             images_per_part=arguments.images_per_part,
             shard=shard,
+            workers=arguments.workers,
             mesh=mesh,
             progress=progress,
             gone=gone,

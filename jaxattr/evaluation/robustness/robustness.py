@@ -96,6 +96,7 @@ def measure(
     files: RowFiles | None = None,
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
+    workers: int | None = None,
     mesh: Mesh | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
@@ -115,6 +116,7 @@ def measure(
         memory.
       images_per_part: the most images in one file of results.
       shard: which share of the images is done.
+      workers: threads that decode ahead of the device; by default one a core.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
       progress: where it is reported, one item an image and method.
@@ -142,7 +144,7 @@ def measure(
     devices = Devices(mesh)
     rows, key = devices.share(settings.batch_size), jax.random.key(settings.seed)
     job = _Job(*devices.whole((classifier, twin)), settings, devices)
-    plan = Plan(settings.images_per_batch, key, images_per_part, shard)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
     for name, (method, options) in methods.items():
         explain = _Explain(method, tuple(sorted(options.items())), rows)
         jobs = (

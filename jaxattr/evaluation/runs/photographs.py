@@ -22,6 +22,7 @@ from jaxattr.evaluation.runs.files import file_name, make_folder
 from jaxattr.evaluation.runs.models import Model, as_seen
 from jaxattr.evaluation.runs.parts import MadeFrom, Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import read_ahead
 from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.stems import unique_stems
 from jaxattr.photographs.reading import read_photograph
@@ -48,6 +49,7 @@ class Photographs:
       model: a classifier; see ``Model``.
       out: the folder of their ``ResultFiles``, in which no two photographs share a
         stem, whichever call they belong to; None for those of one call.
+      workers: threads that read ahead; see ``read_ahead``.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class Photographs:
         paths: Iterable[str | os.PathLike[str]],
         model: Model,
         out: str | os.PathLike[str] | None = None,
+        workers: int | None = None,
     ) -> None:
+        self._workers = workers
         self._paths = [pathlib.Path(path) for path in paths]
         self._model = model
         self._record = None if out is None else pathlib.Path(out) / "parts/stems.json"
@@ -66,18 +70,19 @@ class Photographs:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[Photograph]:
-        """Reads each when it is its turn.
+        """Each in its turn; the next ones are read meanwhile.
 
         Raises:
           ValueError: at the end, where not one could be read.
         """
         self.broken.clear()
         stems = unique_stems(self._paths, self._record)
-        for path, stem in zip(self._paths, stems, strict=True):
-            try:
-                seen = as_seen(self._model, read_photograph(path))
-            except ValueError as error:
-                self.broken.append(str(error))
+        read = lambda path: as_seen(self._model, read_photograph(path))
+        one_by_one = ([path] for path in self._paths)
+        ahead = read_ahead(read, one_by_one, workers=self._workers)
+        for path, stem, (seen,) in zip(self._paths, stems, ahead, strict=True):
+            if isinstance(seen, ValueError):
+                self.broken.append(str(seen))
                 continue
             yield Photograph(path, stem, jnp.asarray(seen)[None], digest(seen))
         if self.broken and len(self.broken) == len(self):

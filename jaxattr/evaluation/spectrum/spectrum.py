@@ -96,6 +96,7 @@ def measure(
     files: RowFiles | None = None,
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
+    workers: int | None = None,
     mesh: Mesh | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
@@ -111,6 +112,7 @@ def measure(
         memory.
       images_per_part: the most images in one file of results.
       shard: which share of the images is done.
+      workers: threads that decode ahead of the device; by default one a core.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
       progress: where it is reported, one item an image, model and kind of result.
@@ -132,7 +134,7 @@ def measure(
     files = RowFiles(None) if files is None else files
     tables = tables_of(models, settings, files)
     key, devices = jax.random.key(settings.seed), Devices(mesh)
-    plan = Plan(settings.images_per_batch, key, images_per_part, shard)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
     own = [*chunks(given.places, plan.size, images_per_part, shard)]
     mine = np.concatenate([np.zeros(0, int), *own])
     if progress:

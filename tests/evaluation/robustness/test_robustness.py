@@ -1,5 +1,7 @@
 """``jaxattr robustness`` on a tiny classifier: files, chance, resuming, bad input."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from small_photographs import rows
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation.methods import registry
-from jaxattr.evaluation.robustness import robustness
+from jaxattr.evaluation.robustness import gather, robustness
 
 SMALL = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
@@ -82,8 +84,8 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         raise AssertionError("computed again")
 
     before = (out / "images.csv").read_bytes()
-    monkeypatch.setattr(robustness, "_attacked", never)
-    monkeypatch.setattr(robustness, "_maps", never)
+    monkeypatch.setattr(robustness, "_scored", never)
+    monkeypatch.setattr(robustness, "_map_sizes", never)
     assert run(folder, *SMALL, out=out) == 0
     assert (out / "images.csv").read_bytes() == before
     # With another budget, what is missing is.
@@ -93,19 +95,19 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
 
 def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
     out, calls = tmp_path / "out", []
-    attacked = robustness._attacked
+    attacked = robustness._scored
 
     def counting(*args, **kwargs):
         calls.append(args)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return attacked(*args, **kwargs)
 
-    monkeypatch.setattr(robustness, "_attacked", counting)
+    monkeypatch.setattr(robustness, "_scored", counting)
     assert run(folder, *SMALL, out=out) == 130
     assert run(folder, *SMALL, out=out) == 0
-    # Eight attacks, and the three of the batch that was interrupted.
-    assert len(calls) == 11
+    # Two batches, the one that was interrupted counted twice.
+    assert len(calls) == 3
     whole = tmp_path / "whole"
     assert run(folder, *SMALL, out=whole) == 0
     assert (whole / "images.csv").read_bytes() == (out / "images.csv").read_bytes()
@@ -118,7 +120,11 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
         assert (whole / name).read_bytes() == (shares / name).read_bytes()
 
 
-def test_scores_on_several_devices_are_those_of_one():
+def test_scores_on_several_devices_are_those_of_one(monkeypatch):
+    top_k = functools.partial(ja.metrics.top_k_intersection, k=9)
+    quick = {"top_k": top_k, "spearman": ja.metrics.spearman}
+    for module in (robustness, gather):
+        monkeypatch.setattr(module, "measures", lambda k, window: quick)
     model = tiny_classifier.tiny_classifier()
     images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
     settings = robustness.Settings(
