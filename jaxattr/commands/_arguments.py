@@ -52,8 +52,22 @@ def run_of(
     folder: str | None = None,
 ) -> Run:
     """What was asked for, for the record; see ``Run``."""
-    typed = list(arguments.typed)
+    typed = _shared(arguments.typed)
     return Run(typed[0] if typed else "", typed, methods, photographs, folder)
+
+
+def _shared(typed: Sequence[str]) -> list[str]:
+    """What was typed, without what differs from one share of a job to another."""
+    kept: list[str] = []
+    rest = iter(typed)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name in ("--shard", "--coordinator"):
+            if not equals:
+                next(rest, None)
+        elif word != "--prepare":
+            kept.append(word)
+    return kept
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:

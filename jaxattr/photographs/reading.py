@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 from typing import TYPE_CHECKING
@@ -18,7 +19,28 @@ _COMPANIONS = (".csv", ".tsv", ".txt", ".md", ".json", ".npz", ".ini", ".db")
 """Suffixes of what may lie beside photographs without being meant as one."""
 
 
-def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """What is in a photograph file.
+
+    Raises:
+      ValueError: the file is missing, a directory, or may not be read; the message
+        starts with its path.
+    """
+    try:
+        return pathlib.Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except PermissionError:
+        raise ValueError(f"{path}: not allowed to read this file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path}: expected a photograph, got a directory") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({_one_line(error)})") from None
+
+
+def read_photograph(
+    path: str | os.PathLike[str], data: bytes | None = None
+) -> Image.Image:
     """Reads any still image that Pillow reads.
 
     EXIF rotation is applied; greyscale, palette, CMYK and 16-bit files are converted;
@@ -27,6 +49,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
 
     Args:
       path: the file.
+      data: what is in it, where it has been read already.
 
     Returns:
       A PIL image in mode ``RGB``, fully decoded: nothing is read later.
@@ -41,7 +64,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
     if path.is_dir():
         raise ValueError(f"{path}: expected a photograph, got a directory")
     try:
-        with Image.open(path) as image:
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
             if image.format in _NO_PHOTOGRAPHS:
                 raise ValueError(f"{image.format} is no photograph")
             greys = grey_range(image)
@@ -51,7 +74,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
     except PermissionError:
         raise ValueError(f"{path}: not allowed to read this file") from None
     except Image.UnidentifiedImageError:
-        empty = path.stat().st_size == 0
+        empty = not (path.stat().st_size if data is None else data)
         reason = "the file is empty" if empty else "not an image that Pillow can read"
         raise ValueError(f"{path}: {reason}") from None
     except MemoryError:

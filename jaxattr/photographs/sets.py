@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.photographs.reading import is_hidden, list_photographs, unread_files
 
 LABEL_FILES = ("labels.tsv", "labels.csv", "boxes.tsv")
+_OF_RESULTS = ("parts", "manifest", "settings")
+"""Folders in a folder of results."""
 
 
 class Labelled(NamedTuple):
@@ -26,6 +28,7 @@ def labelled_photographs(
     table: str | os.PathLike[str] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
+    known: Collection[str] = (),
 ) -> list[Labelled]:
     """The photographs of a folder with their labels, in the order of their names.
 
@@ -36,6 +39,8 @@ def labelled_photographs(
         in the folder. Photographs that it does not list are left out.
       out: where results go. It may lie in the folder and is no class, nor are other
         folders of results.
+      known: photographs, from the folder on, that the table may name although they are
+        not there any more; they are left out.
 
     Raises:
       ValueError: no photographs, no labels, a table without these columns or that
@@ -48,7 +53,7 @@ def labelled_photographs(
         there = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
         table = there[0] if there else None
     if table is not None:
-        return _from_table(folder, pathlib.Path(table))
+        return _from_table(folder, pathlib.Path(table), known)
     classes = sorted(
         p
         for p in folder.iterdir()
@@ -98,7 +103,7 @@ def _holds_results(
     """Holds results or parts of them, or is to hold them and holds no photographs."""
     if any((folder / made).exists() for made in ("settings.json", "parts")):
         return True
-    if folder.name == "parts" and (folder.parent / "settings.json").exists():
+    if folder.name in _OF_RESULTS and (folder.parent / "settings.json").exists():
         return True
     if out is None or not pathlib.Path(out).resolve().is_relative_to(folder.resolve()):
         return False
@@ -109,7 +114,9 @@ def _holds_results(
     return False
 
 
-def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
+def _from_table(
+    folder: pathlib.Path, table: pathlib.Path, known: Collection[str]
+) -> list[Labelled]:
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
             head = file.readline()
@@ -127,6 +134,8 @@ def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
     for number, row in enumerate(rows, 2):
         if not row["file"] or not row[column]:
             raise ValueError(f"{table}: line {number}: no file or no class")
+        if row["file"] in known and not (folder / row["file"]).is_file():
+            continue
         try:
             path = _inside(folder, row["file"])
         except ValueError as error:

@@ -6,7 +6,7 @@ frames and the clipping of maps are the same for all of them, in ``_style``.
 
 from jaxattr.plots._style import check_colors
 from jaxattr.plots.boundary import boundary_row, score_groups
-from jaxattr.plots.curves import curves, curves_size, mean_and_band
+from jaxattr.plots.curves import Band, band_of, curves, curves_size, mean_and_band
 from jaxattr.plots.faithfulness import score_bars
 from jaxattr.plots.maps import attribution_map, color_limit, explanation_grid, grid_size
 from jaxattr.plots.robustness import agreement_curve, agreement_panels, panels_size
@@ -18,10 +18,12 @@ from jaxattr.plots.spectral import (
 )
 
 __all__ = [
+    "Band",
     "agreement_curve",
     "agreement_panels",
     "attribution_map",
     "band_importance",
+    "band_of",
     "boundary_row",
     "check_colors",
     "color_limit",

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
+from jaxattr.evaluation.robustness.gather import MethodRobustness
+from jaxattr.evaluation.robustness.settings import Settings
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.metrics import chance_corrected
@@ -73,13 +74,13 @@ def write_report(
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
     write_csv(folder / "summary.csv", *summary(results, settings))
     fields = list(next(iter(results[0].scores.values())))
-    per_image = [
-        [r.method, attack, f"{255 * epsilon:g}/255", name]
+    per_image = (
+        [r.method, attack, f"{255 * epsilon:g}/255", names[image]]
         + [float(scores[field][i]) for field in fields]
         for r in results
         for (attack, epsilon), scores in r.scores.items()
-        for i, name in enumerate(names)
-    ]
+        for i, image in enumerate(r.index)
+    )
     header = ["method", "attack", "epsilon", "file", *fields]
     write_csv(folder / "images.csv", header, per_image)
     titles = panel_titles(settings.window)
@@ -105,7 +106,7 @@ def write_report(
                 settings.epsilons,
                 values,
                 chance=chance,
-                title=f"{figures.method_title(r.method)}, {len(names):,} photographs; "
+                title=f"{figures.method_title(r.method)}, {len(r.index):,} photographs; "
                 f"k = {settings.k} pixels, 1: the map is as it was",
                 figure=figure,
             )

@@ -16,9 +16,6 @@ from typing import cast
 
 from jaxattr.evaluation.runs.files import create, file_name
 
-UNKNOWN = "cannot be read"
-"""A setting that is not known yet: it differs from nothing."""
-
 Settings = dict[str, object]
 """As JSON takes them."""
 
@@ -28,6 +25,7 @@ def claim(
     settings: Mapping[str, object],
     *,
     may_grow: Collection[str] = (),
+    apart: Collection[str] = (),
 ) -> None:
     """Writes ``settings.json``, or sees that it holds these settings.
 
@@ -43,7 +41,9 @@ def claim(
       OSError: it cannot be written.
     """
     now = cast(Settings, json.loads(json.dumps(dict(settings))))
-    if create(folder / "settings.json", json.dumps(now, indent=1).encode()):
+    shown = {section: now[section] for section in now if section not in apart}
+    made = create(folder / "settings.json", json.dumps(shown, indent=1).encode())
+    if made and not apart:
         return
     there = read_settings(folder)
     missing = []
@@ -51,6 +51,9 @@ def claim(
         known, asked = (cast(Settings, s.get(section, {})) for s in (there, now))
         missing += [(section, name) for name in asked if name not in known]
         shared = [name for name in asked if name in known]
+        # What may not grow is compared first, it is what a reader looks for.
+        there.pop(section, None)
+        now.pop(section, None)
         there[section] = {name: known[name] for name in shared}
         now[section] = {name: asked[name] for name in shared}
     _compare(folder, there, now)
@@ -117,7 +120,7 @@ def _difference(there: object, now: object, name: str = "") -> str:
             if found:
                 return found
         return ""
-    if there == now or UNKNOWN in (there, now):
+    if there == now:
         return ""
     return f"{name}: {_short(there)} there, {_short(now)} now"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,17 +12,17 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxattr import attacks, corruptions, metrics, scores
-from jaxattr._checks import check_inputs, check_integer, fail
-from jaxattr.attributions.spectral_importance import (
-    SpectralImportance,
-    importance_of_values,
-    spectral_importance,
-)
-from jaxattr.evaluation.runs.devices import Devices
+from jaxattr._checks import check_integer, fail
+from jaxattr.attributions.spectral_importance import spectral_importance
+from jaxattr.evaluation.runs.batches import chunks
+from jaxattr.evaluation.runs.devices import Devices, first_rows
 from jaxattr.evaluation.runs.digests import digest
-from jaxattr.evaluation.runs.image_sets import Arrays
-from jaxattr.evaluation.runs.parts import Parts, chunks, gather
+from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, from_arrays
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
+from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, Work, fill
+from jaxattr.evaluation.spectrum.gather import ModelSpectrum, Table, Tables, gather
 from jaxattr.frequencies.bands import band_masks
 from jaxattr.games import shapley
 from jaxattr.typing import Array, LogitsFn
@@ -44,67 +44,124 @@ class Settings(NamedTuple):
     seed: int = 0
     batch_size: int = 16
     """The most model rows in one call of one device."""
-    images_per_part: int = 4
-    """How many images are done between one save and the next."""
+    images_per_batch: int = 4
+    """How many images are done together."""
 
 
-class ModelSpectrum(NamedTuple):
-    """What was measured of one model."""
+def tables_of(
+    models: Mapping[str, LogitsFn], settings: Settings, files: RowFiles
+) -> dict[str, Tables]:
+    """Where the results of each model are kept.
 
-    name: str
-    importance: SpectralImportance
-    interactions: np.ndarray
-    """``(M, M)``: Shapley interactions of the mean game."""
-    correct: np.ndarray
-    """``(N,)`` bool: right on the clean image."""
-    errors: np.ndarray | None
-    """``(15, 5, N)`` bool: wrong under each corruption and severity."""
-    changes: Mapping[str, np.ndarray]
-    """Attack to ``(N,)`` changes of the probability of the label."""
+    Args:
+      models: name to model.
+      settings: what is measured.
+      files: the folder.
+    """
+    kinds: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
+        "bands": (
+            {"num_bands": settings.num_bands, "norm": settings.norm},
+            ("bands",),
+        )
+    }
+    if settings.corrupted:
+        about: dict[str, object] = {"preset": settings.preset, "seed": settings.seed}
+        kinds["corruptions"] = about, ("corruptions",)
+    if settings.attacked:
+        about = {
+            "seed": settings.seed,
+            "epsilon": settings.epsilon,
+            "num_steps": settings.num_steps,
+        }
+        kinds["attacks"] = about, settings.attacked
+    found: dict[str, Tables] = {}
+    for name, model in models.items():
+        weights = {"weights": digest(model)}
+        found[name] = {
+            kind: Table(
+                files.table(f"{name} {kind}", {**weights, **about, "kind": kind}),
+                columns,
+            )
+            for kind, (about, columns) in kinds.items()
+        }
+    return found
 
 
 def measure(
     models: Mapping[str, LogitsFn],
-    images: Mapping[str, Arrays] | Arrays,
-    labels: Mapping[str, Arrays] | Arrays,
+    images: Mapping[str, Arrays] | Arrays | ImageSet,
+    labels: Mapping[str, Arrays] | Arrays | None,
     settings: Settings,
     *,
-    parts: Parts,
+    files: RowFiles | None = None,
+    images_per_part: int = IMAGES_PER_PART,
+    shard: Shard = WHOLE,
     mesh: Mesh | None = None,
     progress: Progress | None = None,
+    gone: list[int] | None = None,
 ) -> list[ModelSpectrum]:
     """Measures each model on the same photographs, part by part.
 
     Args:
       models: name to a callable pytree, images ``(N, H, W, C)`` to logits ``(N, K)``.
-      images: float ``(N, H, W, C)``, or by name of a model where sizes differ.
-      labels: integers ``(N,)``, or by name of a model.
+      images: float ``(N, H, W, C)``, or by name of a model where sizes differ; or a set.
+      labels: integers ``(N,)``, or by name of a model; None for those of a set.
       settings: what to measure.
-      parts: where parts are kept: what is there is not done again.
-      mesh: the images of a part lie on all of its devices, models on each of them; by
+      files: where results are kept: what is there is not done again. By default in
+        memory.
+      images_per_part: the most images in one file of results.
+      shard: which share of the images is done.
+      mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
-      progress: where it is reported, one item a part; see ``num_parts``.
+      progress: where it is reported, one item an image, model and kind of result.
+      gone: gets the images that are not there any more and are skipped.
 
     Returns:
-      One ``ModelSpectrum`` a model, in their order.
+      One ``ModelSpectrum`` a model, in their order, of the images of the share.
 
     Raises:
       ValueError: shapes that do not fit, or more bands than the images allow.
     """
     check_settings(settings)
-    return [
-        _measure_one(
-            name,
-            model,
-            images[name] if isinstance(images, Mapping) else images,
-            labels[name] if isinstance(labels, Mapping) else labels,
-            settings,
-            parts,
-            Devices(mesh),
-            progress,
-        )
-        for name, model in models.items()
-    ]
+    if isinstance(images, ImageSet):
+        given = images
+    else:
+        given = from_arrays(images, labels, models)
+        for name in models:
+            check_size(given.pixels[name](np.arange(1)).shape, settings)
+    files = RowFiles(None) if files is None else files
+    tables = tables_of(models, settings, files)
+    key, devices = jax.random.key(settings.seed), Devices(mesh)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard)
+    own = [*chunks(given.places, plan.size, images_per_part, shard)]
+    mine = np.concatenate([np.zeros(0, int), *own])
+    if progress:
+        progress.total = sum(map(len, tables.values())) * len(mine)
+    found = []
+    for name, model in models.items():
+        job = _Job(devices.whole(model), settings, devices)
+        tasks = [
+            Task(
+                f"{name} {kind}",
+                *table,
+                functools.partial(_KINDS[kind], job),
+            )
+            for kind, table in tables[name].items()
+        ]
+        for _ in fill(given, name, tasks, plan, progress, gone):
+            pass
+        ids = given.ids(name)[mine]
+        found.append(gather(name, tables[name], given.places[mine], ids).spectrum)
+    return [spectrum for spectrum in found if spectrum is not None]
+
+
+def check_size(shape: tuple[int, ...], settings: Settings) -> None:
+    """Refuses more bands than images ``(N, H, W, C)`` allow.
+
+    Raises:
+      ValueError: so it is.
+    """
+    band_masks(*shape[1:3], settings.num_bands, norm=settings.norm)
 
 
 def check_settings(settings: Settings) -> None:
@@ -121,12 +178,6 @@ def check_settings(settings: Settings) -> None:
         corruptions.frost_folder()
 
 
-def num_parts(num_models: int, num_images: int, settings: Settings) -> int:
-    """How many parts ``measure`` has."""
-    kinds = 1 + settings.corrupted + bool(settings.attacked)
-    return num_models * kinds * -(-num_images // settings.images_per_part)
-
-
 def mean_corruption_errors(
     spectra: Sequence[ModelSpectrum], reference: str
 ) -> dict[str, float]:
@@ -140,88 +191,6 @@ def mean_corruption_errors(
     }
 
 
-def _measure_one(
-    name: str,
-    model: LogitsFn,
-    images: Arrays,
-    labels: Arrays,
-    settings: Settings,
-    parts: Parts,
-    devices: Devices,
-    progress: Progress | None,
-) -> ModelSpectrum:
-    pixels, classes = check_inputs(images, labels)
-    num_images, height, width, _ = pixels.shape
-    band_masks(height, width, settings.num_bands, norm=settings.norm)
-    known = {"model": name, "weights": digest(model)}
-    job = _Job(devices.whole(model), settings, devices)
-    key = jax.random.key(settings.seed)
-
-    def parts_of(
-        kind: str,
-        made_from: Mapping[str, object],
-        compute: Callable[[Array, Array, Array], dict[str, Array]],
-    ) -> list[dict[str, np.ndarray]]:
-        """``compute(images, labels, keys)`` of one chunk after the other."""
-        made = []
-        for chunk in chunks(num_images, settings.images_per_part, key):
-            batch = pixels[chunk.index], classes[chunk.index]
-            about = {
-                **known,
-                **made_from,
-                "kind": kind,
-                "images": digest([np.asarray(array) for array in batch]),
-            }
-            one = functools.partial(_spread, devices, compute, *batch, chunk.keys)
-            made.append(
-                chunk.make(parts, f"{name} {kind}", about, one, progress=progress)
-            )
-        return made
-
-    def together(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
-        return gather(made, field, num_images, axis=-1)
-
-    # Coalition values of the bands.
-    done = parts_of(
-        "bands",
-        {"num_bands": settings.num_bands, "norm": settings.norm},
-        lambda images, labels, _: _table(job, images, labels),
-    )
-    values = together(done, "values")
-    importance = importance_of_values(jnp.asarray(values))
-    correct, errors, changes = together(done, "correct"), None, {}
-
-    # Robustness.
-    if settings.corrupted:
-        done = parts_of(
-            "corruptions",
-            {"preset": settings.preset, "seed": settings.seed},
-            functools.partial(_errors, job),
-        )
-        errors = together(done, "errors")
-    if settings.attacked:
-        made_from = {
-            "attacked": settings.attacked,
-            "seed": settings.seed,
-            "epsilon": settings.epsilon,
-            "num_steps": settings.num_steps,
-        }
-        done = parts_of(
-            "attacks",
-            made_from,
-            functools.partial(_changes, job),
-        )
-        changes = {attack: together(done, attack) for attack in settings.attacked}
-    return ModelSpectrum(
-        name,
-        jax.tree.map(np.asarray, importance),
-        np.asarray(shapley.shapley_interactions(importance.coalition_values)),
-        correct,
-        errors,
-        changes,
-    )
-
-
 class _Job(NamedTuple):
     """What the programs of one model have in common."""
 
@@ -231,19 +200,9 @@ class _Job(NamedTuple):
     devices: Devices
 
 
-def _spread(
-    devices: Devices,
-    compute: Callable[[Array, Array, Array], dict[str, Array]],
-    images: Array,
-    labels: Array,
-    keys: Array,
-) -> dict[str, np.ndarray]:
-    """What is computed of images that lie on all devices."""
-    made = compute(*devices.rows((images, labels, keys)))
-    return {field: np.asarray(x)[..., : len(images)] for field, x in made.items()}
-
-
-def _table(job: _Job, images: Array, labels: Array) -> dict[str, Array]:
+def _bands(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
+    """Coalition values of the bands, and which images are right."""
+    images, labels = job.devices.rows((work.pixels, work.labels))
     program = job.devices.program(_values, ("whole", "images", "images"))
     values, correct = program(
         *(job.model, images, labels),
@@ -251,7 +210,8 @@ def _table(job: _Job, images: Array, labels: Array) -> dict[str, Array]:
         norm=job.settings.norm,
         rows=job.settings.batch_size,
     )
-    return {"values": values.T, "correct": correct}
+    found = {"bands.values": values, "bands.correct": correct}
+    return first_rows(found, len(work.labels))
 
 
 @functools.partial(jax.jit, static_argnames=("num_bands", "norm", "rows"))
@@ -286,18 +246,19 @@ def _logits(model: LogitsFn, images: Array) -> Array:
     return model(images)
 
 
-def _errors(job: _Job, images: Array, labels: Array, keys: Array) -> dict[str, Array]:
+def _errors(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
+    """Whether each image is taken for another class under each corruption."""
     # A program for each corruption and severity: too many to be one on every device.
-    return {
-        "errors": metrics.corruption_errors(
-            functools.partial(_logits, job.model),
-            images,
-            labels,
-            key=keys,
-            preset=job.settings.preset,
-            batch_size=max(job.settings.batch_size, len(images)),
-        )
-    }
+    images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
+    errors = metrics.corruption_errors(
+        functools.partial(_logits, job.model),
+        *(images, labels),
+        key=keys,
+        preset=job.settings.preset,
+        batch_size=max(job.settings.batch_size, len(images)),
+    )
+    by_image = np.moveaxis(np.asarray(errors), -1, 0)
+    return {"corruptions.errors": by_image[: len(work.labels)]}
 
 
 @functools.partial(
@@ -324,15 +285,22 @@ def _change(
     return metrics.prediction_change(model, images, found.images, labels)
 
 
-def _changes(job: _Job, images: Array, labels: Array, keys: Array) -> dict[str, Array]:
+def _changes(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
+    """How far each attack moves the probability of the label."""
+    images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
     program = job.devices.program(_change, ("whole", *["images"] * 3))
-    return {
-        attack: program(
+    found = {
+        f"{attack}.change": program(
             *(job.model, images, labels, keys),
             attack=attack,
             epsilon=job.settings.epsilon,
             num_steps=job.settings.num_steps,
             batch_size=job.devices.share(max(job.settings.batch_size, len(images))),
         )
-        for attack in job.settings.attacked
+        for attack in columns
     }
+    return first_rows(found, len(work.labels))
+
+
+_KINDS = {"bands": _bands, "corruptions": _errors, "attacks": _changes}
+"""What makes the rows of each table."""

@@ -13,7 +13,6 @@ import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.robustness import robustness
-from jaxattr.evaluation.runs.parts import Parts
 
 SMALL = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
@@ -51,11 +50,12 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
     out = tmp_path / "out"
     assert run(folder, *SMALL, out=out) == 0
     assert {p.name for p in out.iterdir()} == {
-        "parts", "run.json", "images.csv", "summary.csv", "saliency.png",
+        "parts", "manifest", "settings.json", "run.json", "images.csv", "summary.csv",
+        "saliency.png",
     }  # fmt: skip
     captured = capsys.readouterr()
     assert "1-LENS-div" in captured.out
-    assert "[10/10" in captured.err
+    assert "[3/3" in captured.err
     # The twin has softplus in place of ReLU; the original none.
     assert [o.get("activation") for o in tiny] == [
         None,
@@ -106,30 +106,34 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(robustness, "_scored", counting)
     assert run(folder, *SMALL, out=out) == 130
     assert run(folder, *SMALL, out=out) == 0
-    # Eight parts that attack, the one that was interrupted counted twice.
-    assert len(calls) == 9
+    # Eight attacks, and the three of the batch that was interrupted.
+    assert len(calls) == 11
     whole = tmp_path / "whole"
     assert run(folder, *SMALL, out=whole) == 0
     assert (whole / "images.csv").read_bytes() == (out / "images.csv").read_bytes()
+    # So do shares that are merged.
+    shares = tmp_path / "shares"
+    for shard in ("0/2", "1/2"):
+        assert run(folder, *SMALL, "--shard", shard, out=shares) == 0
+        assert cli.main(["merge", str(shares)]) == (shard == "0/2")
+    for name in ("images.csv", "summary.csv"):
+        assert (whole / name).read_bytes() == (shares / name).read_bytes()
 
 
-def test_scores_on_several_devices_are_those_of_one(tmp_path, monkeypatch):
+def test_scores_on_several_devices_are_those_of_one(monkeypatch):
     top_k = functools.partial(ja.metrics.top_k_intersection, k=9)
     quick = {"top_k": top_k, "spearman": ja.metrics.spearman}
     monkeypatch.setattr(robustness, "measures", lambda k, window: quick)
     model = tiny_classifier.tiny_classifier()
     images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
     settings = robustness.Settings(
-        attacks=("random_sign",), epsilons=(0.05,), k=9, num_steps=2, images_per_part=3
+        attacks=("random_sign",), epsilons=(0.05,), k=9, num_steps=2, images_per_batch=3
     )
     methods = {"saliency": (registry.method("saliency"), {})}
     found = []
-    for i, mesh in enumerate(
-        (None, jax.make_mesh((2,), ("x",), devices=jax.devices()[:2]))
-    ):
+    for mesh in (None, jax.make_mesh((2,), ("x",), devices=jax.devices()[:2])):
         (result,) = robustness.measure(
             *(model, model, images, ("a", "b", "c"), methods, settings),
-            parts=Parts(tmp_path / str(i)),
             mesh=mesh,
         )
         found.append(result)
@@ -146,7 +150,7 @@ def test_warnings(tiny, folder, tmp_path, capsys):
     assert all("activation" not in options for options in tiny)
 
 
-def test_a_nan_map_is_refused_by_name(tmp_path):
+def test_a_nan_map_is_refused_by_name():
     images = np.full((2, 16, 16, 3), 0.5, np.float32)
     images[1, 0, 0, 0] = np.nan
     from jaxattr.evaluation.methods import registry
@@ -163,7 +167,6 @@ def test_a_nan_map_is_refused_by_name(tmp_path):
             ["first", "second"],
             {"saliency": (registry.method("saliency"), {})},
             settings,
-            parts=Parts(tmp_path),
         )
 
 
