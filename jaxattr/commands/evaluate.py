@@ -154,6 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.labels,
             key=jax.random.key(arguments.seed),
             mesh=mesh_of(arguments),
+            workers=arguments.workers,
             out=arguments.out,
             references=arguments.references,
             max_images=arguments.max_images,

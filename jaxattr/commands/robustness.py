@@ -185,6 +185,7 @@ def run(arguments: argparse.Namespace) -> int:
             images_per_part=arguments.images_per_part,
             shard=shard,
             mesh=mesh,
+            workers=arguments.workers,
             progress=progress,
             gone=gone,
         )

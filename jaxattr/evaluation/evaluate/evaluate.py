@@ -79,6 +79,7 @@ def evaluate(
     shard: Shard = WHOLE,
     on_missing: str = "skip",
     only_prepare: bool = False,
+    workers: int | None = None,
     explained: str = "given",
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
@@ -128,6 +129,8 @@ def evaluate(
         gone: ``skip`` them, named in ``broken``, or ``stop``.
       only_prepare: only looks at the photographs, so that many processes can begin
         without doing so.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
       figure_files: formats, resolution and colours of the figures.
@@ -205,7 +208,7 @@ def evaluate(
     devices = Devices(mesh)
     count = len(source.names if isinstance(source, ImageSet) else source)
     size = min(rows, MOST_IMAGES * devices.count, count)
-    plan = Plan(size, check_single_key(key), images_per_part, shard)
+    plan = Plan(size, check_single_key(key), images_per_part, shard, workers)
     job = Job(scored, rows, plan, devices, explained)
     files = RowFiles(None if out is None else pathlib.Path(out) / "parts")
     tables = {

@@ -97,6 +97,7 @@ def measure(
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
     mesh: Mesh | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
 ) -> list[MethodRobustness]:
@@ -117,6 +118,8 @@ def measure(
       shard: which share of the images is done.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
       progress: where it is reported, one item an image and method.
       gone: gets the images that are not there any more and are skipped.
 
@@ -142,7 +145,7 @@ def measure(
     devices = Devices(mesh)
     rows, key = devices.share(settings.batch_size), jax.random.key(settings.seed)
     job = _Job(*devices.whole((classifier, twin)), settings, devices)
-    plan = Plan(settings.images_per_batch, key, images_per_part, shard)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
     for name, (method, options) in methods.items():
         explain = _Explain(method, tuple(sorted(options.items())), rows)
         jobs = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike
 from jaxattr.evaluation.runs.batches import Batch, batches, chunks
 from jaxattr.evaluation.runs.image_sets import Gone, ImageSet
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import read_ahead
 from jaxattr.evaluation.runs.rows import Found, Rows
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.typing import Array
@@ -71,6 +73,8 @@ class Plan:
     key: Array
     images_per_part: int = IMAGES_PER_PART
     shard: Shard = WHOLE
+    workers: int | None = None
+    """Threads that read images ahead of the devices; see ``read_ahead``."""
 
 
 class _Pending:
@@ -171,7 +175,9 @@ def fill(
 
     begun: list[_Pending] = []
     try:
-        for chunk, batch, pixels, skipped in _read_ahead(given, model, needed()):
+        for chunk, batch, pixels, skipped in _read(
+            *(given, model, needed()), plan.workers
+        ):
             begun = chunk.pending
             where_of = lambda index: np.searchsorted(chunk.index, index)
             if gone is not None:
@@ -227,34 +233,39 @@ def _stored(found: Found, where: np.ndarray, batch: Batch) -> Part:
     return {f: batch.filled(rows[where]) for f, rows in found.values.items()}
 
 
-def _read_ahead(
-    given: ImageSet, model: str, needed: Iterator[tuple[_Chunk, Batch]]
+def _read(
+    given: ImageSet,
+    model: str,
+    needed: Iterator[tuple[_Chunk, Batch]],
+    workers: int | None,
 ) -> Iterator[tuple[_Chunk, Batch, np.ndarray, np.ndarray]]:
-    """The pixels of each batch, and which images of it are gone."""
-    for chunk, batch in needed:
-        yield chunk, *read_batch(given, model, batch)
-
-
-def read_batch(
-    given: ImageSet, model: str, batch: Batch
-) -> tuple[Batch, np.ndarray, np.ndarray]:
-    """The batch without what is gone, its pixels ``(size, H, W, C)``, and what is gone.
+    """Batches without what is gone, their pixels ``(size, H, W, C)``, and what is gone.
 
     Raises:
       ValueError: as the reader of the set, but for what may be skipped.
     """
-    try:
-        return batch, _filled_pixels(given, model, batch), batch.index[:0]
-    except Gone:
-        if given.on_missing == "stop":
-            raise
-    gone = np.array([not given.is_there(int(i)) for i in batch.index])
-    kept = batch.without(gone)
-    if not gone.any():
-        raise Gone("a photograph comes and goes")
-    pixels = _filled_pixels(given, model, kept) if len(kept.index) else np.zeros(0)
-    return kept, pixels, batch.index[gone]
+    asked: collections.deque[tuple[_Chunk, Batch]] = collections.deque()
+
+    def indices() -> Iterator[list[int]]:
+        for chunk, batch in needed:
+            asked.append((chunk, batch))
+            yield batch.index.tolist()
+
+    read = lambda index: read_image(given, model, index)
+    for images in read_ahead(read, indices(), workers=workers):
+        chunk, batch = asked.popleft()
+        there: list[np.ndarray] = []
+        for image in images:
+            if isinstance(image, np.ndarray):
+                there.append(image)
+            elif given.on_missing == "stop" or not isinstance(image, Gone):
+                raise image
+        gone = np.array([not isinstance(image, np.ndarray) for image in images])
+        kept = batch.without(gone)
+        pixels = kept.filled(np.stack(there)) if there else np.zeros(0)
+        yield chunk, kept, pixels, batch.index[gone]
 
 
-def _filled_pixels(given: ImageSet, model: str, batch: Batch) -> np.ndarray:
-    return batch.filled(given.pixels[model](batch.index))
+def read_image(given: ImageSet, model: str, index: int) -> np.ndarray:
+    """One image ``(H, W, C)``; called in threads."""
+    return given.pixels[model](np.array([index]))[0]

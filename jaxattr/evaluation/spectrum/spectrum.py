@@ -97,6 +97,7 @@ def measure(
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
     mesh: Mesh | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
 ) -> list[ModelSpectrum]:
@@ -113,6 +114,8 @@ def measure(
       shard: which share of the images is done.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
       progress: where it is reported, one item an image, model and kind of result.
       gone: gets the images that are not there any more and are skipped.
 
@@ -132,7 +135,7 @@ def measure(
     files = RowFiles(None) if files is None else files
     tables = tables_of(models, settings, files)
     key, devices = jax.random.key(settings.seed), Devices(mesh)
-    plan = Plan(settings.images_per_batch, key, images_per_part, shard)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
     own = [*chunks(given.places, plan.size, images_per_part, shard)]
     mine = np.concatenate([np.zeros(0, int), *own])
     if progress:
