@@ -40,6 +40,8 @@ of the library, at a quarter of its passes: what the commands search with."""
 
 
 DEFAULT_MODEL = "efficientnet_lite0"
+OF_A_SHARE = ("--shard", "--coordinator", "--device", "--devices", "--workers")
+"""Options that differ from one share of a job to another and decide no result."""
 MAX_UNREAD = 5
 """Of files that are no photographs, so many are named."""
 
@@ -62,7 +64,7 @@ def _shared(typed: Sequence[str]) -> list[str]:
     rest = iter(typed)
     for word in rest:
         name, equals, _ = word.partition("=")
-        if name in ("--shard", "--coordinator"):
+        if name in OF_A_SHARE:
             if not equals:
                 next(rest, None)
         elif word != "--prepare":
@@ -99,7 +101,8 @@ def add_run_options(
     out: str,
     devices: bool = False,
 ) -> None:
-    """``--seed``, ``--batch-size`` and ``--out``, with these defaults; ``--devices``."""
+    """``--seed``, ``--batch-size`` and ``--out``, with these defaults; for jobs over
+    many photographs ``--devices`` and ``--workers``."""
     add = parser.add_argument
     add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
     add(
@@ -119,6 +122,13 @@ def add_run_options(
     )
     if devices:
         add_devices(parser)
+        add(
+            "--workers",
+            type=whole(1),
+            metavar="INT",
+            help="threads that read photographs while the devices compute (default: one "
+            "a core, at most 16)",
+        )
     add_compile_cache(parser)
     add("--json", action="store_true", help="print results as JSON, no table")
     add("--quiet", action="store_true", help="print warnings and errors only")

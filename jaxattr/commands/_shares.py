@@ -21,8 +21,8 @@ COORDINATOR_SECONDS = 120
 
 
 def add_shares(parser: argparse.ArgumentParser) -> None:
-    """``--shard``, ``--coordinator``, ``--prepare``, ``--on-missing``,
-    ``--workers`` and ``--images-per-part``."""
+    """``--shard``, ``--coordinator``, ``--prepare``, ``--on-missing`` and
+    ``--images-per-part``."""
     add = parser.add_argument
     add(
         "--shard",
@@ -49,13 +49,6 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
         default="skip",
         help="what to do when a photograph is gone since the run began (default: skip "
         "it, and name it)",
-    )
-    add(
-        "--workers",
-        type=whole(1),
-        metavar="INT",
-        help="threads that decode photographs ahead of the device (default: one a core, "
-        "at most 16)",
     )
     add(
         "--images-per-part",

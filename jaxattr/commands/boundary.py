@@ -92,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
             mesh=mesh_of(arguments),
+            workers=arguments.workers,
             run=run_of(arguments, photographs=photographs),
             figure_files=figures,
             progress=progress,

@@ -138,8 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
             files=files,
             images_per_part=arguments.images_per_part,
             shard=shard,
-            workers=arguments.workers,
             mesh=mesh,
+            workers=arguments.workers,
             progress=progress,
             gone=gone,
         )

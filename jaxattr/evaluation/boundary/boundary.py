@@ -44,6 +44,7 @@ def draw_boundaries(
     batch_size: int = 8,
     num_steps: int = 50,
     mesh: Mesh | None = None,
+    workers: int | None = None,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -64,6 +65,8 @@ def draw_boundaries(
       num_steps: of BIG.
       mesh: each of its devices takes a photograph; by default one device. It decides no
         number.
+      workers: threads that read photographs while the devices compute; by default one a
+        core, at most 16.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where each photograph is reported; None for nowhere.
@@ -82,7 +85,7 @@ def draw_boundaries(
         Devices(mesh),
     )
     files = ResultFiles(out, job.record(), progress, run)
-    photographs = Photographs(paths, classifier, out)
+    photographs = Photographs(paths, classifier, out, workers)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []

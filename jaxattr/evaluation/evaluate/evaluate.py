@@ -129,8 +129,8 @@ def evaluate(
         gone: ``skip`` them, named in ``broken``, or ``stop``.
       only_prepare: only looks at the photographs, so that many processes can begin
         without doing so.
-      workers: threads that decode photographs ahead of the device; by default one a
-        core.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
       figure_files: formats, resolution and colours of the figures.

@@ -96,8 +96,8 @@ def measure(
     files: RowFiles | None = None,
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
-    workers: int | None = None,
     mesh: Mesh | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
 ) -> list[MethodRobustness]:
@@ -116,9 +116,10 @@ def measure(
         memory.
       images_per_part: the most images in one file of results.
       shard: which share of the images is done.
-      workers: threads that decode ahead of the device; by default one a core.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
       progress: where it is reported, one item an image and method.
       gone: gets the images that are not there any more and are skipped.
 

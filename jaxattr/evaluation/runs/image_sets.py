@@ -64,8 +64,6 @@ class ImageSet(NamedTuple):
     """One line for each photograph that cannot be read: which, and why."""
     on_missing: str = "skip"
     """One of ``ON_MISSING``."""
-    in_memory: bool = True
-    """Whether nothing has to be read."""
 
     def gone_lines(self, images: Sequence[int]) -> list[str]:
         """A line for each image that is gone."""
@@ -276,7 +274,6 @@ class PhotographFolder:
             {},
             (*bad, *gone),
             self._on_missing,
-            in_memory=False,
         )
 
 

@@ -74,7 +74,7 @@ class Plan:
     images_per_part: int = IMAGES_PER_PART
     shard: Shard = WHOLE
     workers: int | None = None
-    """Threads that read ahead; None for one a core."""
+    """Threads that read images ahead of the devices; see ``read_ahead``."""
 
 
 class _Pending:
@@ -175,8 +175,8 @@ def fill(
 
     begun: list[_Pending] = []
     try:
-        for chunk, batch, pixels, skipped in _read_ahead(
-            given, model, needed(), plan.workers
+        for chunk, batch, pixels, skipped in _read(
+            *(given, model, needed()), plan.workers
         ):
             begun = chunk.pending
             where_of = lambda index: np.searchsorted(chunk.index, index)
@@ -233,42 +233,39 @@ def _stored(found: Found, where: np.ndarray, batch: Batch) -> Part:
     return {f: batch.filled(rows[where]) for f, rows in found.values.items()}
 
 
-def _read_ahead(
+def _read(
     given: ImageSet,
     model: str,
     needed: Iterator[tuple[_Chunk, Batch]],
     workers: int | None,
 ) -> Iterator[tuple[_Chunk, Batch, np.ndarray, np.ndarray]]:
-    """Each batch without what is gone, its pixels, and what is gone; the next batches
-    are read meanwhile.
+    """Batches without what is gone, their pixels ``(size, H, W, C)``, and what is gone.
 
     Raises:
       ValueError: as the reader of the set, but for what may be skipped.
     """
     asked: collections.deque[tuple[_Chunk, Batch]] = collections.deque()
 
-    def groups() -> Iterator[list[int]]:
+    def indices() -> Iterator[list[int]]:
         for chunk, batch in needed:
             asked.append((chunk, batch))
             yield batch.index.tolist()
 
-    read = given.pixels[model]
-    one = lambda i: read(np.array([i]))[0]
-    if given.in_memory:
-        found: Iterator[list[np.ndarray | ValueError]] = (
-            [one(i) for i in group] for group in groups()
-        )
-    else:
-        found = read_ahead(one, groups(), workers=workers)
-    for outcomes in found:
+    read = lambda index: read_image(given, model, index)
+    for images in read_ahead(read, indices(), workers=workers):
         chunk, batch = asked.popleft()
-        images: list[np.ndarray] = []
-        for outcome in outcomes:
-            if not isinstance(outcome, ValueError):
-                images.append(outcome)
-            elif given.on_missing == "stop" or not isinstance(outcome, Gone):
-                raise outcome
-        gone = np.array([isinstance(outcome, Gone) for outcome in outcomes])
+        there: list[np.ndarray] = []
+        for image in images:
+            if isinstance(image, np.ndarray):
+                there.append(image)
+            elif given.on_missing == "stop" or not isinstance(image, Gone):
+                raise image
+        gone = np.array([not isinstance(image, np.ndarray) for image in images])
         kept = batch.without(gone)
-        pixels = kept.filled(np.stack(images)) if images else np.zeros(0)
+        pixels = kept.filled(np.stack(there)) if there else np.zeros(0)
         yield chunk, kept, pixels, batch.index[gone]
+
+
+def read_image(given: ImageSet, model: str, index: int) -> np.ndarray:
+    """One image ``(H, W, C)``; called in threads."""
+    return given.pixels[model](np.array([index]))[0]

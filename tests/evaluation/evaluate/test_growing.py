@@ -7,7 +7,7 @@ import pytest
 from small_photographs import draw, rows
 
 from jaxattr import cli
-from jaxattr.evaluation.runs import image_sets
+from jaxattr.evaluation.runs import work
 
 SMALL = ("--curve-steps", "8", "--batch-size", "2", "--model", "tiny")
 
@@ -109,13 +109,13 @@ def test_a_photograph_that_changes_during_the_run(
 def test_a_photograph_that_vanishes_during_the_run(
     tiny_zoo, mock_scores, labelled, tmp_path, capsys, monkeypatch, on_missing
 ):
-    out, read = tmp_path / "out", image_sets._read
+    out, read = tmp_path / "out", work.read_image
 
-    def vanishing(model, path, entry):
+    def vanishing(given, model, index):
         (labelled / "3.png").unlink(missing_ok=True)
-        return read(model, path, entry)
+        return read(given, model, index)
 
-    monkeypatch.setattr(image_sets, "_read", vanishing)
+    monkeypatch.setattr(work, "read_image", vanishing)
     code = run(labelled, out, "--on-missing", on_missing, "--quiet")
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1
@@ -138,16 +138,16 @@ def test_a_photograph_that_vanishes_during_the_run(
 def test_the_first_of_a_batch_may_vanish_and_all_of_it(
     tiny_zoo, mock_scores, labelled, tmp_path, monkeypatch
 ):
-    read = image_sets._read
+    read = work.read_image
 
-    def vanishing(model, path, entry):
+    def vanishing(given, model, index):
         for i in (0, 2, 3):
             (labelled / f"{i}.png").unlink(missing_ok=True)
-        return read(model, path, entry)
+        return read(given, model, index)
 
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert run(labelled, whole) == 0
-    monkeypatch.setattr(image_sets, "_read", vanishing)
+    monkeypatch.setattr(work, "read_image", vanishing)
     assert run(labelled, out) == 1
     left = [r for r in rows(whole / "images.csv") if r["file"] in ("1.png", "4.png")]
     assert rows(out / "images.csv") == left

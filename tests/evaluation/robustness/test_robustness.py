@@ -12,7 +12,7 @@ from small_photographs import rows
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation.methods import registry
-from jaxattr.evaluation.robustness import gather, robustness
+from jaxattr.evaluation.robustness import robustness
 
 SMALL = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
@@ -99,15 +99,15 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
 
     def counting(*args, **kwargs):
         calls.append(args)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise KeyboardInterrupt
         return attacked(*args, **kwargs)
 
     monkeypatch.setattr(robustness, "_scored", counting)
     assert run(folder, *SMALL, out=out) == 130
     assert run(folder, *SMALL, out=out) == 0
-    # Two batches, the one that was interrupted counted twice.
-    assert len(calls) == 3
+    # Eight attacks, and the three of the batch that was interrupted.
+    assert len(calls) == 11
     whole = tmp_path / "whole"
     assert run(folder, *SMALL, out=whole) == 0
     assert (whole / "images.csv").read_bytes() == (out / "images.csv").read_bytes()
@@ -123,8 +123,7 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
 def test_scores_on_several_devices_are_those_of_one(monkeypatch):
     top_k = functools.partial(ja.metrics.top_k_intersection, k=9)
     quick = {"top_k": top_k, "spearman": ja.metrics.spearman}
-    for module in (robustness, gather):
-        monkeypatch.setattr(module, "measures", lambda k, window: quick)
+    monkeypatch.setattr(robustness, "measures", lambda k, window: quick)
     model = tiny_classifier.tiny_classifier()
     images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
     settings = robustness.Settings(
