@@ -16,6 +16,8 @@ import jaxattr
 from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr.evaluation.evaluate import report
 from jaxattr.evaluation.evaluate.gather import Tables, gather
+from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
+from jaxattr.evaluation.evaluate.maps import FOLDER as MAPS_FOLDER
 from jaxattr.evaluation.evaluate.measure import Job, measure, tables_of
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
@@ -81,6 +83,8 @@ def evaluate(
     only_prepare: bool = False,
     workers: int | None = None,
     explained: str = "given",
+    save_maps: str | None = None,
+    from_maps: str | os.PathLike[str] | None = None,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -133,6 +137,10 @@ def evaluate(
         at most 16.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
+      save_maps: keep the maps in ``out/maps``, in float16: ``pixel``, their sum over the
+        channels, or ``channel``, all of them.
+      from_maps: a folder of results with maps that were kept: they are scored, and no
+        method is run. Scores are those of the maps up to half precision.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where it is reported, an item an image, method and model.
@@ -167,6 +175,10 @@ def evaluate(
         scored = with_options(scored, {"scored": "predicted"})
     rows = check_integer("batch_size", batch_size)
     check_integer("images_per_part", images_per_part)
+    if save_maps is not None:
+        check_choice("save_maps", save_maps, DETAILS)
+        if out is None or from_maps is not None:
+            raise ValueError("save_maps: needs out, and methods that are run")
     if out is not None:
         figures.need_matplotlib()
 
@@ -209,7 +221,8 @@ def evaluate(
     count = len(source.names if isinstance(source, ImageSet) else source)
     size = min(rows, MOST_IMAGES * devices.count, count)
     plan = Plan(size, check_single_key(key), images_per_part, shard, workers)
-    job = Job(scored, rows, plan, devices, explained)
+    kept = None if from_maps is None else pathlib.Path(from_maps)
+    job = Job(scored, rows, plan, devices, explained, save_maps, kept)
     files = RowFiles(None if out is None else pathlib.Path(out) / "parts")
     tables = {
         name: tables_of(job, name, model, prepared[name], files)
@@ -220,6 +233,10 @@ def evaluate(
         record = _record(job, named, prepared, tables, source)
         claim(out, record, may_grow=GROWING, apart=("class_names",))
         make_folder(out / "parts")
+        if save_maps is not None:
+            make_folder(out / MAPS_FOLDER)
+            if progress:
+                progress.say(size_line(shapes, save_maps, len(asked), count))
         write_run(out, run)
     given = source if isinstance(source, ImageSet) else source.image_set(out)
     if only_prepare:
