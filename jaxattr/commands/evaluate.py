@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_model,
@@ -186,7 +187,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.prepare or shard.count > 1:
         scored = len(evaluation.results[0].labels) if evaluation.results else 0
         return print_share(arguments, shard, scored, evaluation.broken)
-    root = pathlib.Path(arguments.folder)
+    root = as_path(arguments.folder)
     unread = left_out(root, [Labelled(root / name, "") for name in evaluation.names])
     return print_evaluation(arguments, evaluation, evaluation.broken, unread)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import time
 from collections.abc import Mapping
 from typing import cast
@@ -14,6 +13,7 @@ from jax.sharding import Mesh
 
 import jaxattr
 from jaxattr._checks import check_choice, check_integer, check_single_key, fail
+from jaxattr._locations import as_path
 from jaxattr.evaluation.evaluate import report
 from jaxattr.evaluation.evaluate.gather import Tables, gather
 from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
@@ -221,9 +221,9 @@ def evaluate(
     count = len(source.names if isinstance(source, ImageSet) else source)
     size = min(rows, MOST_IMAGES * devices.count, count)
     plan = Plan(size, check_single_key(key), images_per_part, shard, workers)
-    kept = None if from_maps is None else pathlib.Path(from_maps)
+    kept = None if from_maps is None else as_path(from_maps)
     job = Job(scored, rows, plan, devices, explained, save_maps, kept)
-    files = RowFiles(None if out is None else pathlib.Path(out) / "parts")
+    files = RowFiles(None if out is None else as_path(out, shared=True) / "parts")
     tables = {
         name: tables_of(job, name, model, prepared[name], files)
         for name, model in named.items()
