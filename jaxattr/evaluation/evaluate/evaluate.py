@@ -54,6 +54,7 @@ from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.settings import claim
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
+from jaxattr.evaluation.runs.sources import Source, from_source, is_source
 from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan
 from jaxattr.typing import Array, LogitsFn
 
@@ -67,7 +68,12 @@ def evaluate(
     models: Models,
     methods: Methods,
     metrics: Metrics = ("insertion", "deletion"),
-    images: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
+    images: str
+    | os.PathLike[str]
+    | Arrays
+    | Mapping[str, Arrays]
+    | Source
+    | None = None,
     labels: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
     *,
     key: Array,
@@ -112,7 +118,8 @@ def evaluate(
         (N,)``, or as a ``Metric``, which says what is better and may ask for the
         explainer.
       images: float ``(N, H, W, C)`` in [0, 1], or by name of a model where sizes differ;
-        or a folder of photographs: one folder a class, or a table of labels in it.
+        or a folder of photographs: one folder a class, or a table of labels in it; or
+        any ``Source``: a data set that gives ``(image, label)`` by number.
       labels: integers ``(N,)``, or by name of a model; for a folder the path of the
         table, where it is not in the folder.
       key: a typed key. Image i has the map that it has in a batch of all of them.
@@ -191,11 +198,19 @@ def evaluate(
             folder, named, labels, max_images=max_images, out=out, on_missing=on_missing
         )
         shapes = source.shapes
+    elif is_source(images):
+        if labels is not None:
+            raise fail("labels", "none, a source has its own", labels)
+        source = from_source(
+            cast(Source, images), named, max_images=max_images, workers=workers
+        )
+        shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
     elif isinstance(labels, str | os.PathLike):
         raise fail("labels", "integers (N,), one label an image", labels)
     else:
         assert images is not None
-        source = image_sets.from_arrays(images, labels, named)
+        given_arrays = cast(Arrays | Mapping[str, Arrays], images)
+        source = image_sets.from_arrays(given_arrays, labels, named)
         shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
 
     # The methods with all that each model needs, seen to be good ones.
