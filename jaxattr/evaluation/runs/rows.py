@@ -143,6 +143,8 @@ class Rows:
         Raises:
           OSError: they cannot be written.
         """
+        if not len(places):
+            return
         first, last = int(places[0]), int(places[-1])
         if self._folder is None:
             part = {"place": places, "image": images, **values}
