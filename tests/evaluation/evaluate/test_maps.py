@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import tiny_classifier
+from small_photographs import rows
 
 from jaxattr import cli
 from jaxattr.evaluation.evaluate import maps
@@ -59,7 +60,7 @@ def test_kept_maps_are_scored_without_the_explainer(tmp_path):
     calls.clear()
     later = evaluate(model, asked, [CURVE, JOINT], *given, from_maps=out, **options)
     whole = evaluate(model, asked, [CURVE, JOINT], *given, **options)
-    assert calls == [(2, 16, 16, 3)], "only the whole one explains"
+    assert calls.count((2, 16, 16, 3)) == 1, "only the whole one explains"
     for metric in range(2):
         kept, exact = (e.scores("tiny", "mine", metric) for e in (later, whole))
         np.testing.assert_allclose(kept, exact, atol=2e-3)
@@ -83,9 +84,9 @@ def test_of_a_killed_run_maps_are_completed_and_pixels_are_enough_for_the_curves
     (line,) = capsys.readouterr().err.splitlines()
     assert "has no map of saliency on tiny for 3.png" in line
     assert run(labelled, "--out", later, "--from-maps", out, "--max-images", "3") == 0
-    tables = [np.loadtxt(f / "images.csv", str, delimiter=",") for f in (out, later)]
-    column = tables[0][0].tolist().index("score")
-    exact, kept = (t[1:, column].astype(float) for t in tables)
+    exact, kept = (
+        [float(row["score"]) for row in rows(f / "images.csv")] for f in (out, later)
+    )
     np.testing.assert_allclose(kept, exact, atol=2e-3)
 
 
