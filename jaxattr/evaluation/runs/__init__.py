@@ -12,7 +12,6 @@ made of, in the order in which a job needs it:
   the places of the images; the share of one process of many.
 - ``rows``: results, a row an image, in files that many processes add to.
 - ``work``: the loop of jobs over sets: computes the rows that are not there.
-- ``devices``: a batch spread over devices.
 - ``photographs``: the loop of jobs that take photograph files one after the other, and
   files of results that are written only once; ``parts``: what each was made from.
 - ``settings``: ``settings.json``, which refuses a folder that holds other results;
