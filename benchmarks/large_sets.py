@@ -111,7 +111,7 @@ def main():
             out = pathlib.Path(folder) / f"out{count}"
             draw(photographs, count)
             first, again = child(photographs, out), child(photographs, out)
-            parts = [*(out / "parts").iterdir()]
+            parts = [*(out / "parts").glob("*.npz")]
             size = sum(part.stat().st_size for part in parts) / 2**20
             rows.append(
                 [

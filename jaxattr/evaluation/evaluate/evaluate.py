@@ -32,12 +32,14 @@ from jaxattr.evaluation.methods.requests import (
     Requests,
     as_methods,
     as_references,
+    check_requests,
     method_record,
     prepare,
 )
 from jaxattr.evaluation.runs import figures, image_sets, programs
 from jaxattr.evaluation.runs.batches import chunks
 from jaxattr.evaluation.runs.devices import Devices
+from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, PhotographFolder
@@ -52,10 +54,11 @@ from jaxattr.evaluation.runs.models import (
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import Run, write_run
-from jaxattr.evaluation.runs.settings import claim
+from jaxattr.evaluation.runs.settings import claim, read_settings
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.evaluation.runs.sources import Source, from_source, is_source
 from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan
+from jaxattr.evaluation.runs.written import is_written, remember
 from jaxattr.typing import Array, LogitsFn
 
 MOST_IMAGES = 16
@@ -187,7 +190,7 @@ def evaluate(
         if out is None or from_maps is not None:
             raise ValueError("save_maps: needs out, and methods that are run")
     if out is not None:
-        figures.need_matplotlib()
+        figures.check_matplotlib()
 
     # The images, of which none is read yet.
     say = progress.doing if progress else lambda what: None
@@ -215,9 +218,11 @@ def evaluate(
 
     # The methods with all that each model needs, seen to be good ones.
     prepared: dict[str, Requests] = {}
+    num_classes: dict[str, int] = {}
     for name, model in named.items():
         argument = as_argument(model)
         classes = programs.num_classes(argument, shapes[name])
+        num_classes[name] = classes
         known = source.labels[name] if isinstance(source, ImageSet) else []
         outside = [y for y in known if not 0 <= y < classes]
         if outside:
@@ -226,12 +231,10 @@ def evaluate(
             *(asked, shapes[name], classes),
             lambda: as_references(references, model),
             split=programs.is_split(argument),
+            check=False,
         )
 
-    # The folder of results.
-    say("reading the photographs")
-    if isinstance(source, PhotographFolder):
-        source.examine()
+    # Where results are, and whether they are of options that were seen to be good.
     devices = Devices(mesh)
     count = len(source.names if isinstance(source, ImageSet) else source)
     size = min(rows, MOST_IMAGES * devices.count, count)
@@ -243,6 +246,22 @@ def evaluate(
         name: tables_of(job, name, model, prepared[name], files)
         for name, model in named.items()
     }
+    good = _good_marks(out)
+    for name, model in named.items():
+        new = {
+            m: p
+            for m, p in prepared[name].items()
+            if tables[name].methods[m].mark not in good
+        }
+        check_requests(
+            *(new, shapes[name], num_classes[name]),
+            split=programs.is_split(as_argument(model)),
+        )
+
+    # The photographs, and the folder of results.
+    say("reading the photographs")
+    if isinstance(source, PhotographFolder):
+        source.examine()
     if out is not None:
         out = make_folder(out)
         record = _record(job, named, prepared, tables, source)
@@ -278,12 +297,14 @@ def evaluate(
         return Evaluation(given.names, scored, (*done, *results), broken, class_names)
 
     evaluation = Evaluation(given.names, scored, (), given.broken, class_names)
+    computed = False
     for name, model in named.items():
         next_table = 0.0
         work = measure(
             *(job, model, prepared[name], tables[name], given, progress, gone)
         )
         for _ in work:
+            computed = True
             if out is None or shard.count > 1 or time.monotonic() < next_table:
                 continue
             begin = time.monotonic()
@@ -293,8 +314,28 @@ def evaluate(
         evaluation = so_far(name)
         done = [*evaluation.results]
     if out is not None and shard.count == 1:
-        report.write_report(out, evaluation, figure_files)
+        made_from = digest(
+            [
+                [r.index for r in done],
+                [given.ids(name) for name in named],
+                json.dumps(
+                    [[*t.marks().values(), *t.columns] for t in tables.values()]
+                ),
+                json.dumps([jaxattr.__version__, [*named], [*asked], figure_files]),
+            ]
+        )
+        if computed or not is_written(out, made_from):
+            report.write_report(out, evaluation, figure_files)
+            remember(out, made_from)
     return evaluation
+
+
+def _good_marks(out: str | os.PathLike[str] | None) -> set[object]:
+    """Of tables of methods whose options have been checked, in an earlier call."""
+    if out is None or not (pathlib.Path(out) / "settings.json").exists():
+        return set()
+    known = read_settings(pathlib.Path(out)).get("tables")
+    return set(known.values()) if isinstance(known, dict) else set()
 
 
 def _open_folder(
