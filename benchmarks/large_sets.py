@@ -49,7 +49,7 @@ def run(folder, out):
 
     rng = np.random.default_rng(1)
 
-    def scores(job, model, method, options, batch, metrics):
+    def scores(job, model, method, options, batch, metrics, explain):
         size = len(batch.images)
         found = {"maps.seconds": 0.1}
         found |= {f"maps.{flag}": np.ones(size, bool) for flag in ("finite", "nonzero")}

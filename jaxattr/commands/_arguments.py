@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
+from jaxattr._locations import is_url
 from jaxattr.commands._compile_cache import add_compile_cache
 from jaxattr.commands._devices import add_devices, device
 from jaxattr.commands._model_requests import (
@@ -89,7 +90,7 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
 
 def folder(text: str) -> str:
     """An argparse type: a folder, there or not, but no file."""
-    if pathlib.Path(text).is_file():
+    if not is_url(text) and pathlib.Path(text).is_file():
         raise argparse.ArgumentTypeError(f"expected a folder, got the file {text!r}")
     return text
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_model,
     add_run_options,
     figures_of,
+    folder,
     load_models,
     print_results,
     run_of,
@@ -22,6 +24,7 @@ from jaxattr.commands._arguments import (
 from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation import evaluate
+from jaxattr.evaluation.evaluate.maps import DETAILS
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
     METRICS,
@@ -131,6 +134,17 @@ def add_parser(commands: Commands) -> None:
         "predicts, which curves then follow too (default: given)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
+    add(
+        "--save-maps",
+        choices=DETAILS,
+        help="keep the maps in float16: summed over the channels, or all channels",
+    )
+    add(
+        "--from-maps",
+        type=folder,
+        metavar="DIR",
+        help="score the maps that --save-maps kept in these results; no method is run",
+    )
     add_run_options(parser, batch_size=8, out="evaluation", devices=True)
     add_shares(parser)
     add_figure_options(parser)
@@ -155,6 +169,8 @@ def run(arguments: argparse.Namespace) -> int:
             key=jax.random.key(arguments.seed),
             mesh=mesh_of(arguments),
             workers=arguments.workers,
+            save_maps=arguments.save_maps,
+            from_maps=arguments.from_maps,
             out=arguments.out,
             references=arguments.references,
             max_images=arguments.max_images,
@@ -171,7 +187,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.prepare or shard.count > 1:
         scored = len(evaluation.results[0].labels) if evaluation.results else 0
         return print_share(arguments, shard, scored, evaluation.broken)
-    root = pathlib.Path(arguments.folder)
+    root = as_path(arguments.folder)
     unread = left_out(root, [Labelled(root / name, "") for name in evaluation.names])
     return print_evaluation(arguments, evaluation, evaluation.broken, unread)
 

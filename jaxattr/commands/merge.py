@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 import sys
 from typing import TYPE_CHECKING
 
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import add_figure_options, figures_of
 from jaxattr.evaluation.runs.settings import read_settings
 
@@ -44,7 +44,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merges, prints the table, and names what is missing."""
-    folder, figures = pathlib.Path(arguments.out), figures_of(arguments)
+    folder, figures = as_path(arguments.out, shared=True), figures_of(arguments)
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder of results")
     job = read_settings(folder).get("job")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from jaxattr._checks import check_choice
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_model,
@@ -163,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
     twin = model
     if arguments.beta:
         twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
-    folder = pathlib.Path(arguments.out)
+    folder = as_path(arguments.out, shared=True)
     files = RowFiles(folder / "parts")
     methods = {name: (chosen[name], options[name]) for name in chosen}
     twin_name = f"beta={arguments.beta}"

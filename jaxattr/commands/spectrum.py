@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jaxattr._checks import check_choice
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_model,
@@ -122,7 +123,7 @@ def run(arguments: argparse.Namespace) -> int:
     for shape in photographs.shapes.values():
         spectrum.check_size(shape, settings)
     photographs.examine()
-    folder = pathlib.Path(arguments.out)
+    folder = as_path(arguments.out, shared=True)
     files = RowFiles(folder / "parts")
     tables = spectrum.tables_of(models, settings, files)
     claim_folder(folder, settings, models, tables, reference)
@@ -151,7 +152,7 @@ def run(arguments: argparse.Namespace) -> int:
     if reference is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
     report.write_report(folder, spectra, mce, figures)
-    root = pathlib.Path(arguments.folder)
+    root = as_path(arguments.folder)
     unread = left_out(root, [Labelled(root / name, "") for name in given.names])
     return print_spectra(arguments, spectra, mce, broken, unread)
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from jaxattr._locations import as_path, is_url, store_errors
 from jaxattr._pixels import grey_range, to_rgb
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         starts with its path.
     """
     try:
-        return pathlib.Path(path).read_bytes()
+        return as_path(path).read_bytes()
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except PermissionError:
@@ -60,8 +61,10 @@ def read_photograph(
       ImportError: Pillow is not installed; the message names the extra.
     """
     Image, ImageOps = _pillow()
-    path = pathlib.Path(path)
-    if path.is_dir():
+    path = as_path(path)
+    if data is None and is_url(path):
+        data = read_bytes(path)
+    if data is None and path.is_dir():
         raise ValueError(f"{path}: expected a photograph, got a directory")
     try:
         with Image.open(path if data is None else io.BytesIO(data)) as image:
@@ -94,8 +97,10 @@ def list_photographs(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     Raises:
       ValueError: there is no such folder, or no image file in it.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    folder = as_path(folder)
+    with store_errors(folder):
+        there = folder.is_dir()
+    if not there:
         raise ValueError(f"{folder}: expected a folder of photographs")
     files = [path for path in _visible_files(folder) if _is_photograph(path)]
     if not files:
@@ -114,7 +119,7 @@ def unread_files(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     """
     return [
         path
-        for path in _visible_files(pathlib.Path(folder))
+        for path in _visible_files(as_path(folder))
         if not _is_photograph(path) and path.suffix.lower() not in _COMPANIONS
     ]
 

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from jaxattr._locations import as_path, is_inside, is_url, store_errors
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.photographs.reading import is_hidden, list_photographs, unread_files
 
@@ -46,22 +47,24 @@ def labelled_photographs(
       ValueError: no photographs, no labels, a table without these columns or that
         names a photograph twice or one that is not in the folder.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    folder = as_path(folder)
+    with store_errors(folder):
+        is_there = folder.is_dir()
+    if not is_there:
         raise ValueError(f"{folder}: expected a folder of photographs")
     if table is None:
         there = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
         table = there[0] if there else None
     if table is not None:
-        return _from_table(folder, pathlib.Path(table), known)
+        return _from_table(folder, as_path(table), known)
     classes = sorted(
         p
         for p in folder.iterdir()
         if p.is_dir() and not is_hidden(p) and not _holds_results(p, out)
     )
-    if out is not None and pathlib.Path(out).resolve() in {
-        p.resolve() for p in classes
-    }:
+    if out is not None and any(
+        str(as_path(out).resolve()) == str(p.resolve()) for p in classes
+    ):
         raise ValueError(f"{out}: holds the photographs of a class, and no results")
     if not classes:
         list_photographs(folder)  # says so, where there are none either
@@ -93,7 +96,7 @@ def left_out(
     folder: str | os.PathLike[str], photographs: Sequence[Labelled]
 ) -> list[pathlib.Path]:
     """Files beside photographs that may be meant as one and cannot be read as one."""
-    folders = {pathlib.Path(folder), *(p.path.parent for p in photographs)}
+    folders = {as_path(folder), *(p.path.parent for p in photographs)}
     return sorted(path for inner in folders for path in unread_files(inner))
 
 
@@ -105,7 +108,7 @@ def _holds_results(
         return True
     if folder.name in _OF_RESULTS and (folder.parent / "settings.json").exists():
         return True
-    if out is None or not pathlib.Path(out).resolve().is_relative_to(folder.resolve()):
+    if out is None or not is_inside(as_path(out), folder):
         return False
     try:
         list_photographs(folder)
@@ -118,7 +121,7 @@ def _from_table(
     folder: pathlib.Path, table: pathlib.Path, known: Collection[str]
 ) -> list[Labelled]:
     try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             head = file.readline()
             file.seek(0)
             rows = list(csv.DictReader(file, delimiter="\t" if "\t" in head else ","))
@@ -155,13 +158,13 @@ def _inside(folder: pathlib.Path, name: str) -> pathlib.Path:
     if path.is_absolute():
         # The folder may have come by another way: of the file only the name is its own.
         path = path.parent.resolve() / path.name
-        if not path.is_relative_to(folder.resolve()):
+        if is_url(folder) or not path.is_relative_to(folder.resolve()):
             raise ValueError(f"{name}: expected a file in {folder}")
         path = path.relative_to(folder.resolve())
     path = pathlib.Path(os.path.normpath(path))
     if path.parts[:1] == ("..",):
         raise ValueError(f"{name}: expected a file in {folder}")
-    path = folder / path
+    path = folder / path.as_posix()
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     return path

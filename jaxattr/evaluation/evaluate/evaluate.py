@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import time
 from collections.abc import Mapping
 from typing import cast
@@ -14,8 +13,11 @@ from jax.sharding import Mesh
 
 import jaxattr
 from jaxattr._checks import check_choice, check_integer, check_single_key, fail
+from jaxattr._locations import as_path
 from jaxattr.evaluation.evaluate import report
 from jaxattr.evaluation.evaluate.gather import Tables, gather
+from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
+from jaxattr.evaluation.evaluate.maps import FOLDER as MAPS_FOLDER
 from jaxattr.evaluation.evaluate.measure import Job, measure, tables_of
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
@@ -54,6 +56,7 @@ from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.settings import claim, read_settings
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
+from jaxattr.evaluation.runs.sources import Source, from_source, is_source
 from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan
 from jaxattr.evaluation.runs.written import is_written, remember
 from jaxattr.typing import Array, LogitsFn
@@ -68,7 +71,12 @@ def evaluate(
     models: Models,
     methods: Methods,
     metrics: Metrics = ("insertion", "deletion"),
-    images: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
+    images: str
+    | os.PathLike[str]
+    | Arrays
+    | Mapping[str, Arrays]
+    | Source
+    | None = None,
     labels: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
     *,
     key: Array,
@@ -84,6 +92,8 @@ def evaluate(
     only_prepare: bool = False,
     workers: int | None = None,
     explained: str = "given",
+    save_maps: str | None = None,
+    from_maps: str | os.PathLike[str] | None = None,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -111,7 +121,8 @@ def evaluate(
         (N,)``, or as a ``Metric``, which says what is better and may ask for the
         explainer.
       images: float ``(N, H, W, C)`` in [0, 1], or by name of a model where sizes differ;
-        or a folder of photographs: one folder a class, or a table of labels in it.
+        or a folder of photographs: one folder a class, or a table of labels in it; or
+        any ``Source``: a data set that gives ``(image, label)`` by number.
       labels: integers ``(N,)``, or by name of a model; for a folder the path of the
         table, where it is not in the folder.
       key: a typed key. Image i has the map that it has in a batch of all of them.
@@ -136,6 +147,10 @@ def evaluate(
         at most 16.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
+      save_maps: keep the maps in ``out/maps``, in float16: ``pixel``, their sum over the
+        channels, or ``channel``, all of them.
+      from_maps: a folder of results with maps that were kept: they are scored, and no
+        method is run. Scores are those of the maps up to half precision.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where it is reported, an item an image, method and model.
@@ -170,6 +185,10 @@ def evaluate(
         scored = with_options(scored, {"scored": "predicted"})
     rows = check_integer("batch_size", batch_size)
     check_integer("images_per_part", images_per_part)
+    if save_maps is not None:
+        check_choice("save_maps", save_maps, DETAILS)
+        if out is None or from_maps is not None:
+            raise ValueError("save_maps: needs out, and methods that are run")
     if out is not None:
         figures.check_matplotlib()
 
@@ -182,11 +201,19 @@ def evaluate(
             folder, named, labels, max_images=max_images, out=out, on_missing=on_missing
         )
         shapes = source.shapes
+    elif is_source(images):
+        if labels is not None:
+            raise fail("labels", "none, a source has its own", labels)
+        source = from_source(
+            cast(Source, images), named, max_images=max_images, workers=workers
+        )
+        shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
     elif isinstance(labels, str | os.PathLike):
         raise fail("labels", "integers (N,), one label an image", labels)
     else:
         assert images is not None
-        source = image_sets.from_arrays(images, labels, named)
+        given_arrays = cast(Arrays | Mapping[str, Arrays], images)
+        source = image_sets.from_arrays(given_arrays, labels, named)
         shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
 
     # The methods with all that each model needs, seen to be good ones.
@@ -212,8 +239,9 @@ def evaluate(
     count = len(source.names if isinstance(source, ImageSet) else source)
     size = min(rows, MOST_IMAGES * devices.count, count)
     plan = Plan(size, check_single_key(key), images_per_part, shard, workers)
-    job = Job(scored, rows, plan, devices, explained)
-    files = RowFiles(None if out is None else pathlib.Path(out) / "parts")
+    kept = None if from_maps is None else as_path(from_maps)
+    job = Job(scored, rows, plan, devices, explained, save_maps, kept)
+    files = RowFiles(None if out is None else as_path(out, shared=True) / "parts")
     tables = {
         name: tables_of(job, name, model, prepared[name], files)
         for name, model in named.items()
@@ -239,6 +267,10 @@ def evaluate(
         record = _record(job, named, prepared, tables, source)
         claim(out, record, may_grow=GROWING, apart=("class_names",))
         make_folder(out / "parts")
+        if save_maps is not None:
+            make_folder(out / MAPS_FOLDER)
+            if progress:
+                progress.say(size_line(shapes, save_maps, len(asked), count))
         write_run(out, run)
     given = source if isinstance(source, ImageSet) else source.image_set(out)
     if only_prepare:

@@ -25,6 +25,8 @@ class Tables(NamedTuple):
     """Label of a method to its rows."""
     columns: Sequence[str]
     """One a metric."""
+    kept: Mapping[str, Rows] = {}
+    """Label of a method to its maps, where they are kept or taken."""
 
     def marks(self) -> dict[tuple[str, ...], str]:
         """What decides each table: that of a method under its label, ``()`` that of the

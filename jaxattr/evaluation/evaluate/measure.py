@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from jaxattr.evaluation.evaluate.gather import MAPS, PREDICTIONS, Tables
+from jaxattr.evaluation.evaluate.maps import (
+    KEPT,
+    check_metrics,
+    kept_detail,
+    map_tables,
+    pack,
+    unpack,
+)
 from jaxattr.evaluation.evaluate.metrics import AnyMetric, column_of
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, Requests, method_record
@@ -19,7 +28,7 @@ from jaxattr.evaluation.runs.digests import key_data
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.evaluation.runs.rows import RowFiles
+from jaxattr.evaluation.runs.rows import RowFiles, Rows
 from jaxattr.evaluation.runs.work import Part, Plan, Task, Work, fill
 from jaxattr.typing import Array, LogitsFn
 
@@ -43,6 +52,10 @@ class Job(NamedTuple):
     devices: devices.Devices
     explained: str = "given"
     """Which class of an image: the one ``given``, or ``predicted`` by the model."""
+    save_maps: str | None = None
+    """Which of ``maps.DETAILS`` is kept; None for nothing."""
+    from_maps: pathlib.Path | None = None
+    """A folder of results whose maps are scored; None where methods are run."""
 
     def record(self) -> dict[str, object]:
         """All that decides every row but for its model and method, for JSON."""
@@ -74,13 +87,22 @@ def tables_of(
       files: the folder.
     """
     known = {"weights": identity(model), **job.record()}
+    kept: Mapping[str, Rows] = {}
+    if job.from_maps is not None:
+        of = lambda detail: map_tables(job.from_maps, detail, name, methods, known)
+        detail = kept_detail(job.from_maps, of)
+        check_metrics(job.metrics, detail)
+        kept, known = of(detail), {**known, "from_maps": detail}
+    elif job.save_maps is not None:
+        folder = files.folder and files.folder.parent
+        kept = map_tables(folder, job.save_maps, name, methods, known)
     rows = {
         label: files.table(f"{name} {label}", {**known, **method_record(*pair)})
         for label, pair in methods.items()
     }
     predictions = files.table(f"{name} predictions", {**known, "kind": PREDICTIONS})
     columns = [column_of(metric) for metric in job.metrics]
-    return Tables(name, predictions, rows, columns)
+    return Tables(name, predictions, rows, columns, kept)
 
 
 def measure(
@@ -118,9 +140,20 @@ def measure(
     ]
     spread = _Spread(job)
     for label, pair in methods.items():
-        compute = functools.partial(_method_rows, job, argument, *pair, spread)
+        if job.from_maps is None:
+            explain = _last(functools.partial(_explained, job, argument, *pair, spread))
+        else:
+            of = tables.kept[label], given, name, label
+            explain = functools.partial(_found, job, *of)
+        compute = functools.partial(_method_rows, job, argument, *pair, spread, explain)
         columns = (MAPS, *tables.columns)
         tasks.append(Task(f"{name} {label}", tables.methods[label], columns, compute))
+        if job.save_maps is not None:
+            keep = functools.partial(_kept_rows, job.save_maps, explain)
+            rows = tables.kept[label]
+            tasks.append(
+                Task(f"{name} {label} maps", rows, (KEPT,), keep, counts=False)
+            )
     for batch, made in fill(given, name, tasks, job.plan, progress, gone):
         if progress:
             for label in methods:
@@ -176,16 +209,83 @@ def _method_rows(
     method: Method,
     options: Options,
     spread: _Spread,
+    explain: Explain,
     columns: Sequence[str],
     work: Work,
 ) -> dict[str, np.ndarray]:
     """The columns of a method that are missing."""
     wanted = {c: m for m in job.metrics if (c := column_of(m)) in columns}
     size = len(work.labels)
-    found = _scores(job, model, method, options, spread(work), wanted)
+    made = functools.partial(explain, work)
+    found = _scores(job, model, method, options, spread(work), wanted, made)
     seconds = np.full(size, float(found.pop(f"{MAPS}.seconds")) / size, np.float32)
     rows = devices.first_rows(found, size) | {f"{MAPS}.seconds": seconds}
     return {f: v for f, v in rows.items() if f.split(".")[0] in columns}
+
+
+Explain = Callable[[Work], tuple[Array, float]]
+"""The maps of a batch, and the seconds that they took."""
+
+
+def _last(explain: Explain) -> Explain:
+    """The same, where the batch that was asked for last is not explained again."""
+    last: list[tuple[Work, tuple[Array, float]]] = []
+
+    def remembered(work: Work) -> tuple[Array, float]:
+        if not last or last[0][0] is not work:
+            last[:] = [(work, explain(work))]
+        return last[0][1]
+
+    return remembered
+
+
+def _explained(
+    job: Job,
+    model: LogitsFn,
+    method: Method,
+    options: Options,
+    spread: _Spread,
+    work: Work,
+) -> tuple[Array, float]:
+    """The method is run."""
+    static, arrays = programs.split_options(options)
+    images, labels, keys = spread(work)
+    return programs.timed(
+        job.devices.program(programs.attributions, _EXPLAINED),
+        *(model, images, labels, keys, job.devices.whole(arrays)),
+        explain=method.explain,
+        static=static,
+        batch_size=job.devices.share(job.batch_size),
+    )
+
+
+def _found(
+    job: Job, rows: Rows, given: ImageSet, model: str, label: str, work: Work
+) -> tuple[Array, float]:
+    """The maps that were kept; how long they took is not known.
+
+    Raises:
+      ValueError: one of them is not there; its image is named.
+    """
+    batch = work.batch
+    found = rows.find(batch.places, given.ids(model)[batch.index])
+    lacking = found.missing(KEPT, len(batch.index))
+    if lacking.any():
+        first = given.names[batch.index[np.flatnonzero(lacking)[0]]]
+        raise ValueError(
+            f"{job.from_maps}: has no map of {label} on {model} for {first}"
+        )
+    maps = unpack(found.values, work.pixels.shape[-1])
+    return job.devices.rows(batch.filled(maps)), float("nan")
+
+
+def _kept_rows(
+    detail: str, explain: Explain, columns: Sequence[str], work: Work
+) -> dict[str, np.ndarray]:
+    """The maps of a method as they are kept."""
+    del columns
+    maps, _ = explain(work)
+    return pack(devices.first_rows(maps, len(work.labels)), detail)
 
 
 def _scores(
@@ -195,19 +295,14 @@ def _scores(
     options: Options,
     batch: _Batch,
     metrics: Mapping[str, AnyMetric],
+    explain: Callable[[], tuple[Array, float]],
 ) -> dict[str, Array | float]:
-    """Maps of one method, and what each metric makes of them."""
+    """What each metric makes of the maps of one method."""
     images, labels, keys = batch
     static, arrays = programs.split_options(options)
     arrays = job.devices.whole(arrays)
     rows = job.devices.share(job.batch_size)
-    maps, seconds = programs.timed(
-        job.devices.program(programs.attributions, _EXPLAINED),
-        *(model, images, labels, keys, arrays),
-        explain=method.explain,
-        static=static,
-        batch_size=rows,
-    )
+    maps, seconds = explain()
     found: dict[str, Array | float] = {
         f"{MAPS}.seconds": seconds,
         f"{MAPS}.finite": jnp.isfinite(maps).all(axis=(1, 2, 3)),

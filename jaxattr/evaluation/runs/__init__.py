@@ -12,12 +12,13 @@ made of, in the order in which a job needs it:
   the places of the images; the share of one process of many.
 - ``rows``: results, a row an image, in files that many processes add to.
 - ``work``: the loop of jobs over sets: computes the rows that are not there.
-- ``devices``: a batch spread over devices.
 - ``photographs``: the loop of jobs that take photograph files one after the other, and
   files of results that are written only once; ``parts``: what each was made from.
 - ``settings``: ``settings.json``, which refuses a folder that holds other results;
   ``merging``: what is missing from a folder that many processes fill.
 - ``digests``: what a setting, an array or a file is, as a short text.
+- ``devices``: images over all devices, a model on each of them.
+- ``read_ahead``, ``sources``: threads that read what comes next; data sets of others.
 - ``programs``: the compiled functions, with the model as an argument.
 - ``progress``, ``files``, ``tables``, ``figures``, ``bootstrap``: lines on the terminal;
   files that are whole or not there; text and CSV; figure files; intervals of means.

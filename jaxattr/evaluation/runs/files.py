@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pathlib
 import re
@@ -10,6 +11,8 @@ import secrets
 import socket
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from jaxattr._locations import as_path, is_url, store_errors, write_object
 
 STALE_SECONDS = 24 * 3600
 """A partial file of somebody else that is older is taken for one that nobody ends."""
@@ -26,7 +29,13 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
       OSError: no space, no right to write and the like; ``filename`` is ``path``.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
+    if is_url(path):
+        # No partial file: an object is not there before it is whole.
+        buffer = io.BytesIO()
+        yield buffer
+        write_object(path, buffer.getvalue())
+        return
     with _partial(path) as (partial, file):
         yield file
         _to_disk(file)
@@ -42,9 +51,11 @@ def create(path: str | os.PathLike[str], data: bytes) -> bool:
     Raises:
       OSError: no space, no right to write and the like; ``filename`` is ``path``.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     if path.exists():
         return False
+    if is_url(path):
+        return write_object(path, data, only_new=True)
     with _partial(path) as (partial, file):
         file.write(data)
         _to_disk(file)
@@ -72,7 +83,14 @@ def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
     Raises:
       OSError: it cannot be made, or not be written to.
     """
-    path = pathlib.Path(path)
+    path = as_path(path, shared=True)
+    if is_url(path):
+        # A store has no folders; that it may be written to is seen by writing.
+        probe = path / f".{socket.gethostname()}.{secrets.token_hex(8)}.partial"
+        write_object(probe, b"")
+        with store_errors(path):
+            probe.unlink()
+        return path
     path.mkdir(parents=True, exist_ok=True)
     # The clock of the file system: that of this host may differ.
     with _partial(path / "writable") as (probe, _):

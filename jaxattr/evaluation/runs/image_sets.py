@@ -18,6 +18,7 @@ from jaxattr._checks import (
     check_integer,
     fail,
 )
+from jaxattr._locations import as_path
 from jaxattr.evaluation.runs import manifest, programs
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.models import Model, as_argument, as_seen
@@ -157,12 +158,12 @@ class PhotographFolder:
         labelled: bool = True,
     ) -> None:
         check_choice("on_missing", on_missing, ON_MISSING)
-        self._root, self._models = pathlib.Path(folder), models
+        self._root, self._models = as_path(folder), models
         self._most = None
         if max_images is not None:
             self._most = check_integer("max_images", max_images)
         self._on_missing = on_missing
-        results = None if out is None else pathlib.Path(out)
+        results = None if out is None else as_path(out, shared=True)
         known, self._number = manifest.load(results)
         self._known = known
         self._labelled = labelled

@@ -100,7 +100,7 @@ def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
     """The arrays of a file by name; None where it is not there, or not whole."""
     try:
         # Opened here: numpy leaves a damaged file open.
-        with open(path, "rb") as file:
+        with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             return {key: archive[key] for key in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

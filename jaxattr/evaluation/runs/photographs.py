@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxattr._locations import is_url
 from jaxattr.evaluation.runs.digests import digest, file_digest
 from jaxattr.evaluation.runs.files import file_name, make_folder
 from jaxattr.evaluation.runs.models import Model, as_seen
@@ -94,7 +95,7 @@ class ResultFiles:
     """Files of results in a folder, each written once.
 
     Args:
-      out: the folder; made if need be.
+      out: the folder, of this machine; made if need be.
       settings: what decides all of them, as JSON takes it.
       progress: where each is reported; None for nowhere.
       run: the command, for ``run.json``.
@@ -107,6 +108,8 @@ class ResultFiles:
         progress: Progress | None = None,
         run: Run | None = None,
     ) -> None:
+        if is_url(out):
+            raise ValueError(f"{out}: expected a folder of this machine")
         self.folder = make_folder(out)
         write_run(self.folder, run)
         self._parts = Parts(self.folder / "parts")

@@ -95,6 +95,10 @@ class Rows:
         self._files = files
         self._last: tuple[pathlib.Path, dict[str, np.ndarray] | None] | None = None
 
+    def __len__(self) -> int:
+        """How many files there are."""
+        return len(self._files)
+
     def find(self, places: np.ndarray, images: np.ndarray | None = None) -> Found:
         """What is known of some images.
 

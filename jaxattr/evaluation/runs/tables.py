@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 
+from jaxattr._locations import as_path
 from jaxattr.evaluation.runs.files import atomic_write
 
 Cell = str | int | float
@@ -60,7 +61,7 @@ def write_csv(
 def count_rows(path: str | os.PathLike[str]) -> int:
     """How many rows a table of ``write_csv`` has; none where there is no such table."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with as_path(path).open(newline="", encoding="utf-8") as file:
             return max(sum(1 for _ in csv.reader(file)) - 1, 0)
     except (OSError, ValueError, csv.Error):
         return 0

@@ -12,7 +12,7 @@ def mock_scores(monkeypatch):
     of each call. A score depends on the pixels, the label, the key and the method."""
     calls = []
 
-    def scores(job, model, method, options, batch, metrics):
+    def scores(job, model, method, options, batch, metrics, explain):
         calls.append((method.name, np.asarray(batch.images), tuple(metrics)))
         images = np.asarray(batch.images, np.float64)
         size = len(images)

@@ -184,9 +184,9 @@ def test_each_method_compiles_once_for_all_images_and_all_weights():
 def test_a_mesh_changes_nothing(monkeypatch):
     devices, scores = [], measure._scores
 
-    def looking(job, model, method, options, batch, columns):
+    def looking(job, model, method, options, batch, columns, explain):
         devices.append({len(x.sharding.device_set) for x in (*batch, model.weights)})
-        return scores(job, model, method, options, batch, columns)
+        return scores(job, model, method, options, batch, columns, explain)
 
     monkeypatch.setattr(measure, "_scores", looking)
     images = jax.random.uniform(KEY, (5, 16, 16, 3))
