@@ -28,8 +28,9 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	$(RUN) -m pytest -q -n $(WORKERS) --dist loadfile
 
+# OPTIMIZED=1 compiles as users do, which takes several times as long.
 test-all: $(VENV)/test.stamp
-	JAX_DISABLE_MOST_OPTIMIZATIONS=0 \
+	$(if $(OPTIMIZED),JAX_DISABLE_MOST_OPTIMIZATIONS=0) \
 	    $(RUN) -m pytest -q -n $(WORKERS) --dist loadfile -m "slow or not slow"
 
 lint: $(VENV)/lint.stamp

@@ -7,7 +7,6 @@ python -m benchmarks.spectral_importance overhead   # or exact, or sampling
 from __future__ import annotations
 
 import argparse
-import pathlib
 import statistics
 import time
 
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxattr as ja
-from benchmarks import report, timing
+from benchmarks import figures, report, timing
 from jaxattr.games.sampled_shapley import ESTIMATORS
 
 SEED = 0
@@ -113,14 +112,9 @@ def games():
 
 def sampling(arguments):
     """Root mean square error of each estimator against calls, and its own estimate."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FormatStrFormatter, LogLocator
-
-    figure = Figure(figsize=(10, 3.4), layout="constrained")
-    axes = figure.subplots(1, 3)
     rows = []
     budgets = (64, 128, 256, 512, 1024)
-    for ax, (game, table) in zip(axes, games().items(), strict=True):
+    for game, table in games().items():
         table = jnp.asarray(table, float)
         players = int(np.log2(len(table)))
         places = 2 ** jnp.arange(players)
@@ -148,22 +142,6 @@ def sampling(arguments):
                 rows.append(
                     [game, name, budget, f"{errors[-1]:.4f}", f"{told[-1]:.4f}"]
                 )
-            color = {"kernel": "#0b5fa5", "permutation": "#d1495b"}[name]
-            ax.loglog(budgets, errors, "o-", color=color, label=name, markersize=4)
-            ax.loglog(budgets, told, ":", color=color, label=f"{name}, as reported")
-        ax.set_title(game, fontsize=10)
-        ax.set_xlabel("calls (of 1,024)", fontsize=9)
-        ax.set_xticks(budgets, map(str, budgets))
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        ax.minorticks_off()
-        ax.tick_params(labelsize=8)
-        ax.grid(color="#e6e6e6", linewidth=0.6)
-    axes[0].set_ylabel("root mean square error", fontsize=9)
-    axes[0].legend(fontsize=8)
-    path = pathlib.Path(report.RESULTS) / "spectral_importance_sampling.png"
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=130)
     header = ["game", "estimator", "calls", "error", "reported error"]
     title = f"Sampled estimators, 10 players, {arguments.seeds} seeds"
     return title, report.markdown(header, rows)
@@ -184,6 +162,8 @@ def main():
     sections = [jobs[name](arguments) for name in chosen]
     name = "spectral_importance" + (f"_{arguments.only}" if arguments.only else "")
     report.write(name, "Spectral importance: cost and error", sections, SEED)
+    if "sampling" in chosen:
+        figures.sampling(name)
 
 
 if __name__ == "__main__":

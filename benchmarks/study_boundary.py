@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxattr as ja
-from benchmarks import assets, cifar_twins, mnist_twins, report
+from benchmarks import assets, cifar_twins, figures, mnist_twins, report
 from jaxattr.evaluation.runs.batches import batches
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
 from jaxattr.evaluation.runs.digests import digest
@@ -302,47 +302,6 @@ def alignment_tables(results):
     return sections
 
 
-def draw(localized, results, name):
-    from matplotlib.figure import Figure
-
-    from jaxattr import plots
-
-    rows = [part for part in (localized, results) if part]
-    figure = Figure(figsize=(13, 3.6 * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), 2, squeeze=False)
-    if localized is not None:
-        kept = localized["correct"] & np.isfinite(localized["distance"])
-        for ax, measures in (
-            (axes[0, 0], ("loc", "energy_game", "positive_percentage")),
-            (axes[0, 1], ("concentration", "concentration_box")),
-        ):
-            values = {
-                MEASURES[m]: {
-                    n: spread(localized[f"{n}: {m}"][kept]) for n in LOCALIZED
-                }
-                for m in measures
-            }
-            title = "Concentration" if "concentration" in measures else "In the boxes"
-            _groups(plots, values, ax, title=title)
-    for ax, measure in (
-        ((axes[-1, 0], "l2"), (axes[-1, 1], "cosine")) if results else ()
-    ):
-        values = {}
-        for name, found in results.items():
-            kept = found["correct"] & found["found"]
-            values[name] = {p: spread(found[f"{p}: {measure}"][kept]) for p in PAIRS}
-        title = f"Attribution and boundary twin: {ALIGNMENTS[measure]}"
-        _groups(plots, values, ax, title=title, log=measure == "l2")
-    report.RESULTS.mkdir(exist_ok=True)
-    figure.savefig(report.RESULTS / f"{name}.png", dpi=130)
-
-
-def _groups(plots, values, ax, **options):
-    means = {a: {b: v[0] for b, v in row.items()} for a, row in values.items()}
-    ends = {a: {b: v[1] for b, v in row.items()} for a, row in values.items()}
-    plots.score_groups(means, ends, ax, **options)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
@@ -400,7 +359,6 @@ def main():
         sections += [(title, means), ("BIG less the others, paired", differences)]
     if results:
         sections += alignment_tables(results)
-    draw(localized, results, arguments.name)
     notes = (
         "Means with 95 % bootstrap intervals over images (2,000 resamples). Boundaries "
         f"by {', '.join(arguments.search)}, each with 20 bisections; IG and BIG with "
@@ -420,6 +378,7 @@ def main():
         [("", notes), *sections],
         SEED,
     )
+    figures.boundary_study(arguments.name)
 
 
 if __name__ == "__main__":

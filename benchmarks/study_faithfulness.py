@@ -14,14 +14,13 @@ from __future__ import annotations
 import argparse
 import pathlib
 import re
-import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxattr as ja
-from benchmarks import assets, report
+from benchmarks import assets, figures, report
 from jaxattr import _random
 from jaxattr._checks import check_key
 from jaxattr.evaluation import Curve, evaluate
@@ -244,11 +243,6 @@ def study(name, model, photographs, arguments):
             images_per_part=arguments.images_per_part,
             progress=progress,
         )
-    if arguments.results:
-        report.RESULTS.mkdir(exist_ok=True)
-        figure = out / file_name(name) / f"{file_name(name)}.bars.png"
-        target = f"{arguments.results}_{photographs}_{file_name(name)}.png"
-        shutil.copyfile(figure, report.RESULTS / target)
     first = evaluation.results[0]
     right = float(np.mean(first.predicted == first.labels))
     head = f"{name}, {photographs}, {len(first.labels)} photographs"
@@ -323,6 +317,7 @@ def main():
         [("", " ".join(notes.split("\n"))), *sections],
         SEED,
     )
+    figures.faithfulness(arguments.results)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import assets, cifar_twins, report
+from benchmarks import assets, cifar_twins, figures, report
 from jaxattr import spectral_score
 from jaxattr.attributions import spectral_distribution
 from jaxattr.evaluation.runs.files import make_folder
@@ -132,42 +133,26 @@ def differences(spread, pairs):
     )
 
 
-def figures(name, spectra, reference):
-    from matplotlib.figure import Figure
-
-    from jaxattr import plots
-
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    axes = figure.subplots(2, 2)
-    plots.band_importance(
-        {s.name: (s.importance.values, s.importance.standard_error) for s in spectra},
-        axes[0, 0],
-    )
-    plots.importance_spread(
-        spectra[0].importance.per_image, axes[0, 1], title=spectra[0].name
-    )
-    plots.interaction_map(spectra[0].interactions, axes[1, 0], title=spectra[0].name)
-    if len(spectra) > 1:
-        middle = point(spectra, reference)
-        plots.score_against(
-            list(middle),
-            [m["signed"] for m in middle.values()],
-            [m["mCE"] for m in middle.values()],
-            axes[1, 1],
-            ylabel=f"mean corruption error (1: {reference})",
-        )
-    else:
-        axes[1, 1].axis("off")
+def keep_first(name, spectra):
+    """What the figure shows of the first model and no table holds."""
+    first = spectra[0]
+    plain = lambda array: np.round(array.astype(float), 4).tolist()
+    record = {
+        "model": first.name,
+        "per_image": plain(first.importance.per_image),
+        "interactions": plain(first.interactions),
+    }
     report.RESULTS.mkdir(exist_ok=True)
-    figure.savefig(report.RESULTS / f"study_spectral_{name}.png", dpi=130)
+    path = report.RESULTS / f"study_spectral_{name}.json"
+    path.write_text(json.dumps(record) + "\n")
 
 
-def study(name, models, images, labels, settings, parts, reference):
+def study(name, models, images, labels, settings, parts):
     with Progress(0) as progress:
         spectra = measure(
             models, images, labels, settings, files=parts, progress=progress
         )
-    figures(name, spectra, reference)
+    keep_first(name, spectra)
     return spectra
 
 
@@ -192,7 +177,7 @@ def main():
     settings = Settings(
         preset="cifar", images_per_batch=40, batch_size=128, epsilon=2 / 255, **shared
     )
-    spectra = study("cifar", twins, images, labels, settings, parts, "smallgap-normal")
+    spectra = study("cifar", twins, images, labels, settings, parts)
     bands, scores, spread = tables(spectra, "smallgap-normal")
     pairs = [
         (f"{a}-{t}", f"{a}-normal")
@@ -216,7 +201,6 @@ def main():
         {name: pair[1] for name, pair in seen.items()},
         settings,
         parts,
-        names[0],
     )
     bands, scores, _ = tables(spectra, names[0])
     sections += [
@@ -238,6 +222,7 @@ def main():
         [("", notes), *sections],
         SEED,
     )
+    figures.spectral("study_spectral")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ batch_size=None, **options) -> (N, H, W, C)`` that runs eagerly and under ``jit`
 an image has the same map in any batch.
 """
 
+from jaxattr import _start  # noqa: F401
+
+# isort: split
 from jaxattr import attacks, boundaries, corruptions, inside, rules, scores, training
 from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr._version import __version__

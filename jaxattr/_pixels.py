@@ -1,4 +1,4 @@
-"""Pixels of any mode of Pillow's as 8-bit RGB, without importing Pillow.
+"""Images of any mode of Pillow's as upright 8-bit RGB, without importing Pillow.
 
 What Pillow's own ``convert`` does to more than 8 bits is to clip them, which turns all
 but the darkest pixels white.
@@ -29,8 +29,7 @@ _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 def grey_range(image: Image.Image) -> tuple[int, int] | None:
     """The values of black and white, of an image with one channel of over 8 bits.
 
-    None for other images. It looks at the file that the image was opened from, so ask
-    before the image is copied, turned or cropped.
+    None for other images. It looks at the file that the image was opened from.
 
     Raises:
       ValueError: nobody has said which value is white.
@@ -51,25 +50,25 @@ def grey_range(image: Image.Image) -> tuple[int, int] | None:
     return (white, 0) if tags.get(_PHOTOMETRIC, 1) == 0 else (0, white)
 
 
-def to_rgb(
-    image: Image.Image, pillow: ModuleType, greys: tuple[int, int] | None
-) -> Image.Image:
-    """An image in mode ``RGB``; what is transparent lies on white.
+def to_rgb(image: Image.Image, pillow: ModuleType) -> Image.Image:
+    """An image in mode ``RGB``, turned as its EXIF data say; transparent is white.
 
     Args:
-      image: of any mode.
-      pillow: the module ``PIL.Image``.
-      greys: of :func:`grey_range`.
+      image: of any mode, as it was opened: a copy does not know its file, which says
+        which grey of over 8 bits is white.
+      pillow: the package ``PIL``, with ``Image`` and ``ImageOps``.
 
     Raises:
-      ValueError: pixels outside the range.
+      ValueError: nobody has said which value is white, or pixels beyond it.
     """
+    greys = grey_range(image)
+    image = pillow.ImageOps.exif_transpose(image)
     if greys is not None:
         return _from_wide_grey(image, pillow, *greys)
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = pillow.new("RGBA", image.size, "white")
-        image = pillow.alpha_composite(white, image)
+        white = pillow.Image.new("RGBA", image.size, "white")
+        image = pillow.Image.alpha_composite(white, image)
     return image.convert("RGB")
 
 
@@ -82,4 +81,4 @@ def _from_wide_grey(
     grey = np.round((values - black) * (255 / (white - black)))
     if "transparency" in image.info:
         grey[values == image.info["transparency"]] = 255
-    return pillow.fromarray(grey.astype(np.uint8)).convert("RGB")
+    return pillow.Image.fromarray(grey.astype(np.uint8)).convert("RGB")

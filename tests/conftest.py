@@ -1,5 +1,6 @@
 """Strict settings for every test, and the few things that many of them share."""
 
+import gc
 import os
 
 # Before jax is imported: four CPU devices, so that sharding is tested everywhere.
@@ -10,8 +11,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Commands keep no compiled programs: what a test measures does not depend on the last.
 os.environ["JAXATTR_COMPILE_CACHE"] = "off"
-# Compiling is what costs here, and a test's programs run once. `make test-all` compiles
-# as users do.
+# Compiling is what costs here, and a test's programs run once. `make test-all OPTIMIZED=1`
+# compiles as users do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import pathlib
@@ -29,6 +30,14 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_file():
+    """A process may map so many pieces of memory, and each compiled program is one."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,15 @@ from jaxattr.typing import Array, LogitsFn
 
 METHODS = registry.methods()
 KEY = jax.random.key(3)
+# Where minutes count, one stands for those that are made of the same parts: big for what
+# searches as it does, attexplore for what explores, smoothgrad and integrated_gradients
+# for their expectation, guided_backprop for the other gradient of a rectifier.
+SLOW = (
+    *("bsg", "bsm"),
+    *("attexplore_pp", "fampe"),
+    *("expected_gradients", "input_x_gradient"),
+    "deconvnet",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

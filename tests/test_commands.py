@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import small_photographs
 import tiny_classifier
+from quick import quick
 
 import jaxattr as ja
 from jaxattr import cli, plots
 from jaxattr._checks import check_choice
+from jaxattr.commands import completion
 from jaxattr.evaluation.explain.explanations import load_explanation
 from jaxattr.evaluation.runs.figures import FigureFiles, new_figure, save
 
@@ -166,26 +168,48 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+FROM_REFERENCES = (
+    *("--method", "expected_gradients", "--references", "references"),
+    *("--option", "expected_gradients.num_samples=1"),
+)
 COMMANDS = {
-    "explain": ("--method", "saliency", "--no-curves"),
+    "explain": (*FROM_REFERENCES, "--no-curves"),
     "boundary": ("--search", "ddn", "--steps", "1"),
-    "evaluate": ("--method", "saliency", "--curve-steps", "2"),
+    "evaluate": (*FROM_REFERENCES, "--curve-steps", "2"),
     "spectrum": ("--bands", "2"),
     "robustness": ("--attack", "random_sign", "--epsilon", "1", "--steps", "1"),
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_files_that_are_no_photographs_are_named(command, folder, tmp_path, capsys):
+@pytest.mark.parametrize("command", quick(COMMANDS, "explain", "evaluate"))
+def test_files_that_are_no_photographs_are_named(
+    command, folder, tmp_path, capsys, monkeypatch
+):
     (folder / "labels.csv").write_text("file,class\na.png,0\nb.png,1\n")
-    for name in ("notes.pdf", *(f"x{i}.raw" for i in range(6))):
+    for name in ("notes.pdf", "._a.png", *(f"x{i}.raw" for i in range(6))):
         (folder / name).touch()
+    small_photographs.draw(tmp_path / "references" / "r.png", 2)
+    (tmp_path / "references" / "r.raw").touch()
+    monkeypatch.chdir(tmp_path)
     given = [command, str(folder), "--out", str(tmp_path / "out"), *COMMANDS[command]]
-    assert cli.main([*given, "--quiet"]) == 0
-    (line,) = [x for x in capsys.readouterr().err.splitlines() if "skipped" in x]
+    has_references = "--references" in given
+    assert cli.main([*given, "--quiet", "--json"]) == 0
+    captured = capsys.readouterr()
+    line, hidden = [x for x in captured.err.splitlines() if "skipped" in x]
     assert line.startswith(f"jaxattr: skipped {folder / 'notes.pdf'}, ")
-    assert line.endswith("x3.raw and 2 more: no photograph by its suffix")
+    more = 3 if has_references else 2
+    assert line.endswith(f"x3.raw and {more} more: no photograph by its suffix")
     assert "notes.txt" not in line
+    assert hidden == f"jaxattr: skipped {folder / '._a.png'}: hidden"
+    found = json.loads(captured.out)
+    names = [str(folder / f"x{i}.raw") for i in range(6)]
+    names += ["references/r.raw"] * has_references
+    assert found["unread"][0] == f"{folder / 'notes.pdf'}: no photograph by its suffix"
+    assert set(found["unread"][1:]) == {
+        f"{folder / '._a.png'}: hidden",
+        *(f"{name}: no photograph by its suffix" for name in names),
+    }
+    assert found["skipped"] == []
 
 
 def test_a_folder_without_photographs(tmp_path, capsys):
@@ -228,12 +252,15 @@ def test_vector_figures_keep_their_letters_and_are_the_same_each_time(tmp_path):
     assert not (tmp_path / "x.y.png").exists()
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", completion.SHELLS)
 def test_completion_knows_methods_and_models(shell, capsys):
     pytest.importorskip("shtab", reason="needs shtab")
     assert cli.main(["completion", shell]) == 0
     script = capsys.readouterr().out
-    for word in ("robustness", "--curve-steps", "attexplore_pp", "efficientnet_lite0"):
+    words = ["robustness"]
+    if shell != "tcsh":  # which gets the commands only
+        words += ["curve-steps", "attexplore_pp", "efficientnet_lite0"]
+    for word in words:
         assert word in script
 
 
@@ -241,6 +268,39 @@ def test_completion_without_shtab_names_the_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert cli.main(["completion", "bash"]) == 2
     assert "pip install 'jaxattr[app]'" in one_error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("program", "variable"),
+    [
+        (["-m", "jaxattr"], "JAX_ENABLE_X64"),
+        # This error names no variable.
+        (["jaxattr"], "JAX_COMPILER_DETAILED_LOGGING_MIN_OPS"),
+    ],
+)
+def test_what_keeps_jax_from_starting_is_one_line(
+    program, variable, tmp_path, monkeypatch
+):
+    script = tmp_path / "jaxattr"  # as pip writes it
+    script.write_text("import sys\nfrom jaxattr.cli import main\nsys.exit(main())\n")
+    given = [str(script)] if program == ["jaxattr"] else program
+    monkeypatch.setenv(variable, "maybe")
+    done = subprocess.run(
+        [sys.executable, *given, "methods"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("jaxattr: error: JAX does not start: ")
+    assert f"{variable}=maybe" in line
+
+
+def test_what_keeps_jax_from_starting_is_an_error_of_other_programs(monkeypatch):
+    monkeypatch.setenv("JAX_ENABLE_X64", "maybe")
+    done = subprocess.run(
+        [sys.executable, "-c", "import jaxattr"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ValueError: invalid truth value")
 
 
 def test_python_m_jaxattr():

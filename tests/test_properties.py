@@ -4,6 +4,7 @@ Numbers of the maps' own size do not matter where a measure has no unit, and a m
 with a unit follows it: at any power of ten that the type holds.
 """
 
+import functools
 import math
 
 import jax
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import jaxattr as ja
 from jaxattr import projections, steps
 from jaxattr._numerics import norms
+from jaxattr.boundaries.apgd import difference_of_logits_ratio
 from jaxattr.frequencies.weighted_copies import energy_cutoff
 
 quick = settings(max_examples=8, deadline=None, derandomize=True)
@@ -74,16 +76,19 @@ def test_a_measure_without_unit_is_the_same_at_any_scale(name):
     check()
 
 
+norm = jax.jit(lambda v: norms.norm(v, (1, 2, 3)))
+slope_of_norm = jax.jit(jax.grad(lambda v: jnp.sum(norm(v))))
+
+
 @quick
 @at_the_edges
 @given(scales)
 def test_norms_are_those_of_numpy(scale):
     values = (x.astype(np.float64) * scale).astype(np.float32)
     expected = np.linalg.norm(values.astype(np.float64).reshape(3, -1), axis=1)
-    norm = jax.jit(lambda v: norms.norm(v, (1, 2, 3)))
     np.testing.assert_allclose(norm(values), expected, rtol=1e-6)
     # The slope of a length is the direction, whatever the scale.
-    slope = jax.grad(lambda v: jnp.sum(norm(v)))(values)
+    slope = slope_of_norm(values)
     direction = values.astype(np.float64) / expected[:, None, None, None]
     np.testing.assert_allclose(slope, direction, rtol=1e-5, atol=1e-7)
     size = np.float32(scale)
@@ -143,8 +148,8 @@ def test_sizes_of_pixels_are_summed_in_float32():
     assert float(ja.pixel_magnitudes(maps).squeeze()) == 120000
 
 
-@jax.jit
-def _distance_to_a_plane(scale):
+@functools.partial(jax.jit, static_argnums=1)
+def _distance_to_a_plane(scale, member):
     weights = np.array([3.0, 4.0], np.float32)
     image = jnp.array([0.5, 0.4]).reshape(1, 1, 1, 2)
 
@@ -152,14 +157,58 @@ def _distance_to_a_plane(scale):
         gap = jnp.sum((images.reshape(-1, 2) - 0.3) * weights[None], 1)
         return scale * jnp.stack([gap, -gap], 1)
 
-    fab = ja.boundaries.fab(num_steps=3)
-    return ja.nearest_boundary(model, image, jnp.array([0]), search=[fab]).distances[0]
+    search = ja.BoundarySearch([getattr(ja.boundaries, member)(num_steps=3)])
+    found = lambda x: ja.nearest_boundary(model, x, jnp.array([0]), search=search)
+    distance = lambda x: found(x).distances[0]
+    return jax.value_and_grad(distance)(image)
+
+
+@pytest.mark.parametrize("member", ["deepfool", "fab"])
+def test_the_boundary_does_not_depend_on_the_unit_of_the_logits(member):
+    @quick
+    @at_the_edges
+    @given(scales)
+    def check(scale):
+        distance, slope = _distance_to_a_plane(np.float32(scale), member)
+        # 3 · 0.2 + 4 · 0.1 = 1 above the plane, whose normal is 5 long.
+        assert math.isclose(distance, 0.2, rel_tol=1e-3)
+        np.testing.assert_allclose(slope.ravel(), [0.6, 0.8], rtol=1e-3)
+
+    check()
+
+
+@jax.jit
+def _from_a_point_on_the_boundary(scale):
+    image = jnp.array([0.5, 0.25]).reshape(1, 1, 1, 2)
+    # Of equal logits the first counts, so that the image is of class 0.
+    model = lambda x: scale * jnp.stack([x[:, 0, 0, 0], 2 * x[:, 0, 0, 1]], 1)
+    search = ja.BoundarySearch([ja.boundaries.deepfool(num_steps=1)], num_bisections=1)
+    return ja.nearest_boundary(model, image, jnp.array([0]), search=search)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e20])
+def test_deepfool_takes_a_step_from_a_point_on_the_boundary(scale):
+    found = _from_a_point_on_the_boundary(np.float32(scale))
+    assert found.found[0]
+    assert 0 < found.distances[0] < 1e-6
+
+
+@jax.jit
+def _ratio_of_logits(logits):
+    labels = jnp.array([0, 1, 2, 3])
+    score = difference_of_logits_ratio(lambda z: z, labels)
+    return score(logits), jax.grad(lambda z: jnp.sum(score(z)))(logits)
 
 
 @quick
 @at_the_edges
 @given(scales)
-def test_the_boundary_does_not_depend_on_the_unit_of_the_logits(scale):
-    # 3 · 0.2 + 4 · 0.1 = 1 above the plane, whose normal is 5 long.
-    distance = _distance_to_a_plane(np.float32(scale))
-    assert math.isclose(distance, 0.2, rel_tol=1e-3)
+def test_the_ratio_of_logits_has_no_unit(scale):
+    logits = np.array([[3.0, 1.0, -2.0, 0.5]] * 4)
+    # -(z_y - max_{k≠y} z_k) / (z₀ - z₃), and its derivative by the quotient rule.
+    expected = np.array([-2.0, 2.0, 5.0, 2.5]) / 2.5
+    of_margin = np.array([[-1, 1, 0, 0], [1, -1, 0, 0], [1, 0, -1, 0], [1, 0, 0, -1]])
+    slopes = (of_margin - expected[:, None] * np.array([[1, 0, 0, -1]])) / 2.5
+    values, found = _ratio_of_logits((logits * scale).astype(np.float32))
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    np.testing.assert_allclose(found * np.float32(scale), slopes, rtol=1e-5, atol=1e-7)

@@ -14,13 +14,10 @@ import small_zoo
 import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-from subjects import KEY, METHODS, SUBJECTS, compiled, draw, explain, options
+from quick import quick
+from subjects import KEY, METHODS, SLOW, SUBJECTS, compiled, draw, explain, options
 
 from jaxattr.evaluation.methods import registry
-
-# Where minutes count, big stands for those that search as it does, and attexplore for
-# fampe, which differs by one slot.
-SLOW = ("bsg", "bsm", "fampe")
 
 
 def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):
@@ -132,7 +129,7 @@ def test_alone_equals_in_a_batch_with_its_own_key(subject, name):
     assert_close(subject, alone, batch[1:2])
 
 
-@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("batch_size", quick([1, 2], 2))
 @each()
 def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     images, labels = draw(subject)
@@ -151,9 +148,7 @@ def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     assert max(rows) <= batch_size
 
 
-@pytest.mark.parametrize(
-    "batch_size", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 100))]
-)
+@pytest.mark.parametrize("batch_size", quick([3, 7, 100]))
 @each(subjects=["toy"])
 def test_larger_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     test_batch_size_changes_nothing_and_is_held(subject, name, batch_size)
@@ -236,7 +231,9 @@ def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(
     assert bool(jnp.isfinite(gradient).all())
 
 
-@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize(
+    "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
+)
 @each()
 def test_sharded_equals_unsharded(subject, name, axis_type):
     assert len(jax.devices()) >= 4, "tests force four devices"

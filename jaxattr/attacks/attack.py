@@ -36,11 +36,17 @@ class Problem(NamedTuple):
     """How many random copies may share a model call."""
 
 
+def _sign_step(problem: Problem) -> optax.GradientTransformation:
+    return sign_step(problem.step_size)
+
+
 class Attack(NamedTuple):
     """A provider of directions: what drives the path and how it is followed.
 
     Every direction is one in which the loss rises; a path that descends the loss has a
-    negative step. Numbers in it are Python numbers, not traced ones.
+    negative step. A move that keeps the sign of its direction, pixel by pixel, makes the
+    maps of ``attexplore_pp`` along the path non-negative. Numbers in it are Python
+    numbers, not traced ones.
     """
 
     gradient: Callable[[Problem], GradientFn]
@@ -51,8 +57,8 @@ class Attack(NamedTuple):
     Not to be confused with the explainers' option of that name, which says whether a
     path ascends or descends the loss; see ``Problem.step_size``.
     """
-    move: Callable[[Scalar], optax.GradientTransformation] = sign_step
-    """From the direction to the displacement, given the signed step size."""
+    move: Callable[[Problem], optax.GradientTransformation] = _sign_step
+    """From the direction to the displacement, of a signed size ``problem.step_size``."""
     nesterov: float = 0.0
     """The gradient is taken this many steps ahead along the last direction."""
     step_ratio: float = 1.0
@@ -93,7 +99,7 @@ def attack_path(attack: Attack, problem: Problem) -> Path:
     path = adversarial_path(
         attack.gradient(problem),
         direction=attack.direction,
-        move=attack.move(problem.step_size),
+        move=attack.move(problem),
         project=project,
         look_ahead=attack.nesterov * problem.step_size if attack.nesterov else None,
     )

@@ -54,7 +54,7 @@ def gra(
     return Attack(
         _with_neighbours(num_samples, beta),
         optax.chain(weigh_by_relevance(), momentum(decay)),
-        move=lambda step_size: decaying_sign_step(step_size, eta),
+        move=lambda problem: decaying_sign_step(problem.step_size, eta),
     )
 
 
@@ -134,7 +134,7 @@ def fgsra(
     return Attack(
         relevant,
         optax.chain(weigh_by_relevance(), smooth(size), momentum(decay)),
-        move=lambda step_size: decaying_sign_step(step_size, eta),
+        move=lambda problem: decaying_sign_step(problem.step_size, eta),
     )
 
 

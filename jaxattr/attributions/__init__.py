@@ -7,7 +7,7 @@ from jaxattr.attributions.attention import (
     legrad,
 )
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
-from jaxattr.attributions.boundary import big, bsg, bsm
+from jaxattr.attributions.bsm_big_bsg import big, bsg, bsm
 from jaxattr.attributions.deeplift import deeplift
 from jaxattr.attributions.excitation_backprop import excitation_backprop
 from jaxattr.attributions.fampe import fampe

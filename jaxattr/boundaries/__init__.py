@@ -4,6 +4,7 @@ from jaxattr.boundaries.apgd import apgd_ce, apgd_dlr
 from jaxattr.boundaries.carlini_wagner import carlini_wagner
 from jaxattr.boundaries.ddn import ddn
 from jaxattr.boundaries.deepfool import deepfool
+from jaxattr.boundaries.diagnosis import diagnose
 from jaxattr.boundaries.fab import fab
 from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint, nearest_boundary
@@ -21,6 +22,7 @@ __all__ = [
     "carlini_wagner",
     "ddn",
     "deepfool",
+    "diagnose",
     "fab",
     "nearest_boundary",
     "pgd_l2",

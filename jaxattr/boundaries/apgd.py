@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxattr import scores
 from jaxattr._checks import check_choice, check_integer
+from jaxattr._numerics import norms
 from jaxattr._numerics.dtypes import widen
 from jaxattr.boundaries.member import (
     Best,
@@ -83,7 +84,9 @@ def apgd_dlr(
 
     ``-(z_y - max_{k≠y} z_k) / (z₍₁₎ - z₍₃₎)``, z₍ᵢ₎ the i-th largest logit: unlike the
     cross-entropy it does not vanish where the model is sure of itself. With two classes
-    there is no third, and the numerator is taken alone.
+    there is no third, and the numerator is taken alone. The released code adds 1e-12 to
+    the denominator; here it is 1e-12 of the largest logit, a power of two near it, so
+    that the ratio has no unit.
     """
     return _apgd("apgd_dlr", difference_of_logits_ratio, radii, num_steps, norm)
 
@@ -96,11 +99,16 @@ def difference_of_logits_ratio(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
         margin = scores.margin(lambda z: z, labels)(logits)
         if logits.shape[-1] < 3:
             return -margin
-        third = jnp.max(_without_largest(_without_largest(logits)), axis=-1)
+        # In a unit of their own: the derivative of a ratio squares what it divides by.
+        unmasked = jnp.where(logits > -jnp.inf, logits, 0)
+        unit_of = norms.scale_of(unmasked, 1)
+        scaled = logits / unit_of
+        third = jnp.max(_without_largest(_without_largest(scaled)), axis=-1)
         # A third of minus infinity is a class that is masked: there are two.
         has_third = third > -jnp.inf
-        spread = jnp.max(logits, axis=-1) - jnp.where(has_third, third, 0) + 1e-12
-        return -margin / jnp.where(has_third, spread, 1)
+        spread = jnp.max(scaled, axis=-1) - jnp.where(has_third, third, 0) + 1e-12
+        ratio = (margin / unit_of[:, 0]) / jnp.where(has_third, spread, 1)
+        return -jnp.where(has_third, ratio, margin)
 
     return score_fn
 

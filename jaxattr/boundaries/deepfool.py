@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_choice, check_integer, check_number
+from jaxattr._numerics import norms
 from jaxattr._numerics.dtypes import widen
 from jaxattr.boundaries.member import (
     NORMS,
@@ -40,6 +42,11 @@ def deepfool(
     a linear model the first step is exact but for η. At most T forward passes with a
     backward pass for every candidate, and two forward passes: once every image of a
     call is of another class, the steps that are left cost nothing.
+
+    A step is longer by what rounding may take of it, twice the spacing of floats near
+    the largest pixel in each that moves: from a point on the boundary it would have no
+    length. The released code adds 1e-4, which is that much on ImageNet in float32. So
+    nothing here depends on the unit of the logits, nor on that of the pixels.
 
     Args:
       num_steps: T.
@@ -73,7 +80,7 @@ def deepfool(
             evaluated, active = _nearest_linearised(
                 task, points, candidates, norm, active
             )
-            update = _onto_hyperplane(evaluated.values, evaluated.gradient, norm)
+            update = _onto_hyperplane(points, evaluated, norm)
             total = where_images(active, total + update, total)
             ahead = task.images + (1 + overshoot) * total
             moved = projections.box(ahead, task.bounds)
@@ -157,16 +164,17 @@ def _dual_size(gradient: Array, norm: str) -> Array:
     return distance(gradient, {"l1": "linf", "l2": "l2", "linf": "l1"}[norm])
 
 
-def _onto_hyperplane(gap: Array, gradient: Array, norm: str) -> Array:
-    """The shortest offset along which a linear function grows by ``gap``."""
+def _onto_hyperplane(points: Array, evaluated: Evaluated, norm: str) -> Array:
+    """The shortest offset along which a linear function grows by its gap."""
+    gap, gradient = evaluated.values[:, None, None, None], evaluated.gradient
     size = _dual_size(gradient, norm)[:, None, None, None]
-    # The gap is widened a little, so that no step is lost to rounding.
-    gap = (gap + 1e-6)[:, None, None, None]
-    length = jnp.where(size > 0, gap / jnp.where(size > 0, size, 1), 0)
+    is_flat = size == 0
+    length = gap / jnp.where(is_flat, 1, size) + _rounding(points, norm)
+    length = jnp.where(is_flat, 0, length)
     if norm == "linf":
         return length * jnp.sign(gradient)
     if norm == "l2":
-        return length * gradient / jnp.where(size > 0, size, 1)
+        return length * gradient / jnp.where(is_flat, 1, size)
     # The steepest value alone; of equal ones the first.
     flat = jnp.abs(gradient).reshape(gradient.shape[0], -1)
     place = jnp.arange(flat.shape[1])[None, :] == jnp.argmax(flat, axis=1)[:, None]
@@ -175,3 +183,10 @@ def _onto_hyperplane(gap: Array, gradient: Array, norm: str) -> Array:
         * jnp.sign(gradient)
         * place.reshape(gradient.shape).astype(gradient.dtype)
     )
+
+
+def _rounding(points: Array, norm: str) -> Array:
+    """How long an offset is that moves pixels by more than rounding, ``(N, 1, 1, 1)``."""
+    spacing = jnp.finfo(points.dtype).eps * norms.scale_of(points, (1, 2, 3))
+    moved = math.prod(points.shape[1:]) if norm == "l2" else 1
+    return 2 * math.sqrt(moved) * spacing

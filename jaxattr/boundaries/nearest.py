@@ -84,11 +84,11 @@ def nearest_boundary(
         call never takes more than N.
 
     Returns:
-      A ``BoundaryPoint``. Where no member finds a point of another class ``found`` is
-      false: then the point is the image, the distance infinity, and both have
-      derivative zero. A point whose logits hold a NaN is of no other class, so near an
-      image with NaN nothing is found. With ``leave="label"`` a label that is no class
-      has the distance NaN.
+      A ``BoundaryPoint``. Where no member finds a point of another class within its
+      budget ``found`` is false: then the point is the image, the distance infinity, and
+      both have derivative zero; ``ja.boundaries.diagnose`` looks for a reason. A point
+      whose logits hold a NaN is of no other class, so near an image with NaN nothing is
+      found. With ``leave="label"`` a label that is no class has the distance NaN.
 
     Raises:
       ValueError: shapes that do not fit, no key where one is needed, an unknown member,

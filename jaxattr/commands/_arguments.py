@@ -27,7 +27,7 @@ from jaxattr.commands._model_requests import (
 )
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
-from jaxattr.photographs.reading import list_photographs, unread_files
+from jaxattr.photographs.reading import Unread
 
 if TYPE_CHECKING:
     from jaxattr.models import Classifier
@@ -44,7 +44,7 @@ DEFAULT_MODEL = "efficientnet_lite0"
 OF_A_SHARE = ("--shard", "--coordinator", "--device", "--devices", "--workers")
 """Options that differ from one share of a job to another and decide no result."""
 MAX_UNREAD = 5
-"""Of files that are no photographs, so many are named."""
+"""Of files that are no photographs for one reason, so many are named."""
 
 
 def run_of(
@@ -53,10 +53,12 @@ def run_of(
     methods: Sequence[str] = (),
     photographs: Sequence[str] = (),
     folder: str | None = None,
+    models: Sequence[str] = (),
 ) -> Run:
     """What was asked for, for the record; see ``Run``."""
     typed = _shared(arguments.typed)
-    return Run(typed[0] if typed else "", typed, methods, photographs, folder)
+    command = typed[0] if typed else ""
+    return Run(command, typed, methods, photographs, folder, models)
 
 
 def _shared(typed: Sequence[str]) -> list[str]:
@@ -135,6 +137,30 @@ def add_run_options(
     add("--quiet", action="store_true", help="print warnings and errors only")
 
 
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """``--labels``, the table of a folder that has no folder a class."""
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="a table with the columns file and class (default: labels.tsv, "
+        "labels.csv or boxes.tsv in FOLDER)",
+    )
+
+
+def add_method_options(parser: argparse.ArgumentParser) -> None:
+    """``--option`` and ``--references`` of methods."""
+    add = parser.add_argument
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="an option of a method, such as attexplore.num_steps=5; "
+        "`jaxattr methods` lists them",
+    )
+    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+
+
 def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -> None:
     """``--format`` and ``--dpi``; for commands that draw maps, their looks."""
     add = parser.add_argument
@@ -157,7 +183,8 @@ def add_figure_options(parser: argparse.ArgumentParser, *, maps: bool = False) -
         add(
             "--colormap",
             metavar="NAME",
-            help="one of matplotlib's (default: blue against the class, red for it)",
+            help="one of matplotlib's (default: blue against the class, red for it); "
+            "of figures, and not of reports",
         )
 
 
@@ -180,31 +207,12 @@ def formats(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def photograph_files(given: Sequence[str]) -> list[str]:
-    """Files as they are, of a folder the photographs in it.
-
-    Raises:
-      ValueError: a folder without photographs.
-    """
-    files: list[str] = []
-    for name in given:
-        is_folder = pathlib.Path(name).is_dir()
-        files += map(str, list_photographs(name)) if is_folder else [name]
-    return files
-
-
-def unread_in(given: Sequence[str]) -> list[pathlib.Path]:
-    """Of the folders among them, the files that may be meant as photographs."""
-    folders = [name for name in dict.fromkeys(given) if pathlib.Path(name).is_dir()]
-    return [path for name in folders for path in unread_files(name)]
-
-
 def print_results(
     arguments: argparse.Namespace,
     text: str,
     records: Iterable[Mapping[str, object]],
     skipped: Sequence[str] = (),
-    unread: Sequence[pathlib.Path] = (),
+    unread: Sequence[Unread] = (),
 ) -> int:
     """What a command found: a table, JSON, or nothing; names what was skipped.
 
@@ -213,25 +221,31 @@ def print_results(
       text: the table, and where the files are.
       records: the rows of the table by column.
       skipped: photographs that could not be read, a line each.
-      unread: files beside the photographs that by their suffix are none.
+      unread: files beside the photographs that are none of them.
 
     Returns:
       The exit code: 1 where a photograph was skipped.
     """
     if arguments.json:
-        found = {"out": str(arguments.out), "skipped": list(skipped)}
-        plain = [{key: _plain(cell) for key, cell in row.items()} for row in records]
-        print(json.dumps({**found, "results": plain}, indent=1))
+        found = {
+            "out": str(arguments.out),
+            "skipped": list(skipped),
+            "unread": [f"{path}: {reason}" for path, reason in unread],
+            "results": [
+                {k: _plain(cell) for k, cell in row.items()} for row in records
+            ],
+        }
+        print(json.dumps(found, indent=1))
     elif not arguments.quiet:
         print(text)
     for reason in skipped:
         print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    if unread:
-        names = ", ".join(map(str, unread[:MAX_UNREAD]))
-        more = len(unread) - MAX_UNREAD
+    for reason in dict.fromkeys(reason for _, reason in unread):
+        paths = [str(path) for path, why in unread if why == reason]
+        more = len(paths) - MAX_UNREAD
         others = f" and {more} more" if more > 0 else ""
-        suffix = "no photograph by its suffix"
-        print(f"jaxattr: skipped {names}{others}: {suffix}", file=sys.stderr)
+        names = ", ".join(paths[:MAX_UNREAD])
+        print(f"jaxattr: skipped {names}{others}: {reason}", file=sys.stderr)
     return 1 if skipped else 0
 
 

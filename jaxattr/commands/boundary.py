@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,16 +15,17 @@ from jaxattr.commands._arguments import (
     add_run_options,
     figures_of,
     load_model,
-    photograph_files,
-    print_results,
     run_of,
-    unread_in,
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._photographs import (
+    add_photographs,
+    photograph_files,
+    print_report,
+)
 from jaxattr.evaluation.boundary.boundary import draw_boundaries
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.evaluation.runs.tables import format_table
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -54,12 +54,7 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "photographs",
-        nargs="+",
-        metavar="PHOTO",
-        help="JPEG, PNG and more, any size; or a folder of them",
-    )
+    add_photographs(parser)
     add_model(parser)
     add(
         "--search",
@@ -97,16 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             figure_files=figures,
             progress=progress,
         )
-    for photograph in report.not_found:
-        print(f"jaxattr: warning: {photograph}", file=sys.stderr)
-    where = f"figures and arrays: {report.rows[0].file.parent}"
-    return print_results(
-        arguments,
-        f"{format_table(*report.table())}\n\n{where}",
-        [row._asdict() for row in report.rows],
-        report.broken,
-        unread_in(arguments.photographs),
-    )
+    return print_report(arguments, report, "figures and arrays")
 
 
 def members_named(texts: Iterable[str]) -> tuple[str, ...]:

@@ -11,12 +11,13 @@ from jaxattr.evaluation.methods import registry
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 
-_EXAMPLES = """\\
+_EXAMPLES = """\
 examples:
   jaxattr completion bash > ~/.local/share/bash-completion/completions/jaxattr
   jaxattr completion zsh > ~/.zsh/completions/_jaxattr
+  jaxattr completion fish > ~/.config/fish/completions/jaxattr.fish
 """
 
 
@@ -26,7 +27,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "completion",
         help=text,
-        description=text.capitalize() + ".",
+        description=text[0].upper() + text[1:] + ".",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -62,6 +63,9 @@ def _name_choices(parser: argparse.ArgumentParser) -> None:
     files |= dict.fromkeys(("folder", "out", "references", "results"), shtab.DIRECTORY)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
+            # Beside a command stands its help: descriptions are longer than a line.
+            for command in action._choices_actions:
+                action.choices[command.dest].description = command.help
             for inner in action.choices.values():
                 _name_choices(inner)
         elif action.dest in names:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "explain three photographs with a classifier trained on ImageNet"
-    parser = commands.add_parser("demo", help=text, description=text.capitalize() + ".")
+    parser = commands.add_parser(
+        "demo", help=text, description=text[0].upper() + text[1:] + "."
+    )
     parser.add_argument(
         "--out", default="demo", metavar="DIR", help="where to write (default: demo)"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ import jax
 from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
+    add_labels,
+    add_method_options,
     add_model,
     add_run_options,
     figures_of,
@@ -22,6 +23,7 @@ from jaxattr.commands._arguments import (
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._photographs import unread_in
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.maps import DETAILS
@@ -39,6 +41,7 @@ from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.photographs.reading import Unread
 from jaxattr.photographs.sets import Labelled, left_out
 
 if TYPE_CHECKING:
@@ -78,12 +81,7 @@ def add_parser(commands: Commands) -> None:
     )
     several = "may be given several times"
     add_model(parser, several=True)
-    add(
-        "--labels",
-        metavar="FILE",
-        help="a table with the columns file and class (default: labels.tsv, "
-        "labels.csv or boxes.tsv in FOLDER)",
-    )
+    add_labels(parser)
     names = ", ".join(registry.methods())
     add(
         "--method",
@@ -92,15 +90,7 @@ def add_parser(commands: Commands) -> None:
         help=f"{several}, differences are to the first: {names} (default: saliency and "
         "integrated_gradients)",
     )
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="METHOD.NAME=VALUE",
-        help="an option of a method, such as attexplore.num_steps=5; "
-        "`jaxattr methods` lists them",
-    )
-    add("--references", metavar="DIR", help="photographs, for expected_gradients")
+    add_method_options(parser)
     add(
         "--metric",
         action="append",
@@ -145,6 +135,14 @@ def add_parser(commands: Commands) -> None:
         metavar="DIR",
         help="score the maps that --save-maps kept in these results; no method is run",
     )
+    add(
+        "--report-maps",
+        type=whole(0),
+        default=3,
+        metavar="INT",
+        help="of so many best and so many worst photographs by each score, small maps by "
+        "all methods are kept for `jaxattr report`; 0 for none (default: 3)",
+    )
     add_run_options(parser, batch_size=8, out="evaluation", devices=True)
     add_shares(parser)
     add_figure_options(parser)
@@ -180,6 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
             on_missing=arguments.on_missing,
             only_prepare=arguments.prepare,
             explained=arguments.explained,
+            report_maps=arguments.report_maps,
             run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
             figure_files=figures,
             progress=progress,
@@ -188,7 +187,11 @@ def run(arguments: argparse.Namespace) -> int:
         scored = len(evaluation.results[0].labels) if evaluation.results else 0
         return print_share(arguments, shard, scored, evaluation.broken)
     root = as_path(arguments.folder)
-    unread = left_out(root, [Labelled(root / name, "") for name in evaluation.names])
+    known = [Labelled(root / name, "") for name in evaluation.names]
+    unread = [
+        *left_out(root, known, arguments.labels),
+        *unread_in([arguments.references]),
+    ]
     return print_evaluation(arguments, evaluation, evaluation.broken, unread)
 
 
@@ -196,7 +199,7 @@ def print_evaluation(
     arguments: argparse.Namespace,
     evaluation: Evaluation,
     skipped: Sequence[str],
-    unread: Sequence[pathlib.Path] = (),
+    unread: Sequence[Unread] = (),
 ) -> int:
     """Prints the table; see ``print_results``."""
     better = {m.name: m.better for m in evaluation.metrics if m.better}

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from jaxattr.commands._arguments import (
     QUICK_SEARCH,
     add_figure_options,
+    add_method_options,
     add_model,
     add_run_options,
     figures_of,
     load_model,
-    photograph_files,
-    print_results,
     run_of,
-    unread_in,
     whole,
 )
 from jaxattr.commands._model_requests import parse_model
-from jaxattr.evaluation.boundary.points import explains_at_boundary
+from jaxattr.commands._photographs import (
+    add_photographs,
+    photograph_files,
+    print_report,
+)
 from jaxattr.evaluation.explain.explain import explain_photographs
+from jaxattr.evaluation.explain.shared_search import explains_at_boundary
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.evaluation.runs.tables import format_table
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -64,12 +65,7 @@ def add_parser(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add(
-        "photographs",
-        nargs="+",
-        metavar="PHOTO",
-        help="JPEG, PNG and more, any size; or a folder of them",
-    )
+    add_photographs(parser)
     names = ", ".join(registry.methods())
     add(
         "--method",
@@ -77,14 +73,7 @@ def add_parser(commands: Commands) -> None:
         metavar="NAME",
         help=f"may be given several times: {names} (default: integrated_gradients)",
     )
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="METHOD.NAME=VALUE",
-        help="an option of a method, such as attexplore.num_steps=5; "
-        "`jaxattr methods` lists them",
-    )
+    add_method_options(parser)
     add_model(parser)
     add(
         "--label",
@@ -93,7 +82,6 @@ def add_parser(commands: Commands) -> None:
         help="index or name; given several times, a row each, and the difference of the "
         "first two (default: what is predicted)",
     )
-    add("--references", metavar="DIR", help="photographs, for expected_gradients")
     add_run_options(parser, batch_size=8, out="explanations")
     add(
         "--curve-steps",
@@ -140,13 +128,4 @@ def run(arguments: argparse.Namespace) -> int:
             run=run_of(arguments, methods=tuple(chosen), photographs=photographs),
             progress=progress,
         )
-    for reason in report.not_found:
-        print(f"jaxattr: warning: {reason}", file=sys.stderr)
-    where = f"figures and raw maps: {report.rows[0].file.parent}"
-    return print_results(
-        arguments,
-        f"{format_table(*report.table())}\n\n{where}",
-        [row._asdict() for row in report.rows],
-        report.broken,
-        unread_in(arguments.photographs),
-    )
+    return print_report(arguments, report, "figures and raw maps")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "list the methods and their options"
-    parser = commands.add_parser("methods", help=text, description=text.capitalize())
+    parser = commands.add_parser(
+        "methods", help=text, description=text[0].upper() + text[1:]
+    )
     parser.set_defaults(run=run)
 
 

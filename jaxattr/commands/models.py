@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "list the classifiers that can be explained, or fetch the weights of one"
-    parser = commands.add_parser("models", help=text, description=text.capitalize())
+    parser = commands.add_parser(
+        "models", help=text, description=text[0].upper() + text[1:]
+    )
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(metavar="ACTION")
     text = "download the weights of a model into the cache of the Hugging Face hub"
-    fetch_parser = actions.add_parser("fetch", help=text, description=text.capitalize())
+    fetch_parser = actions.add_parser(
+        "fetch", help=text, description=text[0].upper() + text[1:]
+    )
     fetch_parser.add_argument(
         "name", metavar="NAME", help="as `jaxattr models` lists it"
     )

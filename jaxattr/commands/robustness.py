@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -18,10 +17,10 @@ from jaxattr.commands._arguments import (
     load_model,
     print_results,
     run_of,
-    unread_in,
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._photographs import unread_in
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
@@ -33,6 +32,8 @@ from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
+from jaxattr.evaluation.runs.unfinished import Unfinished
+from jaxattr.photographs.reading import Unread
 from jaxattr.typing import Array
 
 if TYPE_CHECKING:
@@ -173,10 +174,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
     about = {"name": arguments.model, "twin": twin_name}
     claim_folder(folder, settings, about, methods, tables)
-    write_run(folder, run_of(arguments, methods=tuple(chosen), folder=arguments.folder))
     given = photographs.image_set(folder)
+    asked = run_of(
+        arguments,
+        methods=tuple(chosen),
+        photographs=given.names,
+        folder=arguments.folder,
+    )
+    write_run(folder, asked)
     if arguments.prepare:
         return print_share(arguments, shard, 0, given.broken)
+    unfinished = Unfinished(folder / "images.csv")
     gone: list[int] = []
     with Progress(0, quiet=arguments.quiet) as progress:
         results = robustness.measure(
@@ -189,12 +197,18 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             progress=progress,
             gone=gone,
+            so_far=None
+            if shard.count > 1
+            else lambda found: unfinished.write(
+                lambda: report.image_table(found(), given.names)
+            ),
         )
     broken = [*given.broken, *given.gone_lines(gone)]
     scored = len(results[0].index)
     if shard.count > 1:
         return print_share(arguments, shard, scored, broken)
     report.write_report(folder, results, given.names, settings, figures)
+    unfinished.remove()
     return print_robustness(
         *(arguments, results, settings, broken), unread_in([arguments.folder])
     )
@@ -205,7 +219,7 @@ def print_robustness(
     results: Sequence[MethodRobustness],
     settings: Settings,
     skipped: Sequence[str] = (),
-    unread: Sequence[pathlib.Path] = (),
+    unread: Sequence[Unread] = (),
 ) -> int:
     """Prints the table; see ``print_results``."""
     from jaxattr.evaluation.robustness import report

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from jaxattr._checks import check_choice
 from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
+    add_labels,
     add_model,
     add_run_options,
     figures_of,
@@ -27,8 +27,10 @@ from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
+from jaxattr.evaluation.runs.unfinished import Unfinished
 from jaxattr.evaluation.spectrum import spectrum
 from jaxattr.evaluation.spectrum.gather import ModelSpectrum
+from jaxattr.photographs.reading import Unread
 from jaxattr.photographs.sets import Labelled, left_out
 
 if TYPE_CHECKING:
@@ -60,12 +62,7 @@ def add_parser(commands: Commands) -> None:
     add = parser.add_argument
     add("folder", metavar="FOLDER", help="labelled photographs, or a folder a class")
     add_model(parser, several=True)
-    add(
-        "--labels",
-        metavar="FILE",
-        help="a table with the columns file and class (default: labels.tsv, "
-        "labels.csv or boxes.tsv in FOLDER)",
-    )
+    add_labels(parser)
     add(
         "--bands",
         type=whole(1),
@@ -127,11 +124,18 @@ def run(arguments: argparse.Namespace) -> int:
     files = RowFiles(folder / "parts")
     tables = spectrum.tables_of(models, settings, files)
     claim_folder(folder, settings, models, tables, reference)
-    write_run(folder, run_of(arguments, folder=arguments.folder))
     given = photographs.image_set(folder)
+    asked = run_of(
+        arguments,
+        models=tuple(models),
+        photographs=given.names,
+        folder=arguments.folder,
+    )
+    write_run(folder, asked)
     if arguments.prepare:
         return print_share(arguments, shard, 0, given.broken)
     settings = settings._replace(images_per_batch=min(4, len(given.names)))
+    unfinished = Unfinished(folder / "bands.csv")
     gone: list[int] = []
     with Progress(0, quiet=arguments.quiet) as progress:
         spectra = spectrum.measure(
@@ -143,6 +147,9 @@ def run(arguments: argparse.Namespace) -> int:
             workers=arguments.workers,
             progress=progress,
             gone=gone,
+            so_far=None
+            if shard.count > 1
+            else lambda found: unfinished.write(lambda: report.band_table(found())),
         )
     broken = [*given.broken, *given.gone_lines(gone)]
     if shard.count > 1:
@@ -152,8 +159,10 @@ def run(arguments: argparse.Namespace) -> int:
     if reference is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
     report.write_report(folder, spectra, mce, figures)
+    unfinished.remove()
     root = as_path(arguments.folder)
-    unread = left_out(root, [Labelled(root / name, "") for name in given.names])
+    known = [Labelled(root / name, "") for name in given.names]
+    unread = left_out(root, known, arguments.labels)
     return print_spectra(arguments, spectra, mce, broken, unread)
 
 
@@ -162,7 +171,7 @@ def print_spectra(
     spectra: Sequence[ModelSpectrum],
     mce: dict[str, float] | None,
     skipped: Sequence[str] = (),
-    unread: Sequence[pathlib.Path] = (),
+    unread: Sequence[Unread] = (),
 ) -> int:
     """Prints the two tables; see ``print_results``."""
     from jaxattr.evaluation.spectrum import report

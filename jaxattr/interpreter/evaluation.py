@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 from jaxattr.interpreter import loops
 from jaxattr.interpreter.nodes import Graph
@@ -48,14 +47,14 @@ class Evaluation:
                 results = equation(*arguments)
                 self._shared |= zip(equation.outputs, results, strict=True)
 
-    def _apply(self, equation: Equation, arguments: list[Any]) -> list[Any]:
+    def _apply(self, equation: Equation, arguments: list[Array]) -> list[Array]:
         if equation.name not in loops.LOOPS:
             return equation(*arguments)
         results, carries = loops.loop(equation).run(arguments)
         self.carries.setdefault(equation, []).append(carries)
         return results
 
-    def read(self, value: Value, point: int = 0) -> Any:
+    def read(self, value: Value, point: int = 0) -> Array:
         """The value of a result, an input or a constant."""
         if value in self._shared:
             return self._shared[value]
@@ -63,18 +62,18 @@ class Evaluation:
             return self._values[point][value]
         return value.constant
 
-    def outputs(self, point: int = 0) -> list[Any]:
+    def outputs(self, point: int = 0) -> list[Array]:
         """What the program returns."""
         return [self.read(v, point) for v in self.graph.program.outputs]
 
-    def again(self, value: Value, inputs: Sequence[Array]) -> Any:
+    def again(self, value: Value, inputs: Sequence[Array]) -> Array:
         """One value for other inputs; only what it needs is evaluated."""
         program = self.graph.program
         known = dict(zip(program.inputs, inputs, strict=True))
         equation_of = {v: e for e in program.equations for v in e.outputs}
 
         @functools.cache
-        def read(value: Value) -> Any:
+        def read(value: Value) -> Array:
             if value in known:
                 return known[value]
             if value not in self.graph.active:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -12,6 +12,7 @@ from jaxattr.interpreter import scalars
 from jaxattr.interpreter.program import Equation, Program, of_jaxpr
 from jaxattr.typing import Array
 
+T = TypeVar("T")
 LOOPS = ("scan", "while")
 MOST_STEPS = 100_000
 """Of a ``while`` whose steps are counted while tracing."""
@@ -29,14 +30,14 @@ class Loop:
     """None where it is counted when the loop is run."""
     reverse: bool
 
-    def split(self, values: Sequence[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    def split(self, values: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
         """What the equation takes: constants, carry, and what each step takes."""
         if self.equation.name == "while":
             values = values[self.equation.params["cond_nconsts"] :]
         first, second = self.num_constants, self.num_constants + self.num_carry
         return list(values[:first]), list(values[first:second]), list(values[second:])
 
-    def run(self, values: Sequence[Any]) -> tuple[list[Array], list[Array]]:
+    def run(self, values: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """The results, and what the carry was before each step, stacked."""
         constants, carry, stepped = self.split(values)
 
@@ -51,7 +52,7 @@ class Loop:
         )
         return [*after, *outputs], carries
 
-    def count(self, values: Sequence[Any]) -> int:
+    def count(self, values: Sequence[Array]) -> int:
         """How many steps a ``while`` takes, if that depends on no array.
 
         Raises:

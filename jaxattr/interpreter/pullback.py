@@ -8,7 +8,7 @@ uses give it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from jaxattr.interpreter.nodes import Node, Reading, graph
 from jaxattr.interpreter.program import Program, Value, of_jaxpr
 from jaxattr.typing import Array
 
+T = TypeVar("T")
 Rule = Callable[[Layer, tuple[Array, ...]], Sequence[Array]]
 """What a layer's inputs get, given the layer and what its results have.
 
@@ -94,7 +95,7 @@ def layer_of(evaluation: Evaluation, node: Node) -> Layer:
 def _program(
     program: Program,
     flags: Sequence[bool],
-    points: Sequence[Sequence[Any]],
+    points: Sequence[Sequence[Array]],
     carried: Sequence[Array | None],
     rules: Rules,
     reading: Reading,
@@ -107,7 +108,7 @@ def _program(
     return pull(inner, carried, rules, reading)
 
 
-def _zeros_for(values: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+def _zeros_for(values: Sequence[Array | None], arrays: Sequence[Array]) -> list[Array]:
     return [
         jnp.zeros_like(a) if b is None else b
         for a, b in zip(arrays, values, strict=True)
@@ -167,8 +168,8 @@ def _through_loop(
         totals = [
             t if c is None else t + c for t, c in zip(totals, constants, strict=True)
         ]
-        entered = _zeros_for(entered, before[0])
-        return (entered, totals), _zeros_for(inputs, stepped[0])
+        carried_on = _zeros_for(entered, before[0])
+        return (carried_on, totals), _zeros_for(inputs, stepped[0])
 
     after = list(given[:num_carry])
     after = [
@@ -189,15 +190,15 @@ def _through_loop(
     return _for_inputs(node, _joined(values), [*totals, *entered, *inputs])
 
 
-def _joined(groups: Sequence[Sequence[Any]]) -> list[Any]:
+def _joined(groups: Sequence[Sequence[T]]) -> list[T]:
     return [member for group in groups for member in group]
 
 
 def _for_inputs(
-    node: Node, values: Sequence[Value], arrays: Sequence[Any]
+    node: Node, values: Sequence[Value], arrays: Sequence[Array | None]
 ) -> list[Array | None]:
     """Sums over the places at which a value is given to an equation."""
-    totals: dict[Value, Any] = {}
+    totals: dict[Value, Array] = {}
     for value, array in zip(values, arrays, strict=True):
         if value in node.inputs and value.is_float and array is not None:
             totals[value] = totals[value] + array if value in totals else array

@@ -1,4 +1,4 @@
-"""What the metrics of pairs of maps have in common."""
+"""What metrics that look at maps alone have in common: checks, NaN."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """Pretrained image classifiers as callable pytrees: ``names`` and ``load``.
 
-The only package of the library that uses Flax. To add a model: write its architecture,
-its rules and its entries in a file of its family, and name that in ``catalog``.
+The only package of the library that uses Flax. ``docs/models.md`` says how a network is
+added.
 """
 
 from jaxattr.models.activations import SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
+from jaxattr.models.finding import Description, descriptions, fetch
 from jaxattr.models.loading import load, names
-from jaxattr.models.weights import Description, descriptions, fetch
 
 __all__ = [
     "Classifier",

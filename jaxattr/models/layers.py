@@ -31,7 +31,7 @@ class Conv(nnx.Module):
         window: int | tuple[int, int],
         *,
         stride: int = 1,
-        padding: Padding = "tf_same",
+        padding: Padding,
         groups: int = 1,
         gain: float = 1.0,
     ):
@@ -58,7 +58,7 @@ class Depthwise(nnx.Module):
         window: int,
         *,
         stride: int = 1,
-        padding: Padding = "tf_same",
+        padding: Padding,
     ):
         self.kernel = parameter(window, window, channels)
         self.bias = parameter(channels)

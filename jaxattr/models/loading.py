@@ -19,8 +19,8 @@ from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
 from jaxattr.models.convert import Parameters, Tensors, convert, expected_shapes
 from jaxattr.models.entries import Entry, Source
-from jaxattr.models.folded_norms import norms_are_folded
-from jaxattr.models.weights import locate
+from jaxattr.models.finding import locate
+from jaxattr.models.tf_exports import norms_are_folded
 from jaxattr.typing import Array
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxattr._checks import fail
-from jaxattr._pixels import grey_range, to_rgb
+from jaxattr._pixels import to_rgb
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -31,10 +31,13 @@ class Preprocessing:
         """A photograph to float32 ``(H, W, 3)`` in [0, 1].
 
         Args:
-          photo: a PIL image of any mode (alpha is composited on white; the EXIF
-            orientation is the caller's business), or an array ``(H, W)``,
-            ``(H, W, 1)``, ``(H, W, 3)`` or ``(H, W, 4)``, uint8 or floats in [0, 1].
-            Floats are rounded to 8 bits, as Pillow resizes those.
+          photo: a PIL image of any mode, as it was opened (alpha is composited on
+            white, and it is turned as its EXIF orientation says, as the command line
+            does and torchvision does not), or an array ``(H, W)``, ``(H, W, 1)``,
+            ``(H, W, 3)`` of red, green and blue or ``(H, W, 4)`` with opacity, uint8 or
+            floats in [0, 1]. Floats are rounded to 8 bits, as Pillow resizes those:
+            what torchvision makes of a float tensor, with ``antialias=True``, is not
+            rounded, and without it is another image.
 
         Raises:
           ImportError: where Pillow is not installed (the extra ``app``).
@@ -43,7 +46,7 @@ class Preprocessing:
         """
         image = _to_rgb(photo)
         height, width = self.size
-        resample = _pillow().Resampling[self.interpolation.upper()]
+        resample = _pillow().Image.Resampling[self.interpolation.upper()]
         if self.short_side is None:
             image = image.resize((width, height), resample)
         else:
@@ -63,14 +66,14 @@ class Preprocessing:
 def _to_rgb(photo: object) -> PIL.Image.Image:
     """A PIL image of mode RGB."""
     pillow = _pillow()
-    image = photo if isinstance(photo, pillow.Image) else _from_array(photo)
+    image = photo if isinstance(photo, pillow.Image.Image) else _from_array(photo)
     if 0 in image.size:
         raise fail("photo", "at least one pixel", image)
     if image.mode == "F":
         # As of an array: floats in [0, 1], or an error.
         image = _from_array(np.asarray(image))
     try:
-        return to_rgb(image, pillow, grey_range(image))
+        return to_rgb(image, pillow)
     except ValueError as error:
         raise ValueError(f"photo: {error}") from None
 
@@ -93,14 +96,16 @@ def _from_array(photo: object) -> PIL.Image.Image:
             span = f"values from {array.min():g} to {array.max():g}"
             raise ValueError(f"photo: expected floats in [0, 1], got {span}")
         array = np.round(array * 255).astype(np.uint8)
-    return _pillow().fromarray(array)
+    return _pillow().Image.fromarray(array)
 
 
 def _pillow() -> ModuleType:
+    """The package ``PIL`` with what is needed of it."""
     try:
-        from PIL import Image
+        import PIL.Image
+        import PIL.ImageOps
     except ImportError:
         raise ImportError(
             'reading photographs needs Pillow: pip install "jaxattr[app]"'
         ) from None
-    return Image
+    return PIL

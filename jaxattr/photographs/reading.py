@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import pathlib
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxattr._locations import as_path, is_url, store_errors
-from jaxattr._pixels import grey_range, to_rgb
+from jaxattr._pixels import to_rgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,6 +19,13 @@ _NO_PHOTOGRAPHS = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 _SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found")
 _COMPANIONS = (".csv", ".tsv", ".txt", ".md", ".json", ".npz", ".ini", ".db")
 """Suffixes of what may lie beside photographs without being meant as one."""
+
+
+class Unread(NamedTuple):
+    """A file in a folder of photographs that was not read, and the reason."""
+
+    path: pathlib.Path
+    reason: str
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -60,7 +68,8 @@ def read_photograph(
         starts with its path.
       ImportError: Pillow is not installed; the message names the extra.
     """
-    Image, ImageOps = _pillow()
+    pillow = _pillow()
+    Image = pillow.Image
     path = as_path(path)
     if data is None and is_url(path):
         data = read_bytes(path)
@@ -70,8 +79,7 @@ def read_photograph(
         with Image.open(path if data is None else io.BytesIO(data)) as image:
             if image.format in _NO_PHOTOGRAPHS:
                 raise ValueError(f"{image.format} is no photograph")
-            greys = grey_range(image)
-            return to_rgb(ImageOps.exif_transpose(image), Image, greys)
+            return to_rgb(image, pillow)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except PermissionError:
@@ -105,23 +113,29 @@ def list_photographs(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     files = [path for path in _visible_files(folder) if _is_photograph(path)]
     if not files:
         others = unread_files(folder)
-        named = (
-            f", only {', '.join(path.name for path in others[:3])}" if others else ""
-        )
+        names = ", ".join(other.path.name for other in others[:3])
+        named = f", only {names}" if others else ""
         raise ValueError(f"{folder}: no image file in this folder{named}")
     return files
 
 
-def unread_files(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+def unread_files(folder: str | os.PathLike[str]) -> list[Unread]:
     """Files that :func:`list_photographs` leaves out and that may be meant as one.
 
-    Not those that are hidden, nor tables, texts and arrays.
+    Not tables, texts and arrays, nor hidden files of other kinds.
     """
-    return [
-        path
-        for path in _visible_files(as_path(folder))
+    folder = as_path(folder)
+    others = [
+        Unread(path, "no photograph by its suffix")
+        for path in _visible_files(folder)
         if not _is_photograph(path) and path.suffix.lower() not in _COMPANIONS
     ]
+    hidden = [
+        Unread(path, "hidden")
+        for path in sorted(folder.iterdir())
+        if is_hidden(path) and path.is_file() and _is_photograph(path)
+    ]
+    return others + hidden
 
 
 def is_hidden(path: pathlib.Path) -> bool:
@@ -140,19 +154,21 @@ def _visible_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _is_photograph(path: pathlib.Path) -> bool:
     """By its suffix, of a format that can be read."""
-    Image, _ = _pillow()
+    Image = _pillow().Image
     format = Image.registered_extensions().get(path.suffix.lower())
     return (format in Image.OPEN and format not in _NO_PHOTOGRAPHS) or format == "MPO"
 
 
-def _pillow():
+def _pillow() -> ModuleType:
+    """The package ``PIL`` with what is needed of it."""
     try:
-        from PIL import Image, ImageOps
+        import PIL.Image
+        import PIL.ImageOps
     except ImportError:
         raise ImportError(
             "reading photographs needs Pillow: pip install 'jaxattr[app]'"
         ) from None
-    return Image, ImageOps
+    return PIL
 
 
 def _one_line(error: Exception) -> str:

@@ -10,10 +10,15 @@ from typing import NamedTuple
 
 from jaxattr._locations import as_path, is_inside, is_url, store_errors
 from jaxattr.photographs.labels import resolve_label
-from jaxattr.photographs.reading import is_hidden, list_photographs, unread_files
+from jaxattr.photographs.reading import (
+    Unread,
+    is_hidden,
+    list_photographs,
+    unread_files,
+)
 
 LABEL_FILES = ("labels.tsv", "labels.csv", "boxes.tsv")
-_OF_RESULTS = ("parts", "manifest", "settings")
+_OF_RESULTS = ("parts", "manifest", "settings", "maps", "report_maps")
 """Folders in a folder of results."""
 
 
@@ -52,9 +57,7 @@ def labelled_photographs(
         is_there = folder.is_dir()
     if not is_there:
         raise ValueError(f"{folder}: expected a folder of photographs")
-    if table is None:
-        there = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
-        table = there[0] if there else None
+    table = _table_of(folder) if table is None else table
     if table is not None:
         return _from_table(folder, as_path(table), known)
     classes = sorted(
@@ -93,11 +96,33 @@ def resolve_labels(
 
 
 def left_out(
-    folder: str | os.PathLike[str], photographs: Sequence[Labelled]
-) -> list[pathlib.Path]:
-    """Files beside photographs that may be meant as one and cannot be read as one."""
-    folders = {as_path(folder), *(p.path.parent for p in photographs)}
-    return sorted(path for inner in folders for path in unread_files(inner))
+    folder: str | os.PathLike[str],
+    photographs: Sequence[Labelled],
+    table: str | os.PathLike[str] | None = None,
+) -> list[Unread]:
+    """Files beside photographs that may be meant as one and are none of the set.
+
+    Args:
+      folder: as ``labelled_photographs`` has it.
+      photographs: what that returned.
+      table: as there. Photographs that it does not list are left out on purpose.
+    """
+    folder = as_path(folder)
+    folders = {folder, *(p.path.parent for p in photographs)}
+    found = [unread for inner in sorted(folders) for unread in unread_files(inner)]
+    if table is None and _table_of(folder) is None:
+        try:
+            strays = list_photographs(folder)
+        except ValueError:
+            strays = []
+        found += [Unread(path, "in no folder of a class") for path in strays]
+    return found
+
+
+def _table_of(folder: pathlib.Path) -> pathlib.Path | None:
+    """The table of labels in a folder; None where there is none."""
+    there = [folder / name for name in LABEL_FILES if (folder / name).is_file()]
+    return there[0] if there else None
 
 
 def _holds_results(

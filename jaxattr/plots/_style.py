@@ -7,18 +7,14 @@ import types
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxattr._checks import check_choice
+from jaxattr.plots.map_colors import DIVERGING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-# Blue, white, red of equal lightness at both ends, and lighter than matplotlib's RdBu:
-# single pixels of its near-black ends could not be told apart.
-DIVERGING = ("#0b4fb8", "#5b9be6", "#ffffff", "#f2805f", "#bd0f2a")
 GREY = "#555555"
 # Okabe and Ito's, which people with any colour blindness tell apart.
-PERCENTILE = 99.5
-"""Of the absolute values of a map: the end of its colours."""
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 

@@ -23,6 +23,7 @@ def score_bars(
     *,
     title: str | None = None,
     xlabel: str | None = None,
+    numbers: bool = True,
 ) -> Axes:
     """Draws a bar a method, the first at the top, its number beside it.
 
@@ -33,6 +34,7 @@ def score_bars(
       ax: where to draw; by default a new figure.
       title: what stands above.
       xlabel: what stands below.
+      numbers: write the means beside the bars, which takes a fifth of the width.
 
     Returns:
       The ``Axes``.
@@ -62,7 +64,8 @@ def score_bars(
             elinewidth=1,
             capsize=2,
         )
-    for place, mean, end in zip(places, means, np.maximum(ends[:, 1], means)):
+    tops = np.maximum(ends[:, 1], means)
+    for place, mean, end in zip(places, means, tops) if numbers else ():
         ax.annotate(
             f"{mean:.3f}",
             (max(end, 0.0), place),
@@ -76,9 +79,8 @@ def score_bars(
     ax.set_ylim(len(names) - 0.4, -0.6)
     low = min(0.0, float(np.nanmin(ends)))
     high = max(0.0, float(np.nanmax(ends)))
-    ax.set_xlim(
-        low - 0.02 * (high - low) * (low < 0), high + 0.22 * (high - low) + 1e-9
-    )
+    room = (0.22 if numbers else 0.04) * (high - low)
+    ax.set_xlim(low - 0.02 * (high - low) * (low < 0), high + room + 1e-9)
     frame(ax, grid="x")
     if title is not None:
         ax.set_title(title, fontsize=9.5)

@@ -1,9 +1,8 @@
 """Figures of maps: arrays and an ``Axes`` in, the ``Axes`` out.
 
-One rule of colour holds for every method: channels are summed, red speaks for the class
-and blue against it, white is zero, and both ends stand for the same absolute value,
-which is written on the panel. Values are shown as they are: not squashed to [0, 1], not
-smoothed, not made positive.
+The rule of colour is that of ``map_colors`` for every method, and the value at the ends
+of the colours is written on the panel. Values are shown as they are: not squashed to
+[0, 1], not smoothed, not made positive.
 
 No global style is touched. Without ``ax`` a new figure is made with ``pyplot``.
 """
@@ -16,16 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxattr._checks import check_number, fail
-from jaxattr.plots._style import (
-    GREY,
-    PERCENTILE,
-    axes_or_new,
-    bare,
-    colormap,
-    pyplot,
-    wrapped,
-)
+from jaxattr._checks import fail
+from jaxattr.plots import map_colors
+from jaxattr.plots._style import GREY, axes_or_new, bare, colormap, pyplot, wrapped
+from jaxattr.plots.map_colors import PERCENTILE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,35 +53,20 @@ def attribution_map(
       ValueError: arrays of another shape, a percentile outside 0 to 100, or an unknown
         colour map.
     """
-    values = _channel_sum(attribution)
-    limit = color_limit(values, percentile)
+    limit = map_colors.color_limit(attribution, percentile)
+    shown = map_colors.scaled(attribution, limit)
     ax = axes_or_new(ax)
     if image is None:
-        shown = np.clip(values / limit, -1, 1)
         ax.imshow(
             shown, cmap=colormap(colors), vmin=-1, vmax=1, interpolation="nearest"
         )
     else:
-        ax.imshow(_overlay(values / limit, image, colors), interpolation="nearest")
+        ax.imshow(_overlay(shown, image, colors), interpolation="nearest")
     bare(ax)
     ax.set_xlabel(f"±{limit:.2g}", fontsize=8, color=GREY, labelpad=3)
     if title is not None:
         ax.set_title(title, fontsize=10, pad=5)
     return ax
-
-
-def color_limit(attribution: ArrayLike, percentile: float = PERCENTILE) -> float:
-    """The absolute value at the ends of the colours; 1 for a map of zeros.
-
-    Not finite values are left out.
-    """
-    percentile = check_number("percentile", percentile, 0, 100)
-    magnitude = np.abs(_channel_sum(attribution))
-    magnitude = magnitude[np.isfinite(magnitude)]
-    if not magnitude.size or not magnitude.max():
-        return 1.0
-    # A map that is zero nearly everywhere has a percentile of zero.
-    return float(np.percentile(magnitude, percentile)) or float(magnitude.max())
 
 
 def explanation_grid(
@@ -157,22 +135,18 @@ def grid_size(num_images: int, num_maps: int) -> tuple[float, float]:
     return 1.75 * (1 + num_maps), 1.93 * num_images + 0.6
 
 
-def _channel_sum(attribution: ArrayLike) -> np.ndarray:
-    values = np.asarray(attribution, float)
-    if values.ndim not in (2, 3) or not values.size:
-        raise fail("attribution", "an array (H, W, C) or (H, W)", values)
-    return values if values.ndim == 2 else values.sum(axis=-1)
-
-
 def _overlay(scaled: np.ndarray, image: ArrayLike, colors: str | None) -> np.ndarray:
     image = np.asarray(image, float)
     if image.shape[:2] != scaled.shape or image.ndim not in (2, 3):
         raise fail("image", f"{(*scaled.shape, 3)}", image)
     grey = image if image.ndim == 2 else image.mean(axis=-1)
     pale = 0.7 + 0.3 * np.clip(grey, 0, 1)[..., None]
-    scaled = np.nan_to_num(np.clip(scaled, -1, 1))
-    tints = colormap(colors)((scaled + 1) / 2)[..., :3]
-    opacity = np.sqrt(np.abs(scaled))[..., None]
+    scaled = np.nan_to_num(scaled)
+    if colors is None:
+        tints = map_colors.tints(scaled)
+    else:
+        tints = colormap(colors)((scaled + 1) / 2)[..., :3]
+    opacity = map_colors.opacity(scaled)[..., None]
     return (1 - opacity) * pale + opacity * tints
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from jaxattr.evaluation.evaluate.report_maps import ReportMap, load_report_maps
 from jaxattr.evaluation.runs import manifest, pictures
 from jaxattr.evaluation.runs.figures import method_title
 from jaxattr.report import tables
@@ -56,8 +57,13 @@ def page(folder: Folder) -> Page:
     models: dict[str, Rows] = {}
     for row in rows:
         models.setdefault(row["model"], []).append(row)
+    missing = _missing(folder, rows, bool(summary))
     for model, own in models.items():
-        blocks.append(_gallery(folder, model, own, len(models), better))
+        shown, unread = load_report_maps(
+            folder.path, model, dict.fromkeys(row["method"] for row in own)
+        )
+        missing += unread
+        blocks.append(_gallery(folder, model, own, len(models), better, shown))
     blocks.append(tables.as_table("All photographs", header, rows))
     files = len({row["file"] for row in rows})
     methods = [method_title(m) for m in folder.in_order(row["method"] for row in rows)]
@@ -65,7 +71,7 @@ def page(folder: Folder) -> Page:
         f"Evaluation: {len(methods)} method{'s' * (len(methods) != 1)}, "
         f"{files:,} photograph{'s' * (files != 1)}",
         f"{', '.join(methods)} on {', '.join(models)}.",
-        _missing(folder, rows, bool(summary)),
+        missing,
         blocks,
         [],
     )
@@ -136,6 +142,7 @@ def _gallery(
     rows: Rows,
     num_models: int,
     better: Mapping[str, bool | None],
+    shown: Mapping[str, ReportMap],
 ) -> Gallery:
     """The photographs of a model, with the scores of its methods."""
     titles = _metric_titles(rows)
@@ -146,16 +153,32 @@ def _gallery(
         of = scores.setdefault(row["file"], {}).setdefault(row["method"], {})
         of[titles[_metric(row)]] = number(row["score"])
     metrics = {titles[_metric(row)]: row["metric"] for row in rows}
-    chosen = best_and_worst(scores, MOST_PHOTOGRAPHS)
-    draw = lambda file, side: _photograph(folder, first[file], scores[file], side)
-    some = pictures.sample(chosen)
-    bytes_of = lambda side: (
-        num_models * sum(len(json.dumps(draw(file, side))) for file in some) / len(some)
+    draw = lambda file, side: _photograph(
+        folder, first[file], scores[file], shown.get(file), side
     )
+    chosen = best_and_worst(scores, MOST_PHOTOGRAPHS, shown)
+    groups = [[f for f in chosen if (f in shown) is with_maps] for with_maps in (1, 0)]
+    samples = [pictures.sample(group) for group in groups]
+
+    def bytes_of(side: int) -> float:
+        """The mean over those with maps and those without."""
+        total = sum(
+            len(group) / len(some) * sum(len(json.dumps(draw(f, side))) for f in some)
+            for group, some in zip(groups, samples, strict=True)
+            if some
+        )
+        return num_models * total / len(chosen)
+
     side, count = pictures.fitting(len(chosen), bytes_of)
-    photographs = [draw(file, side) for file in chosen[:count]]
+    chosen = best_and_worst(scores, min(count, MOST_PHOTOGRAPHS), shown)
+    photographs = [draw(file, side) for file in chosen]
     methods = folder.in_order(row["method"] for row in rows)
-    note = "Order by a score to see the best and the worst photographs of a method."
+    note = "Order by a score to see the best and the worst photographs of a method"
+    note += (
+        f"; the {len(shown)} at both ends have maps, the others only scores."
+        if shown
+        else "."
+    )
     if len(chosen) < len(scores):
         note += (
             f" {len(chosen):,} of {len(scores):,} photographs: the best and the worst by "
@@ -171,13 +194,16 @@ def _gallery(
 
 
 def best_and_worst(
-    scores: Mapping[str, Mapping[str, Mapping[str, Number]]], most: int
+    scores: Mapping[str, Mapping[str, Mapping[str, Number]]],
+    most: int,
+    before: Iterable[str] = (),
 ) -> list[str]:
     """Files to be shown, in their order: both ends by each score, then the first ones.
 
     Args:
       scores: file to method to score to number.
       most: how many files.
+      before: files that go before all of these.
 
     >>> scores = {str(i): {"m": {"s": float(i)}} for i in range(10)}
     >>> best_and_worst(scores, 4)
@@ -192,7 +218,7 @@ def best_and_worst(
                 if value is not None:
                     columns.setdefault((method, name), []).append((value, file))
     each = max(1, most // (2 * max(1, len(columns))))
-    chosen: dict[str, None] = {}
+    chosen = dict.fromkeys(file for file in before if file in scores)
     for column in columns.values():
         column.sort()
         ends = [*column[:each], *column[-each:]]
@@ -228,6 +254,7 @@ def _photograph(
     folder: Folder,
     row: Mapping[str, str],
     scores: Mapping[str, Mapping[str, Number]],
+    shown: ReportMap | None,
     side: int,
 ) -> Photograph:
     name = row.get("class_name") or f"class {row['class']}"
@@ -236,15 +263,18 @@ def _photograph(
         facts["predicted"] = row.get("predicted_name") or f"class {row['predicted']}"
     probability = number(row["probability"])
     known = "" if probability is None else f", {probability:.1%}"
-    inside = pathlib.PurePosixPath(row["file"])
-    path = None
-    # A table may say anything: no file from elsewhere gets into the report.
-    if folder.source and not inside.is_absolute() and ".." not in inside.parts:
-        path = folder.source / inside
-    return Photograph(
-        row["file"],
-        f"{name}{known}",
-        pictures.thumbnail(path, side) if path is not None else "",
-        facts,
-        {method_title(m): Map("", 0.0, found) for m, found in scores.items()},
-    )
+    maps = {method_title(m): Map("", 0.0, found) for m, found in scores.items()}
+    if shown is not None:
+        picture = pictures.photograph(shown.photograph / 255, side)
+        for method, (values, limit) in shown.maps.items():
+            over, _ = pictures.overlay(values, side, 127.0)
+            drawn = Map(over, limit, scores.get(method, {}))
+            maps[method_title(method)] = drawn
+    else:
+        inside = pathlib.PurePosixPath(row["file"])
+        path = None
+        # A table may say anything: no file from elsewhere gets into the report.
+        if folder.source and not inside.is_absolute() and ".." not in inside.parts:
+            path = folder.source / inside
+        picture = pictures.thumbnail(path, side) if path is not None else ""
+    return Photograph(row["file"], f"{name}{known}", picture, facts, maps)

@@ -8,8 +8,14 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from jaxattr.evaluation.runs.figures import method_title
 from jaxattr.evaluation.runs.settings import read_settings
+from jaxattr.evaluation.runs.unfinished import unfinished_path
 
+UNFINISHED = (
+    "The run is not finished. Start the same command again, and it goes on where it "
+    "was."
+)
 KINDS = ("evaluate", "spectrum", "robustness", "boundary", "explain")
 
 
@@ -41,6 +47,33 @@ class Folder(NamedTuple):
         asked = self.asked("methods") or list(self.settings.get("methods", ()))
         first = [name for name in asked if name in there]
         return list(dict.fromkeys([*first, *there]))
+
+    def table(self, name: str) -> pathlib.Path:
+        """A table: that of the run which is not done, if there is one, else the whole."""
+        path = self.path / name
+        unfinished = unfinished_path(path)
+        return unfinished if unfinished.exists() else path
+
+    def lacking(self, what: str, done: Mapping[str, int], verb: str) -> list[str]:
+        """That a run was stopped, and how far each method or model has come.
+
+        Args:
+          what: ``methods`` or ``models``.
+          done: name to how many photographs are done; empty if that is not known.
+          verb: what is done to them.
+        """
+        count = len(self.asked("photographs"))
+        names = dict.fromkeys([*self.asked(what), *done])
+        title = method_title if what == "methods" else str
+        return [
+            UNFINISHED,
+            *(
+                f"{title(name)}: {done.get(name, 0):,} of {count:,} photographs are "
+                f"{verb}."
+                for name in names
+                if done and done.get(name, 0) < count
+            ),
+        ]
 
     def unfinished(self, table: str) -> ValueError:
         """For a job that writes its tables when all of it is done."""
@@ -80,8 +113,10 @@ def recognise(path: str | os.PathLike[str]) -> Folder:
 
 def _kind_of_files(folder: pathlib.Path) -> str | None:
     has = lambda pattern: next(folder.glob(pattern), None) is not None
-    if has("bands.csv"):
+    if has("bands.csv") or has("bands.unfinished.csv"):
         return "spectrum"
+    if has("images.unfinished.csv"):
+        return "robustness"
     if has("images.csv") or has("settings.json"):
         first = b""
         if has("images.csv"):

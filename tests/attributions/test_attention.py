@@ -114,13 +114,12 @@ def reference(method):
 def explain(method, images=IMAGES, **options):
     with toys.float64():
         params = jax.tree.map(jnp.asarray, PARAMS)
-        return method(
-            lambda x: logits_fn(params, x),
-            jnp.asarray(images),
-            LABELS,
-            grid=(2, 2),
-            **options,
+        run = jax.jit(
+            lambda params, x: method(
+                lambda x: logits_fn(params, x), x, LABELS, grid=(2, 2), **options
+            )
         )
+        return run(params, jnp.asarray(images))
 
 
 def test_two_tokens_and_one_head_by_hand():

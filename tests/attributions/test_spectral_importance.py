@@ -9,6 +9,7 @@ import pytest
 import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from quick import quick
 
 import jaxattr as ja
 
@@ -200,7 +201,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize("batch_size", [2, 7])
+@pytest.mark.parametrize("batch_size", quick([2, 7], 7))
 def test_batch_size_changes_nothing_and_is_held(options, batch_size):
     rows = []
 

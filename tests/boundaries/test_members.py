@@ -203,7 +203,10 @@ def deepfool(x0, label, *, p, num_candidates=10):
             gap = abs(logits[k] - logits[label])
             ways.append((gap / np.linalg.norm(w.ravel(), q), gap, w))
         _, gap, w = min(ways, key=lambda way: way[0])
-        length = (gap + 1e-6) / np.linalg.norm(w.ravel(), q)
+        # What rounding may take of it: float64 has 52 bits behind the first.
+        rounding = 2 * 2.0**-52 * 2.0 ** np.floor(np.log2(np.abs(x).max()))
+        length = gap / np.linalg.norm(w.ravel(), q)
+        length += rounding * (np.sqrt(x.size) if p == "l2" else 1)
         if p == "l2":
             r = length * w / norm(w)
         elif p == "linf":

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import map_pairs
 import numpy as np
 import pytest
+from quick import quick
 
 import jaxattr as ja
 
@@ -21,7 +22,7 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("side", TABLE)
+@pytest.mark.parametrize("side", quick(TABLE, 28))
 def test_the_chance_table(side):
     k, expected = TABLE[side]
     maps = jnp.zeros((4, side, side))
@@ -122,7 +123,7 @@ def pooled(a, window, pool, pad):
     return result
 
 
-@pytest.mark.parametrize("pair", ["random", "edges"])
+@pytest.mark.parametrize("pair", quick(["random", "edges"], "edges"))
 @pytest.mark.parametrize("window", [pytest.param(0, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize(
     ("pool", "pad"), [("mean", "count"), ("mean", "zero"), ("max", "zero")]

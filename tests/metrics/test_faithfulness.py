@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 from jaxattr.metrics import faithfulness
@@ -44,7 +45,7 @@ def reference(kind, order, image, attribution, label, num_steps, substrate):
 
 @pytest.mark.parametrize("order", faithfulness.ORDERS)
 @pytest.mark.parametrize("kind", CURVES)
-@pytest.mark.parametrize("num_steps", [5, 30, 64])
+@pytest.mark.parametrize("num_steps", quick([5, 30, 64], 5, 64))
 def test_against_a_loop(kind, order, num_steps):
     images = toys.images()
     # Rounded, so that there are ties.

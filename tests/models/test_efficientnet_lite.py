@@ -44,7 +44,7 @@ def test_the_demo_photographs(classifier, photos):
     [
         pytest.param("imagenet-sample", "crop", 86.3, 204, marks=pytest.mark.slow),
         pytest.param("imagenet-val-boxes", "squash", 80.0, 200, marks=pytest.mark.slow),
-        ("nips17-ccby", "crop", 90.7, 150),
+        pytest.param("nips17-ccby", "crop", 90.7, 150, marks=pytest.mark.slow),
     ],
 )
 def test_top_1(classifier, assets, folder, preprocessing, expected, count):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from quick import quick
 
 from jaxattr import models
 from jaxattr.checkpoints.reading import read_checkpoint
@@ -38,7 +39,7 @@ def read(classifier, folder, rows):
     return np.stack([classifier.preprocess(photo) for photo in photos])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", quick(NETWORKS, "resnet18", "mobilenet_v2"))
 def test_torchs_logits(assets, name):
     """Relative to the largest; torch computed them in float32."""
     classifier = load(assets, name)
@@ -82,6 +83,7 @@ def test_top_1(assets, name, sample, boxes, nips):
         assert abs(correct - expected) <= 1
 
 
+@pytest.mark.slow
 def test_the_mnist_vit(assets):
     """A trained transformer of other sizes, in timm's names: 97.91 % of 10 000."""
     shape = Shape(

@@ -268,11 +268,18 @@ def test_hidden_files_and_other_kinds_are_no_photographs(tmp_path):
         "notes.pdf",
         "clip.mpg",
         "labels.csv",
+        ".DS_Store",
+        ".hidden.txt",
     )
     for name in names:
         (tmp_path / name).touch()
     assert [p.name for p in list_photographs(tmp_path)] == ["a.jpg"]
-    assert [p.name for p in unread_files(tmp_path)] == ["clip.mpg", "notes.pdf"]
+    assert [(unread.path.name, unread.reason) for unread in unread_files(tmp_path)] == [
+        ("clip.mpg", "no photograph by its suffix"),
+        ("notes.pdf", "no photograph by its suffix"),
+        ("._a.jpg", "hidden"),
+        (".trashed-d.jpg", "hidden"),
+    ]
     (tmp_path / "a.jpg").unlink()
     with pytest.raises(ValueError, match="no image file .*, only clip.mpg, notes.pdf"):
         list_photographs(tmp_path)

@@ -141,4 +141,15 @@ def test_what_systems_leave_in_folders_is_no_class_and_no_photograph(tmp_path):
     (tmp_path / "lynx" / "notes.pdf").touch()
     found = labelled_photographs(tmp_path)
     assert [(p.path.name, p.label) for p in found] == [("1.png", "lynx")]
-    assert [p.name for p in left_out(tmp_path, found)] == ["notes.pdf"]
+    draw(tmp_path / "stray.png")
+    assert [(u.path.name, u.reason) for u in left_out(tmp_path, found)] == [
+        ("notes.pdf", "no photograph by its suffix"),
+        ("._1.png", "hidden"),
+        ("stray.png", "in no folder of a class"),
+    ]
+    # A table leaves out what it does not list, on purpose.
+    for table in (tmp_path / "mine.csv", tmp_path / "labels.csv"):
+        table.write_text("file,class\nlynx/1.png,lynx\n", encoding="utf-8")
+        given = table if table.name == "mine.csv" else None
+        names = [u.path.name for u in left_out(tmp_path, found, given)]
+        assert names == ["notes.pdf", "._1.png"]

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from jaxattr import plots
-from jaxattr.plots import _style
+from jaxattr.plots import _style, map_colors
 
 
 def test_global_state_is_left_alone(ax, attribution):
@@ -68,7 +68,7 @@ def nearest(colors, vision):
 def test_lines_differ_for_people_with_any_colour_vision(vision):
     assert nearest(_style.LINES, vision) > 15
     # The ends of maps, and each of them from white.
-    low, _, middle, _, high = _style.DIVERGING
+    low, _, middle, _, high = map_colors.DIVERGING
     assert nearest((low, middle, high), vision) > 40
 
 

@@ -64,6 +64,120 @@ def explained(tmp_path):
     return result_folders.explanations(tmp_path / "r", files, ("agi", "saliency"))
 
 
+MAKE = {
+    "explanations": explained,
+    "evaluation": lambda tmp_path: result_folders.evaluation(tmp_path / "r"),
+    "boundaries": lambda tmp_path: result_folders.boundaries(tmp_path / "r"),
+    "spectrum": lambda tmp_path: result_folders.spectrum(tmp_path / "r"),
+    "robustness": lambda tmp_path: result_folders.robustness(tmp_path / "r"),
+}
+
+
+def spoken(browser):
+    """Role, name and properties of all that a screen reader is given."""
+    browser.execute_cdp_cmd("Accessibility.enable", {})
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    of = lambda node, field: node.get(field, {}).get("value", "")
+    return [
+        (
+            of(node, "role"),
+            of(node, "name").strip(),
+            {p["name"]: p["value"].get("value") for p in node.get("properties", ())},
+        )
+        for node in nodes
+        if not node["ignored"]
+    ]
+
+
+def no_name(browser):
+    """Roles of what can be reached or seen as a picture and has no name."""
+    page = ("RootWebArea",)
+    return [
+        role
+        for role, name, properties in spoken(browser)
+        if (properties.get("focusable") or role in ("image", "table", "columnheader"))
+        and role not in page
+        and not name
+    ]
+
+
+@pytest.mark.parametrize("kind", MAKE)
+def test_a_screen_reader_has_names_and_roles(show, kind, tmp_path):
+    browser = show(MAKE[kind](tmp_path))
+    assert no_name(browser) == []
+    found = spoken(browser)
+    roles = {role for role, _, _ in found}
+    assert {"main", "heading", "button"} <= roles
+    # What can be reached does something that a reader knows to say.
+    reached = {role for role, _, properties in found if properties.get("focusable")}
+    assert reached <= {
+        *("RootWebArea", "button", "radio", "slider", "combobox", "searchbox"),
+        *("image", "region", "MenuListPopup", "option"),
+    }
+    tables = [name for role, name, _ in found if role == "table"]
+    assert len(tables) == len(browser.find_elements("css selector", "table"))
+    # The status tells how many are left after a filter.
+    if kind == "evaluation":
+        assert "120 of 120 rows" in [n for role, n, _ in found if role == "StaticText"]
+    if kind == "explanations":
+        browser.find_element("css selector", ".card").click()
+        assert no_name(browser) == []
+        (dialog,) = [name for role, name, _ in spoken(browser) if role == "dialog"]
+        assert dialog == f"{result_folders.MARKUP}, 75.0%"
+
+
+def test_a_name_that_is_missing_is_seen(show, tmp_path):
+    """The test above can fail."""
+    browser = show(explained(tmp_path))
+    browser.execute_script(
+        "document.querySelector('.card').replaceChildren();"
+        "document.querySelector('input[type=range]').removeAttribute('aria-label');"
+        "document.querySelector('input[type=range]').parentElement.outerHTML ="
+        "  '<input type=range>';"
+    )
+    assert sorted(no_name(browser)) == ["button", "slider"]
+
+
+@pytest.mark.parametrize("kind", ["explanations", "evaluation"])
+def test_all_of_it_is_reached_by_the_tab_key_in_the_order_of_the_page(
+    show, kind, tmp_path
+):
+    browser = show(MAKE[kind](tmp_path))
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    # Of radio buttons the chosen one is reached, the others by the arrows.
+    expected = browser.execute_script(
+        "window.all = [...document.querySelectorAll("
+        "  'button, input, select, [tabindex]')]"
+        "  .filter((e) => e.checkVisibility() && (e.type !== 'radio' || e.checked));"
+        "return window.all.length"
+    )
+    reached = []
+    for _ in range(expected):
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        reached.append(
+            browser.execute_script("return window.all.indexOf(document.activeElement)")
+        )
+        ring = "return getComputedStyle(document.activeElement).outlineStyle"
+        if browser.execute_script("return document.activeElement.type") != "radio":
+            assert browser.execute_script(ring) == "solid"
+    assert reached == list(range(expected))
+
+    # What had the focus has it again when the one photograph is closed.
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    card = browser.find_elements("css selector", ".card")[1]
+    card.send_keys(Keys.SPACE)
+    inside = "return document.activeElement.closest('dialog') !== null"
+    for _ in range(8):
+        assert browser.execute_script(inside)
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        if not browser.execute_script("return document.hasFocus()"):
+            break
+    browser.find_element("css selector", "dialog button").send_keys(Keys.ESCAPE)
+    assert browser.switch_to.active_element == card
+
+
 def test_gallery(show, tmp_path):
     browser = show(explained(tmp_path))
     assert texts(browser, "h1") == ["Explanations: 3 photographs"]

@@ -218,6 +218,51 @@ def test_a_run_that_was_stopped_is_reported_as_one(tmp_path):
     assert "not finished" in missing[0]
 
 
+def test_half_a_robustness_run_has_means_and_says_what_is_missing(tmp_path):
+    folder = result_folders.robustness(tmp_path / "r")  # of a run before
+    lines = ["method,attack,epsilon,file,top_k,success"]
+    lines += [
+        f"agi,random_sign,{e}/255,{file},{score},1"
+        for e in (2, 8)
+        for file, score in (("a.png", 0.5), ("b.png", 0.25))
+    ]
+    (folder / "images.unfinished.csv").write_text("\n".join(lines) + "\n")
+    asked = {"photographs": ["a.png", "b.png", "c.png"], "methods": ["agi", "saliency"]}
+    result_folders.run_json(folder, "robustness", **asked)
+    page, missing = written(folder)
+    assert "not finished" in missing[0]
+    assert missing[1:] == (
+        "AGI: 2 of 3 photographs are attacked.",
+        "Saliency: 0 of 3 photographs are attacked.",
+    )
+    ((chart,),) = [b["charts"] for b in page["blocks"] if b["type"] == "Charts"]
+    assert chart["series"][0]["x"] == [0, 2, 8]
+    assert chart["series"][0]["y"] == [1, 0.375, 0.375]
+    # Without a record too it is one of robustness.
+    (folder / "run.json").unlink()
+    (folder / "summary.csv").unlink()
+    (folder / "images.csv").unlink()
+    assert "not finished" in written(folder)[1][0]
+
+
+def test_half_a_spectrum_run_has_bands_and_says_what_is_missing(tmp_path):
+    folder = result_folders.spectrum(tmp_path / "r")  # of a run before
+    lines = ["model,band,value,standard_error,share,images"]
+    lines += [f"new,{i},0.5,inf,0.25,1" for i in range(4)]
+    (folder / "bands.unfinished.csv").write_text("\n".join(lines) + "\n")
+    asked = {"photographs": ["a.png", "b.png"], "models": ["new", "newer"]}
+    result_folders.run_json(folder, "spectrum", **asked)
+    page, missing = written(folder)
+    assert "not finished" in missing[0]
+    assert missing[1:] == (
+        "new: 1 of 2 photographs are measured.",
+        "newer: 0 of 2 photographs are measured.",
+    )
+    assert page["lead"] == "new, over 1 photograph."
+    series = block(page, "Charts")["charts"][0]["series"][0]
+    assert (series["y"], series["low"]) == ([0.5] * 4, [])
+
+
 @pytest.mark.parametrize(
     ("command", "table"), [("robustness", "summary.csv"), ("spectrum", "bands.csv")]
 )

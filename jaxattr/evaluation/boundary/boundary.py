@@ -16,10 +16,11 @@ from jax.sharding import Mesh
 
 import jaxattr
 from jaxattr import attributions, boundaries
+from jaxattr.boundaries import diagnosis
 from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.boundaries.search import as_members
-from jaxattr.evaluation.boundary import diagnosis, report
+from jaxattr.evaluation.boundary import report
 from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryReport
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.devices import Devices
@@ -85,7 +86,7 @@ def draw_boundaries(
         Devices(mesh),
     )
     files = ResultFiles(out, job.record(), progress, run)
-    photographs = Photographs(paths, classifier, out, workers)
+    photographs = Photographs(paths, classifier, out, workers=workers)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []
@@ -214,7 +215,7 @@ def _write(
         big=big,
         version=jaxattr.__version__,
         tried=diagnosis.budgets(job.members),
-        reason="" if is_found else diagnosis.reason(job.model, photograph.image),
+        reason="" if is_found else diagnosis.diagnose(job.model, photograph.image),
     )
     with atomic_write(file) as stream:
         write_arrays(stream, boundary._asdict(), compress=True)

@@ -26,6 +26,7 @@ from jaxattr.evaluation.evaluate.metrics import (
     metrics_record,
     with_options,
 )
+from jaxattr.evaluation.evaluate.report_maps import keep_report_maps
 from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.methods.requests import (
     Methods,
@@ -94,6 +95,7 @@ def evaluate(
     explained: str = "given",
     save_maps: str | None = None,
     from_maps: str | os.PathLike[str] | None = None,
+    report_maps: int = 0,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -151,6 +153,9 @@ def evaluate(
         channels, or ``channel``, all of them.
       from_maps: a folder of results with maps that were kept: they are scored, and no
         method is run. Scores are those of the maps up to half precision.
+      report_maps: of how many photographs at either end of each score, the best and the
+        worst, ``out`` keeps small maps for ``jaxattr report``. They are explained once
+        more in the end, by every method; at most 60 photographs a model.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where it is reported, an item an image, method and model.
@@ -185,6 +190,7 @@ def evaluate(
         scored = with_options(scored, {"scored": "predicted"})
     rows = check_integer("batch_size", batch_size)
     check_integer("images_per_part", images_per_part)
+    check_integer("report_maps", report_maps, 0)
     if save_maps is not None:
         check_choice("save_maps", save_maps, DETAILS)
         if out is None or from_maps is not None:
@@ -327,14 +333,19 @@ def evaluate(
         if computed or not is_written(out, made_from):
             report.write_report(out, evaluation, figure_files)
             remember(out, made_from)
+        if report_maps and from_maps is None:
+            keep_report_maps(
+                *(out, job, given, named, prepared, evaluation, report_maps), progress
+            )
     return evaluation
 
 
 def _good_marks(out: str | os.PathLike[str] | None) -> set[object]:
     """Of tables of methods whose options have been checked, in an earlier call."""
-    if out is None or not (pathlib.Path(out) / "settings.json").exists():
+    folder = None if out is None else as_path(out, shared=True)
+    if folder is None or not (folder / "settings.json").exists():
         return set()
-    known = read_settings(pathlib.Path(out)).get("tables")
+    known = read_settings(folder).get("tables")
     return set(known.values()) if isinstance(known, dict) else set()
 
 

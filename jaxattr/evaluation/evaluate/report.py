@@ -15,7 +15,7 @@ from jaxattr.evaluation.evaluate.results import (
 )
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.runs import figures
-from jaxattr.evaluation.runs.files import file_name
+from jaxattr.evaluation.runs.files import file_names
 from jaxattr.evaluation.runs.tables import count_rows, write_csv
 
 
@@ -46,18 +46,11 @@ def write_report(
     write_csv(folder / "timings.csv", *evaluation.timings())
     if any(metric.xlabel for metric in evaluation.metrics):
         write_csv(folder / "curves.csv", *evaluation.curves())
-    for model in dict.fromkeys(r.model for r in evaluation.results):
-        stem = folder / file_name(model)
-        _draw_bars(
-            stem.with_name(stem.name + ".bars.png"), evaluation, model, figure_files
-        )
+    models = dict.fromkeys(r.model for r in evaluation.results)
+    for model, name in file_names(models).items():
+        _draw_bars(folder / f"{name}.bars.png", evaluation, model, figure_files)
         if any(metric.xlabel for metric in evaluation.metrics):
-            _draw_curves(
-                stem.with_name(stem.name + ".curves.png"),
-                evaluation,
-                model,
-                figure_files,
-            )
+            _draw_curves(folder / f"{name}.curves.png", evaluation, model, figure_files)
 
 
 def _draw_curves(

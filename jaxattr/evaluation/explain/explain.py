@@ -15,7 +15,6 @@ import numpy as np
 import jaxattr
 from jaxattr._checks import check_integer
 from jaxattr.boundaries.nearest import BoundaryPoint
-from jaxattr.evaluation.boundary.points import find_points, without_search
 from jaxattr.evaluation.boundary.report import NOT_FOUND
 from jaxattr.evaluation.explain import report
 from jaxattr.evaluation.explain.explanations import (
@@ -24,6 +23,7 @@ from jaxattr.evaluation.explain.explanations import (
     save_explanation,
 )
 from jaxattr.evaluation.explain.report import Report
+from jaxattr.evaluation.explain.shared_search import find_points, without_search
 from jaxattr.evaluation.methods.options import defaults
 from jaxattr.evaluation.methods.requests import (
     Options,
@@ -103,8 +103,9 @@ def explain_photographs(
       out: the folder for ``STEM.METHOD.npz``, the figures, and the folder ``parts``,
         which says from what they were made; made if need be.
       label: an index or a name of a class, or several of them: then files are called
-        ``STEM-INDEX.METHOD.npz``, and the figure has a row each, and one of the
-        difference of the first two. By default what the model predicts.
+        ``STEM-INDEX.METHOD.npz``, unless another photograph is called so, and the
+        figure has a row each, and one of the difference of the first two. By default
+        what the model predicts.
       seed: of ``jax.random.key``.
       batch_size: the most model rows in one call.
       curve_steps: steps of the insertion and deletion curves, 0 for no curves.
@@ -125,8 +126,8 @@ def explain_photographs(
       OSError: ``out`` cannot be written.
     """
     # Checking what is asked for.
-    photographs = Photographs(paths, classifier, out)
-    if not len(photographs) or not methods:
+    paths = list(paths)
+    if not paths or not methods:
         raise ValueError("expected at least one photograph and one method")
     check_integer("batch_size", batch_size)
     check_integer("curve_steps", curve_steps, minimum=0)
@@ -139,7 +140,10 @@ def explain_photographs(
         lambda: None if references is None else read_references(references, classifier),
     )
     asked = [label] if isinstance(label, str | int) else label or ()
-    indices = [resolve_label(str(x), classifier.labels, classes) for x in asked]
+    found = [resolve_label(str(x), classifier.labels, classes) for x in asked]
+    indices = list(dict.fromkeys(found))
+    endings = [str(index) for index in indices] if len(indices) > 1 else []
+    photographs = Photographs(paths, classifier, out, endings=endings)
     key = jax.random.key(seed)
     if draw:
         figures.need_matplotlib()
@@ -178,9 +182,9 @@ def _by_label(
     """The job for each class that is asked for, and what its files are called after."""
     if not indices:
         yield job, photograph
-    several = len(dict.fromkeys(indices)) > 1
-    for index in dict.fromkeys(indices):
-        stem = f"{photograph.stem}-{index}" if several else photograph.stem
+        return
+    stems = photograph.with_endings or (photograph.stem,)
+    for index, stem in zip(indices, stems, strict=True):
         yield job._replace(label=index), photograph._replace(stem=stem)
 
 

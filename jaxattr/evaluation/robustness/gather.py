@@ -19,6 +19,7 @@ from jaxattr.evaluation.robustness.settings import (
     measures,
 )
 from jaxattr.evaluation.runs.batches import blocks
+from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.rows import Rows
 from jaxattr.typing import Array
 
@@ -47,6 +48,27 @@ class MethodRobustness(NamedTuple):
     chance: Mapping[str, Mapping[str, float]]
     """Null to score to the mean of what it reaches."""
 
+    def _repr_html_(self) -> str:
+        """In a notebook: a row an attack and ε, means over the images."""
+        fields = next(iter(self.scores.values()), {})
+        names = [name for name in fields if name != "distance"]
+        rows = [
+            [attack, f"{255 * epsilon:g}/255"]
+            + [f"{np.mean(scores[name]):.3f}" for name in names]
+            for (attack, epsilon), scores in self.scores.items()
+        ]
+        count = len(self.index)
+        note = f"{self.method}, {count:,} image{'s' * (count != 1)}."
+        note += " 1: the map is as it was; success: how many maps moved."
+        levels = {
+            name: max(of_score[name] for of_score in self.chance.values())
+            for name in next(iter(self.chance.values()), ())
+        }
+        if levels:
+            reached = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
+            note += f" Unrelated maps reach {reached}."
+        return table_html(["attack", "ε", *names], rows, note)
+
 
 class Gathered(NamedTuple):
     """What there is of a method."""
@@ -62,6 +84,8 @@ def gather(
     settings: Settings,
     places: np.ndarray,
     ids: np.ndarray | None = None,
+    *,
+    levels: bool = True,
 ) -> Gathered:
     """The scores of a method on those images that have all.
 
@@ -71,6 +95,7 @@ def gather(
       settings: what was done.
       places: ``(N,)`` in growing order.
       ids: ``(N,)``, what tells each image from others in its place.
+      levels: whether chance levels are measured.
     """
     columns = attacked(settings)
     kept: list[dict[str, np.ndarray]] = []
@@ -96,7 +121,8 @@ def gather(
     found = tables.maps.find(places[first], None if ids is None else ids[first])
     there = ~found.missing("maps", int(first.sum()))
     maps = found.values["maps.size"][there] if there.any() else np.zeros((0, 1, 1))
-    result = MethodRobustness(method, index, maps, scores, _levels(maps, settings))
+    chance = _levels(maps, settings) if levels else {}
+    result = MethodRobustness(method, index, maps, scores, chance)
     return Gathered(result, np.concatenate(lacking))
 
 

@@ -12,6 +12,7 @@ from jaxattr import plots
 from jaxattr.evaluation.robustness.gather import MethodRobustness
 from jaxattr.evaluation.robustness.settings import Settings
 from jaxattr.evaluation.runs import figures
+from jaxattr.evaluation.runs.files import file_names
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.metrics import chance_corrected
 
@@ -55,6 +56,19 @@ def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> Te
     return ["method", "attack", "ε/255", *short, "kendall", "moved"], rows
 
 
+def image_table(results: Sequence[MethodRobustness], names: Sequence[str]) -> Table:
+    """A row a method, attack, ε and image; of a method that is not done the first ones."""
+    fields = list(next(iter(results[0].scores.values()))) if results else []
+    rows: list[list[Cell]] = [
+        [r.method, attack, f"{255 * epsilon:g}/255", names[image]]
+        + [float(scores[field][i]) for field in fields]
+        for r in results
+        for (attack, epsilon), scores in r.scores.items()
+        for i, image in enumerate(r.index)
+    ]
+    return ["method", "attack", "epsilon", "file", *fields], rows
+
+
 def panel_titles(window: int) -> dict[str, str]:
     """The scores that are drawn, and their names for readers."""
     return {
@@ -73,17 +87,9 @@ def write_report(
 ) -> None:
     """Writes ``images.csv``, ``summary.csv`` and ``METHOD.png``."""
     write_csv(folder / "summary.csv", *summary(results, settings))
-    fields = list(next(iter(results[0].scores.values())))
-    per_image = (
-        [r.method, attack, f"{255 * epsilon:g}/255", names[image]]
-        + [float(scores[field][i]) for field in fields]
-        for r in results
-        for (attack, epsilon), scores in r.scores.items()
-        for i, image in enumerate(r.index)
-    )
-    header = ["method", "attack", "epsilon", "file", *fields]
-    write_csv(folder / "images.csv", header, per_image)
+    write_csv(folder / "images.csv", *image_table(results, names))
     titles = panel_titles(settings.window)
+    stems = file_names(r.method for r in results)
     for r in results:
         values = {
             title: {
@@ -100,7 +106,7 @@ def write_report(
         }
         size = plots.panels_size(len(titles))
         with figures.one_figure(
-            folder / f"{r.method}.png", size, figure_files
+            folder / f"{stems[r.method]}.png", size, figure_files
         ) as figure:
             plots.agreement_panels(
                 settings.epsilons,

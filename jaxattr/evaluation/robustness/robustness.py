@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -48,6 +48,9 @@ def check_settings(settings: Settings, shape: tuple[int, ...]) -> None:
     maps = jax.ShapeDtypeStruct(shape[:3], jnp.float32)
     for measure in measures(settings.k, settings.window).values():
         jax.eval_shape(measure, maps, maps)
+
+
+SoFar = Callable[[Callable[[], list[MethodRobustness]]], None]
 
 
 def tables_of(
@@ -100,6 +103,7 @@ def measure(
     workers: int | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
+    so_far: SoFar | None = None,
 ) -> list[MethodRobustness]:
     """Attacks the explanation of what is predicted for each image, part by part.
 
@@ -122,6 +126,8 @@ def measure(
         at most 16.
       progress: where it is reported, one item an image and method.
       gone: gets the images that are not there any more and are skipped.
+      so_far: called after some images with a function that gives what is kept, without
+        chance levels.
 
     Returns:
       One ``MethodRobustness`` a method, of the images of the share.
@@ -142,6 +148,15 @@ def measure(
     mine = np.concatenate([np.zeros(0, int), *own])
     if progress:
         progress.total = len(methods) * len(mine)
+    ids = given.ids(model_name)[mine]
+
+    def found(*, levels: bool) -> list[MethodRobustness]:
+        every = [
+            gather(name, of, settings, given.places[mine], ids, levels=levels).result
+            for name, of in tables.items()
+        ]
+        return [r._replace(index=mine[r.index]) for r in every if len(r.index)]
+
     devices = Devices(mesh)
     rows, key = devices.share(settings.batch_size), jax.random.key(settings.seed)
     job = _Job(*devices.whole((classifier, twin)), settings, devices)
@@ -161,11 +176,9 @@ def measure(
             )
             for batch, made in fill(some, model_name, [task], plan, progress, gone):
                 _refuse_nan(made[task.label], batch, given.names, name)
-    ids = given.ids(model_name)[mine]
-    return [
-        gather(name, tables[name], settings, given.places[mine], ids).result
-        for name in methods
-    ]
+                if so_far and compute is _scored:
+                    so_far(lambda: found(levels=False))
+    return found(levels=True)
 
 
 def unlabelled(pixels: np.ndarray, names: Sequence[str]) -> ImageSet:

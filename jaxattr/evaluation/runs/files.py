@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import pathlib
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from jaxattr._locations import as_path, is_url, store_errors, write_object
@@ -100,6 +101,26 @@ def make_folder(path: str | os.PathLike[str]) -> pathlib.Path:
             if now - partial.stat().st_mtime > STALE_SECONDS:
                 partial.unlink(missing_ok=True)
     return path
+
+
+def file_names(texts: Iterable[str]) -> dict[str, str]:
+    """``file_name`` of each text, the second of a name with ``-2``, and so on.
+
+    >>> file_names(["a/best.npz", "a best.npz"])
+    {'a/best.npz': 'a-best.npz', 'a best.npz': 'a-best.npz-2'}
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in texts:
+        wanted = name = file_name(text)
+        for number in itertools.count(2):
+            # Some file systems do not tell upper from lower case.
+            if name.lower() not in taken:
+                break
+            name = f"{wanted}-{number}"
+        taken.add(name.lower())
+        names[text] = name
+    return names
 
 
 def file_name(text: str) -> str:

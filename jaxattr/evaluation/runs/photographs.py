@@ -36,6 +36,8 @@ class Photograph(NamedTuple):
     path: pathlib.Path
     stem: str
     """What its files of results are called after."""
+    with_endings: tuple[str, ...]
+    """What those are called after that have an ending, one an ending."""
     image: Array
     """``(1, H, W, 3)``, as the model sees it."""
     pixels: str
@@ -51,6 +53,7 @@ class Photographs:
       out: the folder of their ``ResultFiles``, in which no two photographs share a
         stem, whichever call they belong to; None for those of one call.
       workers: threads that read ahead; see ``read_ahead``.
+      endings: of the stems that each has beside its own; see ``unique_stems``.
     """
 
     def __init__(
@@ -59,10 +62,12 @@ class Photographs:
         model: Model,
         out: str | os.PathLike[str] | None = None,
         workers: int | None = None,
+        endings: Sequence[str] = (),
     ) -> None:
         self._workers = workers
         self._paths = [pathlib.Path(path) for path in paths]
         self._model = model
+        self._endings = tuple(endings)
         self._record = None if out is None else pathlib.Path(out) / "parts/stems.json"
         self.broken: list[str] = []
         """One line for each photograph that could not be read so far: which, and why."""
@@ -77,15 +82,15 @@ class Photographs:
           ValueError: at the end, where not one could be read.
         """
         self.broken.clear()
-        stems = unique_stems(self._paths, self._record)
+        stems = unique_stems(self._paths, self._record, endings=self._endings)
         read = lambda path: as_seen(self._model, read_photograph(path))
         one_by_one = ([path] for path in self._paths)
         ahead = read_ahead(read, one_by_one, workers=self._workers)
-        for path, stem, (seen,) in zip(self._paths, stems, ahead, strict=True):
+        for path, own, (seen,) in zip(self._paths, stems, ahead, strict=True):
             if isinstance(seen, ValueError):
                 self.broken.append(str(seen))
                 continue
-            yield Photograph(path, stem, jnp.asarray(seen)[None], digest(seen))
+            yield Photograph(path, *own, jnp.asarray(seen)[None], digest(seen))
         if self.broken and len(self.broken) == len(self):
             several = f"none of {len(self)} photographs could be read; the first: "
             raise ValueError((several if len(self) > 1 else "") + self.broken[0])

@@ -11,8 +11,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from jaxattr.photographs.reading import read_photograph
-from jaxattr.plots import color_limit
-from jaxattr.plots._style import DIVERGING
+from jaxattr.plots import map_colors
 
 T = TypeVar("T")
 
@@ -76,24 +75,55 @@ def thumbnail(path: pathlib.Path, side: int) -> str:
     return photograph(np.asarray(image.convert("RGB")) / 255, side)
 
 
-def overlay(attribution: np.ndarray, side: int) -> tuple[str, float]:
+def small_photograph(image: np.ndarray, side: int) -> np.ndarray:
+    """``(H, W, C)`` in [0, 1] as uint8, its longest side at most ``side``."""
+    from PIL import Image
+
+    picture = Image.fromarray(_to_rgb(image))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def small_map(attribution: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """A map ``(H, W, C)`` as int8, and the absolute value that is 127 in it.
+
+    It is summed over its channels, cut off where the colours of the figures end, and
+    averaged to a longest side of at most ``side``; what is not finite is zero.
+    """
+    from PIL import Image
+
+    scaled, limit = _scaled(attribution)
+    picture = Image.fromarray(scaled.astype(np.float32))
+    picture.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
+    return np.rint(127 * np.asarray(picture)).astype(np.int8), limit
+
+
+def overlay(
+    attribution: np.ndarray, side: int, limit: float | None = None
+) -> tuple[str, float]:
     """A map ``(H, W, C)`` as a data URI, and the value at the ends of its colours.
 
     The colours are those of the figures; the map is the more opaque the larger its
     absolute value, so that it can be laid over the photograph.
+
+    Args:
+      attribution: the map, or its sum over the channels ``(H, W)``.
+      side: the longest side of the picture.
+      limit: the value at the ends of the colours; by default that of the figures.
     """
-    values = np.asarray(attribution, float)
-    values = values if values.ndim == 2 else values.sum(axis=-1)
-    limit = color_limit(values)
-    scaled = np.nan_to_num(np.clip(values / limit, -1, 1))
-    places = np.linspace(-1, 1, len(DIVERGING))
-    ends = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in DIVERGING])
-    colors = [np.interp(scaled, places, ends[:, i]) for i in range(3)]
-    # White is what shows through: what is left of a colour is stronger for it.
-    opacity = np.sqrt(np.abs(scaled))
-    pixels = np.stack([*colors, 255 * opacity], axis=-1)
-    picture = _shrunk(np.rint(pixels).astype(np.uint8), side)
+    scaled, limit = _scaled(attribution, limit)
+    colors, opacity = map_colors.tints(scaled), map_colors.opacity(scaled)
+    pixels = np.concatenate([colors, opacity[..., None]], axis=-1)
+    picture = _shrunk(np.rint(255 * pixels).astype(np.uint8), side)
     return _encode(picture, quality=60), limit
+
+
+def _scaled(
+    attribution: np.ndarray, limit: float | None = None
+) -> tuple[np.ndarray, float]:
+    """``(H, W)`` in [-1, 1], and the absolute value at its ends."""
+    limit = map_colors.color_limit(attribution) if limit is None else limit
+    return np.nan_to_num(map_colors.scaled(attribution, limit)), limit
 
 
 def _to_rgb(image: np.ndarray) -> np.ndarray:

@@ -27,9 +27,11 @@ class Run(NamedTuple):
     methods: Sequence[str] = ()
     """In the order in which they were asked for."""
     photographs: Sequence[str] = ()
-    """Files, where the command takes files."""
+    """Files, where there is no other list of them."""
     folder: str | None = None
     """Of the photographs, where the command takes one."""
+    models: Sequence[str] = ()
+    """In their order, where the command takes several."""
 
 
 def write_run(folder: pathlib.Path, run: Run | None) -> None:
@@ -47,6 +49,7 @@ def write_run(folder: pathlib.Path, run: Run | None) -> None:
     record = run._asdict() | {
         "arguments": list(run.arguments),
         "methods": list(run.methods),
+        "models": list(run.models),
         "photographs": [str(name) for name in run.photographs],
         "folder": None if run.folder is None else str(as_path(run.folder).resolve()),
         "versions": {

@@ -14,6 +14,7 @@ from jaxattr.attributions.spectral_importance import (
     importance_of_images,
 )
 from jaxattr.evaluation.runs.batches import blocks
+from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.rows import Rows
 from jaxattr.games import shapley
 
@@ -44,6 +45,22 @@ class ModelSpectrum(NamedTuple):
     """``(15, 5, N)`` bool: wrong under each corruption and severity."""
     changes: Mapping[str, np.ndarray]
     """Attack to ``(N,)`` changes of the probability of the label."""
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a row a band, low frequencies first, and the score."""
+        found, count = self.importance, len(self.correct)
+        columns = found.values, found.standard_error, found.distribution
+        rows = [
+            [band, *(f"{number:.4f}" for number in numbers)]
+            for band, numbers in enumerate(zip(*columns, strict=True))
+        ]
+        note = (
+            f"{self.name}, {count:,} image{'s' * (count != 1)}: accuracy "
+            f"{self.correct.mean():.1%}, spectral score {float(found.score):.3f}. "
+            "Bands from low to high frequencies, values in nats."
+        )
+        header = ["band", "value", "standard error", "share"]
+        return table_html(header, rows, note)
 
 
 class Gathered(NamedTuple):

@@ -10,17 +10,17 @@ import numpy as np
 
 from jaxattr import attributions, plots
 from jaxattr.evaluation.runs import figures
-from jaxattr.evaluation.runs.files import atomic_write
+from jaxattr.evaluation.runs.files import atomic_write, file_names
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
 from jaxattr.evaluation.spectrum.gather import ModelSpectrum
 
 
 def band_table(spectra: Sequence[ModelSpectrum]) -> Table:
-    """A row a model and band: value, standard error, share of the distribution."""
-    header = ["model", "band", "value", "standard_error", "share"]
+    """A row a model and band: value, its error, share of the distribution, images."""
+    header = ["model", "band", "value", "standard_error", "share", "images"]
     rows: list[list[Cell]] = [
-        [s.name, band, float(value), float(error), float(share)]
+        [s.name, band, float(value), float(error), float(share), len(s.correct)]
         for s in spectra
         for band, (value, error, share) in enumerate(
             zip(
@@ -73,9 +73,10 @@ def write_report(
     """Writes ``bands.csv``, ``scores.csv``, ``MODEL.npz`` and the figures."""
     write_csv(folder / "bands.csv", *band_table(spectra))
     write_csv(folder / "scores.csv", *score_table(spectra, mce))
+    names = file_names(s.name for s in spectra)
     for s in spectra:
         arrays = {**s.importance._asdict(), "interactions": s.interactions}
-        with atomic_write(folder / f"{s.name}.npz") as file:
+        with atomic_write(folder / f"{names[s.name]}.npz") as file:
             write_arrays(file, {**arrays, "correct": s.correct})
     lines = {
         s.name: (s.importance.values, s.importance.standard_error) for s in spectra
@@ -84,11 +85,11 @@ def write_report(
         plots.band_importance(lines, ax, title=_over(spectra))
     for s in spectra:
         with figures.one_panel(
-            folder / f"{s.name}.spread.png", (5.6, 3.6), figure_files
+            folder / f"{names[s.name]}.spread.png", (5.6, 3.6), figure_files
         ) as ax:
             plots.importance_spread(s.importance.per_image, ax, title=_over([s]))
         with figures.one_panel(
-            folder / f"{s.name}.interactions.png", (4.4, 3.6), figure_files
+            folder / f"{names[s.name]}.interactions.png", (4.4, 3.6), figure_files
         ) as ax:
             plots.interaction_map(s.interactions, ax, title=_over([s]))
     if mce is not None:

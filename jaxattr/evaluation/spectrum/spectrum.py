@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -46,6 +46,9 @@ class Settings(NamedTuple):
     """The most model rows in one call of one device."""
     images_per_batch: int = 4
     """How many images are done together."""
+
+
+SoFar = Callable[[Callable[[], list[ModelSpectrum]]], None]
 
 
 def tables_of(
@@ -100,6 +103,7 @@ def measure(
     workers: int | None = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
+    so_far: SoFar | None = None,
 ) -> list[ModelSpectrum]:
     """Measures each model on the same photographs, part by part.
 
@@ -118,6 +122,7 @@ def measure(
         at most 16.
       progress: where it is reported, one item an image, model and kind of result.
       gone: gets the images that are not there any more and are skipped.
+      so_far: called after some images with a function that gives what is kept.
 
     Returns:
       One ``ModelSpectrum`` a model, in their order, of the images of the share.
@@ -140,7 +145,15 @@ def measure(
     mine = np.concatenate([np.zeros(0, int), *own])
     if progress:
         progress.total = sum(map(len, tables.values())) * len(mine)
-    found = []
+
+    def found() -> list[ModelSpectrum]:
+        every = [
+            gather(name, of, given.places[mine], given.ids(name)[mine]).spectrum
+            for name, of in tables.items()
+        ]
+        there = [s for s in every if s is not None]
+        return [s._replace(index=mine[s.index]) for s in there]
+
     for name, model in models.items():
         job = _Job(devices.whole(model), settings, devices)
         tasks = [
@@ -152,10 +165,9 @@ def measure(
             for kind, table in tables[name].items()
         ]
         for _ in fill(given, name, tasks, plan, progress, gone):
-            pass
-        ids = given.ids(name)[mine]
-        found.append(gather(name, tables[name], given.places[mine], ids).spectrum)
-    return [spectrum for spectrum in found if spectrum is not None]
+            if so_far:
+                so_far(found)
+    return found()
 
 
 def check_size(shape: tuple[int, ...], settings: Settings) -> None:

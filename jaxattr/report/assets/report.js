@@ -195,7 +195,7 @@
     return make("section", {}, ...heading(block),
       many ? make("div", { class: "controls" }, filter, count) : null,
       make("div", { class: many ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": block.title },
-        make("table", {}, make("thead", {}, make("tr", {}, ...heads)), body)));
+        make("table", {}, make("caption", { class: "visually-hidden", text: block.title }), make("thead", {}, make("tr", {}, ...heads)), body)));
   };
 
   // Galleries.
@@ -239,7 +239,8 @@
     const card = (photograph) => {
       const map = photograph.maps[method];
       return make("button", { class: "card", type: "button", onclick: () => open(photograph) },
-        hasPictures ? stack(photograph, map, `${photograph.file}: ${photograph.caption}`) : null,
+        // What the picture shows stands under it.
+        hasPictures ? stack(photograph, map, "") : null,
         make("span", { class: "name", text: photograph.caption }),
         make("span", { class: "facts", text: photograph.file }),
         ...Object.entries(photograph.facts).map(([k, v]) => make("span", { class: "facts", text: `${k} ${v}` })),

@@ -48,7 +48,7 @@ def test_tables_hold_what_the_library_says(tiny_zoo, labelled, tmp_path, capsys)
     assert {p.name for p in out.iterdir()} == {
         *("parts", "manifest", "settings", "settings.json", "run.json"),
         *("images.csv", "summary.csv"),
-        *("curves.csv", "timings.csv"),
+        *("curves.csv", "timings.csv", "report_maps"),
         *("tiny.curves.png", "tiny.bars.png", "tiny2.curves.png", "tiny2.bars.png"),
     }
     images = rows(out / "images.csv")
@@ -540,6 +540,7 @@ def test_settings_are_for_readers(tiny_zoo, labelled, tmp_path):
     assert (fampe["options"]["cutoff"], fampe["options"]["norm"]) == (3.0, "l2")
 
 
+@pytest.mark.slow
 def test_evaluate_scores_the_methods_at_the_boundary(tiny_zoo, labelled, tmp_path):
     """As ``evaluate`` makes them: alone with its own key each has the score of the run."""
     methods = {

@@ -16,7 +16,7 @@ from tiny_classifier import LABELS, SIZE
 
 import jaxattr as ja
 from jaxattr import cli
-from jaxattr.evaluation.boundary import points
+from jaxattr.evaluation.explain import shared_search
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.explain.explanations import load_explanation
 from jaxattr.evaluation.methods import registry
@@ -278,7 +278,7 @@ def test_methods_at_a_boundary_point_share_its_search(
     searched, timed = [], programs.timed
 
     def recording(program, *given, **static):
-        if program is points._found:
+        if program is shared_search._found:
             searched.append(static["search"])
         return timed(program, *given, **static)
 

@@ -13,6 +13,7 @@ import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.robustness import robustness
+from jaxattr.evaluation.runs import unfinished
 
 SMALL = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
@@ -93,7 +94,7 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         run(folder, *SMALL, "--epsilon", "4,8", out=out)
 
 
-def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
     attacked = robustness._scored
 
@@ -104,8 +105,18 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch):
         return attacked(*args, **kwargs)
 
     monkeypatch.setattr(robustness, "_scored", counting)
-    assert run(folder, *SMALL, out=out) == 130
+    monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
+    monkeypatch.setattr(unfinished, "PAUSE", 0)
+    assert run(folder, *SMALL, "--images-per-part", "2", out=out) == 130
+    # Two of three images are done, and there is a report of them.
+    assert len(rows(out / "images.unfinished.csv")) == 2 * 2 * 2
+    assert not (out / "summary.csv").exists()
+    capsys.readouterr()
+    assert cli.main(["report", str(out)]) == 1
+    assert "Saliency: 2 of 3 photographs are attacked." in capsys.readouterr().err
+    (out / "report.html").unlink()
     assert run(folder, *SMALL, out=out) == 0
+    assert not (out / "images.unfinished.csv").exists()
     # Two batches, the one that was interrupted counted twice.
     assert len(calls) == 3
     whole = tmp_path / "whole"

@@ -139,3 +139,11 @@ def test_the_first_to_create_a_file_wins(tmp_path, monkeypatch, links):
     assert not create(path, b"second")
     assert path.read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_two_names_are_one_file():
+    names = files.file_names(["a b", "a/b", "A-b", "a-b-2", "c"])
+    assert names == {
+        **{"a b": "a-b", "a/b": "a-b-2", "A-b": "A-b-3"},
+        **{"a-b-2": "a-b-2-2", "c": "c"},
+    }

@@ -4,13 +4,16 @@ import html.parser
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import result_folders
 
 import jaxattr as ja
 from jaxattr.evaluation.boundary.boundary import load_boundary
 from jaxattr.evaluation.explain.explanations import load_explanation
 from jaxattr.evaluation.explain.report import Report
+from jaxattr.evaluation.robustness.robustness import MethodRobustness
 from jaxattr.evaluation.runs import notebook
+from jaxattr.evaluation.spectrum.spectrum import ModelSpectrum
 
 
 def tags(text):
@@ -75,6 +78,36 @@ def test_an_evaluation_is_its_short_summary():
     text = found._repr_html_()
     assert "saliency" in text
     assert "better: insertion: higher" in text
+
+
+def test_the_robustness_of_a_method_is_a_row_an_attack_and_budget():
+    scores = {"top_k": np.array([1.0, 0.5]), "success": np.array([True, False])}
+    found = MethodRobustness(
+        "<saliency>",
+        np.arange(2),
+        np.zeros((2, 4, 4)),
+        {("top_k", 2 / 255): {**scores, "distance": np.zeros(2)}},
+        {"random": {"top_k": 0.1}, "shift": {"top_k": 0.25}},
+    )
+    text = found._repr_html_()
+    for word in ("2/255", "0.750", "0.500", "2 images", "maps reach top_k 0.250"):
+        assert word in text
+    assert "<saliency>" not in text
+    assert "distance" not in text
+
+
+def test_a_spectrum_is_a_row_a_band():
+    columns = [np.array([0.5, 0.25]), np.zeros((1, 2)), np.full(2, np.inf)]
+    importance = ja.SpectralImportance(
+        *columns, np.zeros(4), np.array([0.75, 0.25]), np.array(0.125)
+    )
+    text = ModelSpectrum(
+        *("<tiny>", np.arange(1), importance, np.zeros((2, 2))),
+        *(np.array([True]), None, {}),
+    )._repr_html_()
+    for word in ("0.7500", "inf", "1 image:", "accuracy 100.0%", "score 0.125"):
+        assert word in text
+    assert "<tiny>" not in text
 
 
 def test_a_report_without_rows_is_a_table_without_rows():

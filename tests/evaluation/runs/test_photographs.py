@@ -19,7 +19,10 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(("command", "each"), [("explain", 2), ("boundary", 1)])
+@pytest.mark.parametrize(
+    ("command", "each"),
+    [("explain", 2), pytest.param("boundary", 1, marks=pytest.mark.slow)],
+)
 def test_killed_and_resumed_gives_the_same_files(
     tiny_zoo, tmp_path, monkeypatch, command, each
 ):

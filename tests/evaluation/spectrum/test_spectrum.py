@@ -16,6 +16,7 @@ from small_photographs import rows
 
 import jaxattr as ja
 from jaxattr import cli
+from jaxattr.evaluation.runs import unfinished
 from jaxattr.evaluation.spectrum import spectrum
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -65,13 +66,46 @@ def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
 
 def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    run(labelled, out, "--model", "tiny", "--max-images", "4", *SMALL)
+    one = ("--model", "tiny=a/best.npz")
+    run(labelled, out, *one, "--max-images", "4", *SMALL)
     made = {p.name: p.stat().st_mtime_ns for p in (out / "parts").glob("*.npz")}
     assert len(made) == 1
-    run(labelled, out, "--model", "tiny", "--model", "tiny2", *SMALL)
+    two = ("--model", "tiny=a/best.npz", "--model", "tiny=b/best.npz")
+    assert run(labelled, out, *two, *SMALL) == 0
+    # A path in a name makes no folder.
+    names = ("tiny-best-.npz", "tiny-b-best.npz-.npz", "tiny-b-best.npz-.spread.png")
+    assert {*names} <= {p.name for p in out.iterdir()}
     now = {p.name: p.stat().st_mtime_ns for p in (out / "parts").glob("*.npz")}
-    assert len(now) == 3
+    # Models of the same weights have their rows in common.
+    assert len(now) == 2
     assert made.items() <= now.items()
+
+
+def test_a_run_that_is_stopped_has_bands_of_what_is_done(
+    tiny_zoo, labelled, tmp_path, monkeypatch, capsys
+):
+    out, calls, table = tmp_path / "out", [], spectrum._bands
+
+    def stopped(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return table(*arguments)
+
+    monkeypatch.setitem(spectrum._KINDS, "bands", stopped)
+    monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
+    monkeypatch.setattr(unfinished, "PAUSE", 0)
+    models = ("--model", "tiny", "--model", "tiny2", "--images-per-part", "4")
+    assert run(labelled, out, *models, *SMALL) == 130
+    assert cli.main(["report", str(out)]) == 1
+    told = capsys.readouterr().err
+    assert "tiny2: 4 of 5 photographs are measured." in told
+    assert "tiny:" not in told
+    bands = rows(out / "bands.unfinished.csv")
+    assert [row["images"] for row in bands] == ["5"] * 3 + ["4"] * 3
+    assert run(labelled, out, *models, *SMALL) == 0
+    assert not (out / "bands.unfinished.csv").exists()
+    assert [row["images"] for row in rows(out / "bands.csv")] == ["5"] * 6
 
 
 _KILLED = """

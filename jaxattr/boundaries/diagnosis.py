@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxattr._checks import check_images, fail
 from jaxattr.boundaries.member import Member
 from jaxattr.typing import Array, LogitsFn
 
@@ -18,15 +19,39 @@ class _Symptoms(NamedTuple):
     logits_constant: Array
     gradient_finite: Array
     gradient_zero: Array
+    loss_is_flat: Array
 
 
-def reason(model: LogitsFn, images: Array) -> str:
-    """What is wrong with the model near an image without a boundary, in words.
+def diagnose(logits_fn: LogitsFn, images: Array) -> str:
+    """What is wrong with a model near an image without a boundary, in words.
+
+    A search that finds nothing has not shown that there is nothing. This looks at the
+    image and its negative: are the logits finite, do they change, has the margin
+    ``z_top - z_second`` a gradient, and the cross-entropy of the top class, which the
+    searches by steps follow? If all is well, the search has spent its budget, and
+    a wider one may find a boundary: ``search="all"``, more steps, larger radii.
 
     Args:
-      model: images ``(N, H, W, C)`` to logits ``(N, K)``, a callable pytree.
-      images: ``(1, H, W, C)``.
+      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
+      images: ``(1, H, W, C)``, one image.
+
+    Returns:
+      One phrase, such as ``"the gradient of the margin is zero"``.
+
+    Raises:
+      ValueError: another number of images, or none of floats.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxattr as ja
+      >>> ja.boundaries.diagnose(lambda x: jnp.zeros((len(x), 3)), jnp.ones((1, 4, 4, 3)))
+      'the logits do not change with the image'
     """
+    check_images(images)
+    if images.shape[0] != 1:
+        raise fail("images", "one image, (1, H, W, C)", images)
+    # A model that is a pytree compiles once for all its weights.
+    is_function = jax.tree_util.all_leaves([logits_fn])
+    model = jax.tree_util.Partial(logits_fn) if is_function else logits_fn
     found = _symptoms(model, images)
     if not found.logits_finite:
         return "the logits are not finite"
@@ -36,6 +61,11 @@ def reason(model: LogitsFn, images: Array) -> str:
         return "the logits do not change with the image"
     if found.gradient_zero:
         return "the gradient of the margin is zero"
+    if found.loss_is_flat:
+        return (
+            "the model is so sure of its class that the gradient of the cross-entropy is "
+            "zero, and no member that follows the margin came across within its budget"
+        )
     return "no member of the search came across within its budget"
 
 
@@ -63,6 +93,7 @@ def _symptoms(model: LogitsFn, images: Array) -> _Symptoms:
         return highest[0] - highest[-1], logits
 
     (_, logits), gradient = jax.value_and_grad(margin, has_aux=True)(images)
+    loss = lambda x: -jax.nn.log_softmax(model(x))[0, jnp.argmax(logits[0])]
     # Its negative is far from any image, and differs from it everywhere.
     other = model(1 - images)
     return _Symptoms(
@@ -70,4 +101,5 @@ def _symptoms(model: LogitsFn, images: Array) -> _Symptoms:
         (logits == other).all(),
         jnp.isfinite(gradient).all(),
         (gradient == 0).all(),
+        (jax.grad(loss)(images) == 0).all(),
     )

@@ -60,7 +60,7 @@ def test_score_groups_draws_a_point_and_an_interval_for_each():
     }
     assert plots.score_groups(means, intervals, ax) is ax
     heights = [
-        list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2
+        list(line.get_ydata()) for line in ax.lines if line.get_marker() in "os^D"
     ]
     assert heights == [[1.0, 2.0], [0.5, 0.1]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["IG", "BIG"]

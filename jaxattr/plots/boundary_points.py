@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxattr._checks import fail
-from jaxattr.plots._style import LINES, axes_or_new, bare, frame, pyplot, wrapped
+from jaxattr.plots._style import (
+    LINES,
+    axes_or_new,
+    bare,
+    frame,
+    pyplot,
+    wrapped,
+)
 from jaxattr.plots.maps import attribution_map
 
 if TYPE_CHECKING:
@@ -98,6 +105,7 @@ def score_groups(
     *,
     title: str | None = None,
     log: bool = False,
+    legend: bool = True,
 ) -> Axes:
     """Draws a mean and its interval for each method, side by side for several models.
 
@@ -107,6 +115,7 @@ def score_groups(
       ax: where to draw; by default a new figure.
       title: what stands above.
       log: a logarithmic axis.
+      legend: name the models beside the axes.
 
     Returns:
       The ``Axes``.
@@ -133,7 +142,11 @@ def score_groups(
     frame(ax, grid="y")
     if title is not None:
         ax.set_title(title, fontsize=10)
-    if len(means) > 1:
+    # Methods apart: without a line the last of one is nearer the first of the next.
+    for border in range(1, len(methods)):
+        ax.axvline(border - 0.5, color="#e6e6e6", linewidth=0.6, zorder=0)
+    ax.set_xlim(-0.5, len(methods) - 0.5)
+    if legend and len(means) > 1:
         # Beside the axes: there may be a point anywhere.
         ax.legend(
             fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0)

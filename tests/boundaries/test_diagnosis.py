@@ -1,11 +1,10 @@
 """Why no boundary was found."""
 
-import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxattr.boundaries import diagnosis
 from jaxattr.boundaries.search import as_members
-from jaxattr.evaluation.boundary import diagnosis
 
 
 def linear(images):
@@ -29,7 +28,19 @@ def linear(images):
 )
 def test_reason(model, message):
     image = jnp.full((1, 2, 2, 3), 0.4).at[0, 0, 0, 0].set(0)
-    assert diagnosis.reason(jax.tree_util.Partial(model), image) == message
+    assert diagnosis.diagnose(model, image) == message
+
+
+def test_a_model_that_is_too_sure_has_no_gradient_to_step_along():
+    """Logits 960 apart: the other class has a probability that is 0 in float32."""
+    image = jnp.full((1, 2, 2, 3), 0.4)
+    found = diagnosis.diagnose(lambda x: 100 * linear(x), image)
+    assert "the gradient of the cross-entropy is zero" in found
+
+
+def test_one_image_at_a_time():
+    with pytest.raises(ValueError, match="images: expected one image"):
+        diagnosis.diagnose(linear, jnp.ones((2, 2, 2, 3)))
 
 
 def test_budgets_name_members_in_their_order():

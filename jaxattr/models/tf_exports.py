@@ -1,4 +1,4 @@
-"""Whether the batch norms of a checkpoint are folded into its convolutions."""
+"""Files that TensorFlow exported: known by batch norms that do nothing but add a bias."""
 
 from __future__ import annotations
 
