@@ -332,9 +332,9 @@ def evaluate(
 
 def _good_marks(out: str | os.PathLike[str] | None) -> set[object]:
     """Of tables of methods whose options have been checked, in an earlier call."""
-    if out is None or not (pathlib.Path(out) / "settings.json").exists():
+    if out is None or not (as_path(out, shared=True) / "settings.json").exists():
         return set()
-    known = read_settings(pathlib.Path(out)).get("tables")
+    known = read_settings(as_path(out, shared=True)).get("tables")
     return set(known.values()) if isinstance(known, dict) else set()
 
 
