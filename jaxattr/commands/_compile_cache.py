@@ -62,7 +62,7 @@ def kept_programs(arguments: argparse.Namespace) -> Iterator[None]:
     folder that cannot be written is no error: one line says so.
     """
     folder = cache_folder() if getattr(arguments, "compile_cache", False) else None
-    if folder is None or jax.config.jax_compilation_cache_dir is not None:
+    if folder is None or _of_jax("jax_compilation_cache_dir") is not None:
         yield
         return
     try:
@@ -84,7 +84,7 @@ def kept_programs(arguments: argparse.Namespace) -> Iterator[None]:
         settings["jax_compilation_cache_max_size"] = MAX_BYTES
     else:  # JAX bounds the folder only with filelock
         remove_oldest(folder, MAX_BYTES)
-    before = {name: getattr(jax.config, name) for name in settings}
+    before = {name: _of_jax(name) for name in settings}
     try:
         _configure(settings)
         with warnings.catch_warnings():
@@ -110,6 +110,10 @@ def remove_oldest(folder: pathlib.Path, max_bytes: int) -> None:
         with contextlib.suppress(OSError):
             path.unlink()
         size -= one
+
+
+def _of_jax(name: str) -> object:
+    return getattr(jax.config, name)
 
 
 def _configure(settings: Mapping[str, object]) -> None:

@@ -44,9 +44,8 @@ def mesh_of(arguments: argparse.Namespace) -> Mesh | None:
     # Of this process: another host of the same job has photographs of its own.
     known = jax.local_devices(backend=first.platform if first else None)
     known = known[known.index(first) :] if first else known
-    count = asked or (1 if first else "all")
-    if count == "all":
-        count = len(known)
+    asked = asked or (1 if first else "all")
+    count = len(known) if asked == "all" else int(asked)
     if count > len(known):
         after = f" from --device {first.platform}:{first.id} on" if first else ""
         raise ValueError(f"--devices: there are {len(known)}{after}, got {count}")

@@ -44,7 +44,8 @@ def energy_cutoff(
     if not include_dc:
         # Before the transform: its rounding is relative to the largest coefficient.
         images = images - jnp.mean(images, axis=(1, 2), keepdims=True)
-    power = sum(jnp.sum(part**2, axis=1) for part in fourier.rfft2(images))
+    real, imaginary = fourier.rfft2(images)
+    power = jnp.sum(real**2 + imaginary**2, axis=1)
     # Half of the frequencies; but for two columns each stands for its mirror image too.
     u, v = np.fft.fftfreq(height, 1 / height).round(), np.arange(width // 2 + 1)
     times = np.where((v == 0) | (2 * v == width), 1, 2)[None, None, :]
@@ -176,7 +177,7 @@ def _rfft2_deviations(height: int, width: int) -> np.ndarray:
 _DOMAINS = {
     "fft": _Domain(
         fourier.rfft2,
-        lambda parts, size: fourier.irfft2(*parts, width=size[1]),
+        lambda parts, size: fourier.irfft2(parts[0], parts[1], width=size[1]),
         lambda weights: jnp.moveaxis(weights, -1, -3),
         _rfft2_deviations,
     ),

@@ -186,10 +186,11 @@ def _search(job: _Job, group: Sequence[Photograph]) -> list[_Found]:
         batch_size=job.batch_size,
         steps=job.num_steps,
     )
-    return [
-        _Found(*jax.tree.map(lambda x: np.asarray(x)[i], found), seconds / len(group))
-        for i in range(len(group))
-    ]
+    each = []
+    for i in range(len(group)):
+        point, label, bsm, big = jax.tree.map(lambda x: np.asarray(x)[i], found)
+        each.append(_Found(point, label, bsm, big, seconds / len(group)))
+    return each
 
 
 def _write(
@@ -202,7 +203,7 @@ def _write(
         photograph=str(photograph.path),
         model=job.model.name,
         image=np.asarray(photograph.image)[0],
-        point=point.points,
+        point=np.asarray(point.points),
         distance=float(point.distances),
         found=is_found,
         label=int(label),

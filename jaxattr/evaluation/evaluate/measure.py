@@ -32,8 +32,9 @@ from jaxattr.evaluation.runs.rows import RowFiles, Rows
 from jaxattr.evaluation.runs.work import Part, Plan, Task, Work, fill
 from jaxattr.typing import Array, LogitsFn
 
-_EXPLAINED: tuple[devices.Role, ...] = ("whole", *["images"] * 3, "whole")
-_MEASURED: tuple[devices.Role, ...] = ("whole", *["images"] * 4, "whole")
+_ROWS: tuple[devices.Role, ...] = ("images", "images", "images")
+_EXPLAINED: tuple[devices.Role, ...] = ("whole", *_ROWS, "whole")
+_MEASURED: tuple[devices.Role, ...] = ("whole", "images", *_ROWS, "whole")
 """What the arguments of the programs are."""
 
 _FAULTS = {
@@ -166,10 +167,11 @@ class _Spread:
     """A batch on the devices, once for all methods."""
 
     def __init__(self, job: Job) -> None:
-        self._job, self._last = job, (None, None)
+        self._job = job
+        self._last: tuple[Work, _Batch] | None = None
 
     def __call__(self, work: Work) -> _Batch:
-        if self._last[0] is not work:
+        if self._last is None or self._last[0] is not work:
             predicted = work.results[next(iter(work.results))]
             classes = predicted[f"{PREDICTIONS}.explained"].astype(np.int32)
             rows = self._job.devices.rows((work.pixels, classes, work.keys))

@@ -48,7 +48,7 @@ class Devices:
         """Arrays on each of the devices."""
         return tree if self.mesh is None else self._put(tree, P())
 
-    def rows(self, tree: T) -> T:
+    def rows(self, tree: object) -> Any:
         """Arrays with a row an image over the devices, filled up with the last row."""
         if self.mesh is None:
             return jax.tree.map(jnp.asarray, tree)
@@ -78,7 +78,7 @@ class Devices:
         return jax.device_put(tree, NamedSharding(self.mesh, spec))
 
 
-def first_rows(tree: T, count: int) -> T:
+def first_rows(tree: object, count: int) -> Any:
     """Arrays on the host, without the rows that filled them up."""
     return jax.tree.map(lambda x: np.asarray(x)[:count], tree)
 

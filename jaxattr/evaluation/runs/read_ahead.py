@@ -66,7 +66,7 @@ def read_ahead(
                 waiting.append([pool.submit(read, item) for item in group])
             if not waiting:
                 return
-            yield [_outcome(future) for future in waiting.popleft()]
+            yield [*map(_outcome, waiting.popleft())]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

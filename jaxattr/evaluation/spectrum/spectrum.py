@@ -303,7 +303,7 @@ def _change(
 def _changes(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
     """How far each attack moves the probability of the label."""
     images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
-    program = job.devices.program(_change, ("whole", *["images"] * 3))
+    program = job.devices.program(_change, ("whole", "images", "images", "images"))
     found = {
         f"{attack}.change": program(
             *(job.model, images, labels, keys),
