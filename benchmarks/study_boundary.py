@@ -23,10 +23,12 @@ import numpy as np
 
 import jaxattr as ja
 from benchmarks import assets, cifar_twins, figures, mnist_twins, report
+from jaxattr.evaluation.runs.batches import batches
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
 from jaxattr.evaluation.runs.digests import digest
-from jaxattr.evaluation.runs.parts import Parts, chunks, gather
+from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.photographs.reading import read_photograph
 
 SEED = 0
@@ -152,12 +154,19 @@ def run_parts(what, model, images, compute, made_from, arguments, parts, progres
         "weights": digest(model),
         "seed": SEED,
     }
-    size, done = arguments.batch, []
-    for chunk in chunks(len(images), size, jax.random.key(SEED)):
-        known = {**made_from, "images": digest(images[chunk.index])}
-        one = functools.partial(compute, chunk.index, chunk.keys)
-        done.append(chunk.make(parts, what, known, one, progress=progress))
-    return {name: gather(done, name, len(images)) for name in done[0]}
+    rows, key = parts.table(what, made_from), jax.random.key(SEED)
+    places = np.arange(len(images))
+    ids = np.array([digest(image)[:16] for image in images], "S16")
+    for batch in batches(places, places, arguments.batch):
+        own = ids[batch.index]
+        missing = rows.find(batch.places, own).missing("all", len(own)).any()
+        if missing:
+            made = compute(batch.filled(batch.index), batch.keys(key))
+            made = {f"all.{f}": np.asarray(v)[batch.rows] for f, v in made.items()}
+            rows.add(batch.places, own, made)
+        progress.finished(f"{what} {batch.places[-1] + 1}", found=not missing)
+    found = rows.find(places, ids).values
+    return {field.removeprefix("all."): values for field, values in found.items()}
 
 
 def localize(model, name, count, arguments, parts, progress):
@@ -315,7 +324,12 @@ def main():
     add("--name", default="study_boundary", help="of the report and its figure")
     arguments = parser.parse_args()
     arguments.search = arguments.search or ["deepfool", "ddn", "fab"]
-    parts, sections, results, localized = Parts(arguments.parts), [], {}, None
+    parts, sections, results, localized = (
+        RowFiles(make_folder(arguments.parts)),
+        [],
+        {},
+        None,
+    )
     networks = {}
     if arguments.images:
         networks = {

@@ -290,7 +290,7 @@ def main():
     add("--num-samples", type=int, help="and targets (default: published)")
     add("--curve-steps", type=int, default=224)
     add("--batch-size", type=int, default=8)
-    add("--images-per-part", type=int, help="explained together, then saved")
+    add("--images-per-part", type=int, default=256, help="in a file of results")
     add("--no-rates", action="store_true", help="the device does other work as well")
     add("--out", default="build/study_faithfulness")
     add("--results", default="study_faithfulness", help="name of the report")

@@ -18,9 +18,10 @@ import numpy as np
 from benchmarks import assets, cifar_twins, figures, report
 from jaxattr import spectral_score
 from jaxattr.attributions import spectral_distribution
-from jaxattr.evaluation.runs.parts import Parts
+from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.evaluation.spectrum.spectrum import Settings, measure, num_parts
+from jaxattr.evaluation.runs.rows import RowFiles
+from jaxattr.evaluation.spectrum.spectrum import Settings, measure
 from jaxattr.photographs.reading import read_photograph
 
 SEED = 0
@@ -147,10 +148,9 @@ def keep_first(name, spectra):
 
 
 def study(name, models, images, labels, settings, parts):
-    count = len(next(iter(labels.values())) if isinstance(labels, dict) else labels)
-    with Progress(num_parts(len(models), count, settings)) as progress:
+    with Progress(0) as progress:
         spectra = measure(
-            models, images, labels, settings, parts=parts, progress=progress
+            models, images, labels, settings, files=parts, progress=progress
         )
     keep_first(name, spectra)
     return spectra
@@ -163,7 +163,7 @@ def main():
     parser.add_argument("--cifar", type=int, default=120, help="CIFAR-10 images")
     parser.add_argument("--parts", default="build/study_spectral")
     arguments = parser.parse_args()
-    parts = Parts(arguments.parts)
+    parts = RowFiles(make_folder(arguments.parts))
     sections = []
     shared = {"corrupted": True, "attacked": ("fgsm", "pgd"), "seed": SEED}
 
@@ -175,7 +175,7 @@ def main():
     images, labels = cifar_twins.test_images(assets.folder())
     images, labels = images[: arguments.cifar], labels[: arguments.cifar]
     settings = Settings(
-        preset="cifar", images_per_part=40, batch_size=128, epsilon=2 / 255, **shared
+        preset="cifar", images_per_batch=40, batch_size=128, epsilon=2 / 255, **shared
     )
     spectra = study("cifar", twins, images, labels, settings, parts)
     bands, scores, spread = tables(spectra, "smallgap-normal")
@@ -193,7 +193,7 @@ def main():
     names = arguments.model or ["efficientnet_lite0"]
     nets = {name: assets.load(name) for name in names}
     seen = {name: photographs(net, arguments.photographs) for name, net in nets.items()}
-    settings = Settings(images_per_part=4, batch_size=16, epsilon=2 / 255, **shared)
+    settings = Settings(images_per_batch=4, batch_size=16, epsilon=2 / 255, **shared)
     spectra = study(
         "imagenet",
         nets,

@@ -9,6 +9,7 @@ number of steps or samples is bounded here.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -57,7 +58,10 @@ def _split(x: Array, rows: int, num_batches: int) -> Array:
     """``(N, ...)`` to ``(num_batches, rows, ...)``, filled up with the last image."""
     num_images = x.shape[0]
     sharding = jax.typeof(x).sharding
-    num_shards = num_images // sharding.shard_shape(x.shape)[0]
+    # Inside shard_map nothing is sharded any more, and the axes of the mesh have no part.
+    axes = sharding.spec[0] if len(sharding.spec) else None
+    names = axes if isinstance(axes, tuple) else (axes,) if axes else ()
+    num_shards = math.prod(sharding.mesh.shape[name] for name in names)
     if num_images != rows * num_batches or rows % num_shards:
         index = jnp.minimum(jnp.arange(rows * num_batches), num_images - 1)
         # Explicitly sharded images that do not divide evenly are gathered first.

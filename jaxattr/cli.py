@@ -18,12 +18,14 @@ from jaxattr.commands import (
     demo,
     evaluate,
     explain,
+    merge,
     methods,
     models,
     report,
     robustness,
     spectrum,
 )
+from jaxattr.commands._compile_cache import kept_programs
 
 COMMANDS = (
     demo,
@@ -32,6 +34,7 @@ COMMANDS = (
     boundary,
     spectrum,
     robustness,
+    merge,
     report,
     methods,
     models,
@@ -70,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(typed)
     parsed.typed, parsed.parser = typed, parser
     try:
-        with jax.default_device(getattr(parsed, "device", None)):
+        device = getattr(parsed, "device", None)
+        with kept_programs(parsed), jax.default_device(device):
             code = parsed.run(parsed)
         sys.stdout.flush()
         return code

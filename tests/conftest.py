@@ -9,6 +9,8 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Commands keep no compiled programs: what a test measures does not depend on the last.
+os.environ["JAXATTR_COMPILE_CACHE"] = "off"
 # Compiling is what costs here, and a test's programs run once. `make test-all OPTIMIZED=1`
 # compiles as users do.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

@@ -147,6 +147,7 @@ def test_model_options_reach_the_model(folder, tmp_path, asked):
         (["--dpi", "5000"], "a whole number from 30 to 1200"),
         (["--device", "gpu:7"], "no device 'gpu:7'; there are: cpu"),
         (["--device", "cpu:99"], "no device 'cpu:99'"),
+        (["--devices", "4"], "unrecognized arguments: --devices 4"),
         (["--dtype", "int8"], "invalid choice: 'int8'"),
         (["--preprocessing", "zoom"], "invalid choice: 'zoom'"),
         (["--method", "ig"], "did you mean integrated_gradients?"),

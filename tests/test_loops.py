@@ -73,3 +73,17 @@ def test_chunked_sum_keeps_memory_flat_in_the_number_of_terms():
         return compiled.memory_analysis().temp_size_in_bytes
 
     assert temporary(1000) <= 1.1 * temporary(10)
+
+
+def test_images_are_split_within_shard_map_too():
+    """Two images on each of four devices, one at a time."""
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("data")
+    double = lambda _, x: 2 * x
+
+    @jax.jit
+    def spread(x):
+        each = lambda x: _loops.by_image_batches(double, 1, x)
+        return jax.shard_map(each, mesh=mesh, in_specs=rows, out_specs=rows)(x)
+
+    np.testing.assert_array_equal(spread(jnp.arange(8.0)), 2 * jnp.arange(8.0))

@@ -49,9 +49,11 @@ def top_k_mask(values: Array, k: int) -> Array:
     values = jnp.where(jnp.isnan(values), -jnp.inf, values)
     # One zero: -0.0 would be ordered before 0.0.
     values = jnp.where(values == 0, 0, values)
-    # Behind a barrier: XLA on CPU would merge the slices that follow into the search
-    # and sort everything instead, twenty times slower.
-    largest, index = jax.lax.optimization_barrier(jax.lax.top_k(values, k))
+    # Behind barriers: XLA on CPU would merge the slices that follow into the search
+    # and sort everything instead, twenty times slower. One for each of the two: on
+    # several devices jaxlib 0.10 aborts where a barrier holds the pair.
+    barrier = jax.lax.optimization_barrier
+    largest, index = map(barrier, jax.lax.top_k(values, k))
     last, last_index = largest[..., -1:], index[..., -1:]
     position = jax.lax.broadcasted_iota(index.dtype, values.shape, values.ndim - 1)
     return (values > last) | ((values == last) & (position <= last_index))

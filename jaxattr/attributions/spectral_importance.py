@@ -162,16 +162,19 @@ def spectral_importance(
     if plans is None:
         return importance_of_values(values.T)
     per_image, _ = jax.vmap(estimate)(plans, values)
-    return _summary(per_image, jnp.mean(values[:, :2], axis=0))
+    return importance_of_images(per_image, jnp.mean(values[:, :2], axis=0))
 
 
 def importance_of_values(coalition_values: Array) -> SpectralImportance:
     """What ``spectral_importance`` makes of all coalition values ``(2^M, N)``."""
     per_image = shapley.shapley_values(coalition_values).T
-    return _summary(per_image, jnp.mean(coalition_values, axis=1))
+    return importance_of_images(per_image, jnp.mean(coalition_values, axis=1))
 
 
-def _summary(per_image: Array, coalition_values: Array) -> SpectralImportance:
+def importance_of_images(
+    per_image: Array, coalition_values: Array
+) -> SpectralImportance:
+    """The same of each image's Shapley values ``(N, M)`` and the mean game ``(2^M,)``."""
     average = jnp.mean(per_image, axis=0)
     distribution = spectral_distribution(average)
     return SpectralImportance(

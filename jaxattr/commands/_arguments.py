@@ -16,6 +16,9 @@ import jax.numpy as jnp
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
+from jaxattr._locations import is_url
+from jaxattr.commands._compile_cache import add_compile_cache
+from jaxattr.commands._devices import add_devices, device
 from jaxattr.commands._model_requests import (
     DTYPES,
     OPTIONS,
@@ -38,6 +41,8 @@ of the library, at a quarter of its passes: what the commands search with."""
 
 
 DEFAULT_MODEL = "efficientnet_lite0"
+OF_A_SHARE = ("--shard", "--coordinator", "--device", "--devices", "--workers")
+"""Options that differ from one share of a job to another and decide no result."""
 MAX_UNREAD = 5
 """Of files that are no photographs for one reason, so many are named."""
 
@@ -51,9 +56,23 @@ def run_of(
     models: Sequence[str] = (),
 ) -> Run:
     """What was asked for, for the record; see ``Run``."""
-    typed = list(arguments.typed)
+    typed = _shared(arguments.typed)
     command = typed[0] if typed else ""
     return Run(command, typed, methods, photographs, folder, models)
+
+
+def _shared(typed: Sequence[str]) -> list[str]:
+    """What was typed, without what differs from one share of a job to another."""
+    kept: list[str] = []
+    rest = iter(typed)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name in OF_A_SHARE:
+            if not equals:
+                next(rest, None)
+        elif word != "--prepare":
+            kept.append(word)
+    return kept
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -73,15 +92,20 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
 
 def folder(text: str) -> str:
     """An argparse type: a folder, there or not, but no file."""
-    if pathlib.Path(text).is_file():
+    if not is_url(text) and pathlib.Path(text).is_file():
         raise argparse.ArgumentTypeError(f"expected a folder, got the file {text!r}")
     return text
 
 
 def add_run_options(
-    parser: argparse.ArgumentParser, *, batch_size: int, out: str
+    parser: argparse.ArgumentParser,
+    *,
+    batch_size: int,
+    out: str,
+    devices: bool = False,
 ) -> None:
-    """``--seed``, ``--batch-size`` and ``--out``, with these defaults."""
+    """``--seed``, ``--batch-size`` and ``--out``, with these defaults; for jobs over
+    many photographs ``--devices`` and ``--workers``."""
     add = parser.add_argument
     add("--seed", type=whole(0, 2**32 - 1), default=0, metavar="INT", help="default: 0")
     add(
@@ -99,6 +123,16 @@ def add_run_options(
         metavar="NAME",
         help="such as cpu, gpu or gpu:1 (default: what JAX finds)",
     )
+    if devices:
+        add_devices(parser)
+        add(
+            "--workers",
+            type=whole(1),
+            metavar="INT",
+            help="threads that read photographs while the devices compute (default: one "
+            "a core, at most 16)",
+        )
+    add_compile_cache(parser)
     add("--json", action="store_true", help="print results as JSON, no table")
     add("--quiet", action="store_true", help="print warnings and errors only")
 
@@ -171,20 +205,6 @@ def formats(text: str) -> tuple[str, ...]:
         return tuple(check_choice("format", name, FORMATS) for name in names)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def device(text: str) -> jax.Device:
-    """An argparse type: a device of JAX, by platform and number."""
-    platform, _, number = text.partition(":")
-    try:
-        found = jax.devices(platform)
-        return found[int(number or 0)]
-    except (RuntimeError, ValueError, IndexError):
-        platforms = dict.fromkeys(d.platform for d in jax.devices())
-        known = ", ".join(dict.fromkeys([*platforms, "cpu"]))
-        raise argparse.ArgumentTypeError(
-            f"no device {text!r}; there are: {known}"
-        ) from None
 
 
 def print_results(

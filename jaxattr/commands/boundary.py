@@ -18,6 +18,7 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._photographs import (
     add_photographs,
     photograph_files,
@@ -66,7 +67,7 @@ def add_parser(commands: Commands) -> None:
     add(
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
     )
-    add_run_options(parser, batch_size=8, out="boundaries")
+    add_run_options(parser, batch_size=8, out="boundaries", devices=True)
     add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
@@ -85,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             num_steps=arguments.steps,
+            mesh=mesh_of(arguments),
+            workers=arguments.workers,
             run=run_of(arguments, photographs=photographs),
             figure_files=figures,
             progress=progress,

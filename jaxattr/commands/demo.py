@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from jaxattr.commands._compile_cache import add_compile_cache
 from jaxattr.evaluation.explain.demo import run_demo
 from jaxattr.evaluation.runs.tables import format_table
 
@@ -22,7 +23,8 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--out", default="demo", metavar="DIR", help="where to write (default: demo)"
     )
-    parser.set_defaults(run=run)
+    add_compile_cache(parser)
+    parser.set_defaults(run=run, quiet=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
 
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_labels,
@@ -14,13 +16,17 @@ from jaxattr.commands._arguments import (
     add_model,
     add_run_options,
     figures_of,
+    folder,
     load_models,
     print_results,
     run_of,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._photographs import unread_in
+from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation import evaluate
+from jaxattr.evaluation.evaluate.maps import DETAILS
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
     METRICS,
@@ -29,12 +35,14 @@ from jaxattr.evaluation.evaluate.metrics import (
     as_metrics,
     with_options,
 )
+from jaxattr.evaluation.evaluate.results import Evaluation
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.metrics.faithfulness import ORDERS
-from jaxattr.photographs.sets import labelled_photographs, left_out
+from jaxattr.photographs.reading import Unread
+from jaxattr.photographs.sets import Labelled, left_out
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -58,7 +66,8 @@ def add_parser(commands: Commands) -> None:
             "deletion. Writes images.csv, a row an image and score; summary.csv, means\n"
             "with paired bootstrap intervals and images per second; and for each model\n"
             "a figure of the mean curves and one of a bar a method. Stopped, it goes on\n"
-            "where it was when it is started again with the same arguments."
+            "where it was when it is started again with the same arguments; with more\n"
+            "methods, metrics, models or photographs it computes only what is new."
         ),
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -116,6 +125,17 @@ def add_parser(commands: Commands) -> None:
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
     add(
+        "--save-maps",
+        choices=DETAILS,
+        help="keep the maps in float16: summed over the channels, or all channels",
+    )
+    add(
+        "--from-maps",
+        type=folder,
+        metavar="DIR",
+        help="score the maps that --save-maps kept in these results; no method is run",
+    )
+    add(
         "--report-maps",
         type=whole(0),
         default=3,
@@ -123,13 +143,15 @@ def add_parser(commands: Commands) -> None:
         help="of so many best and so many worst photographs by each score, small maps by "
         "all methods are kept for `jaxattr report`; 0 for none (default: 3)",
     )
-    add_run_options(parser, batch_size=8, out="evaluation")
+    add_run_options(parser, batch_size=8, out="evaluation", devices=True)
+    add_shares(parser)
     add_figure_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names the photographs that were skipped."""
+    shard = shard_of(arguments)
     names = dict.fromkeys(arguments.method or ["saliency", "integrated_gradients"])
     chosen = {name: registry.method(name) for name in names}
     methods = parse_options(arguments.option, chosen)
@@ -143,20 +165,44 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.folder,
             arguments.labels,
             key=jax.random.key(arguments.seed),
+            mesh=mesh_of(arguments),
+            workers=arguments.workers,
+            save_maps=arguments.save_maps,
+            from_maps=arguments.from_maps,
             out=arguments.out,
             references=arguments.references,
             max_images=arguments.max_images,
             batch_size=arguments.batch_size,
+            images_per_part=arguments.images_per_part,
+            shard=shard,
+            on_missing=arguments.on_missing,
+            only_prepare=arguments.prepare,
             explained=arguments.explained,
             report_maps=arguments.report_maps,
             run=run_of(arguments, methods=tuple(chosen), folder=arguments.folder),
             figure_files=figures,
             progress=progress,
         )
-    photographs = labelled_photographs(
-        arguments.folder, arguments.labels, out=arguments.out
-    )
-    better = {m.name: m.better for m in metrics if m.better}
+    if arguments.prepare or shard.count > 1:
+        scored = len(evaluation.results[0].labels) if evaluation.results else 0
+        return print_share(arguments, shard, scored, evaluation.broken)
+    root = as_path(arguments.folder)
+    known = [Labelled(root / name, "") for name in evaluation.names]
+    unread = [
+        *left_out(root, known, arguments.labels),
+        *unread_in([arguments.references]),
+    ]
+    return print_evaluation(arguments, evaluation, evaluation.broken, unread)
+
+
+def print_evaluation(
+    arguments: argparse.Namespace,
+    evaluation: Evaluation,
+    skipped: Sequence[str],
+    unread: Sequence[Unread] = (),
+) -> int:
+    """Prints the table; see ``print_results``."""
+    better = {m.name: m.better for m in evaluation.metrics if m.better}
     lines = [
         format_table(*evaluation.short_summary()),
         "",
@@ -169,11 +215,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments,
         "\n".join(lines),
         [dict(zip(header, row, strict=True)) for row in rows],
-        evaluation.broken,
-        [
-            *left_out(arguments.folder, photographs, arguments.labels),
-            *unread_in([arguments.references]),
-        ],
+        skipped,
+        unread,
     )
 
 

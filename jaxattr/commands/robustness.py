@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from jaxattr._checks import check_choice
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_model,
@@ -20,17 +19,21 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
+from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._photographs import unread_in
+from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.robustness import robustness
-from jaxattr.evaluation.runs.files import make_folder
-from jaxattr.evaluation.runs.parts import Parts
+from jaxattr.evaluation.robustness.gather import MethodRobustness
+from jaxattr.evaluation.robustness.settings import EXPLANATION_ATTACKS, Settings
+from jaxattr.evaluation.runs.image_sets import PhotographFolder
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.evaluation.runs.unfinished import Unfinished
-from jaxattr.photographs.reading import list_photographs, read_photograph
+from jaxattr.photographs.reading import Unread
 from jaxattr.typing import Array
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ def add_parser(commands: Commands) -> None:
         "--attack",
         action="append",
         metavar="NAME",
-        help=f"may be given several times: {', '.join(robustness.EXPLANATION_ATTACKS)} "
+        help=f"may be given several times: {', '.join(EXPLANATION_ATTACKS)} "
         "(default: random_sign, mass_center and top_k)",
     )
     add(
@@ -99,7 +102,8 @@ def add_parser(commands: Commands) -> None:
         "follow; 0 for no twin (default: 10)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add_run_options(parser, batch_size=4, out="robustness")
+    add_run_options(parser, batch_size=4, out="robustness", devices=True)
+    add_shares(parser)
     add_figure_options(parser)
     parser.set_defaults(run=run)
 
@@ -107,15 +111,17 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the table."""
     from jaxattr.evaluation.robustness import report
+    from jaxattr.evaluation.robustness.merge import claim_folder
 
-    figures = figures_of(arguments)
+    shard = shard_of(arguments)
+    figures, mesh = figures_of(arguments), mesh_of(arguments)
     names = dict.fromkeys(arguments.method or ["saliency"])
     chosen = {name: registry.method(name) for name in names}
     options = parse_options(arguments.option, chosen)
-    defaults = robustness.Settings._field_defaults["attacks"]
+    defaults = Settings._field_defaults["attacks"]
     attacks = tuple(dict.fromkeys(arguments.attack or defaults))
     for attack in attacks:
-        check_choice("--attack", attack, robustness.EXPLANATION_ATTACKS)
+        check_choice("--attack", attack, EXPLANATION_ATTACKS)
     for method in chosen.values():
         if method.needs_references:
             raise ValueError(
@@ -124,30 +130,28 @@ def run(arguments: argparse.Namespace) -> int:
     epsilons = tuple(_budget(text) / 255 for text in arguments.epsilon.split(","))
     if not 0 <= arguments.beta < float("inf"):
         raise ValueError(f"--beta: expected a number from 0, got {arguments.beta}")
-    files = list_photographs(arguments.folder)[: arguments.max_images]
     model = load_model(arguments.model, arguments)
-    images, broken = [], []
-    for file in files:
-        try:
-            pixels = model.preprocess(read_photograph(file))
-            images.append((file.name, np.asarray(pixels, np.float32)))
-        except ValueError as error:
-            broken.append(str(error))
-    if not images:
-        raise ValueError(f"{arguments.folder}: no photograph can be read; {broken[0]}")
-    file_names, pixels = [name for name, _ in images], np.stack([x for _, x in images])
-    size = pixels.shape[1] * pixels.shape[2]
-    settings = robustness.Settings(
+    photographs = PhotographFolder(
+        arguments.folder,
+        {arguments.model: model},
+        max_images=arguments.max_images,
+        out=arguments.out,
+        on_missing=arguments.on_missing,
+        labelled=False,
+    )
+    (shape,) = photographs.shapes.values()
+    settings = Settings(
         attacks=attacks,
         epsilons=epsilons,
-        k=arguments.k or max(1, min(1000, size // 50)),
+        k=arguments.k or max(1, min(1000, shape[1] * shape[2] // 50)),
         window=arguments.window,
         num_steps=arguments.steps,
         seed=arguments.seed,
         batch_size=arguments.batch_size,
-        images_per_part=arguments.batch_size,
+        images_per_batch=min(arguments.batch_size, len(photographs)),
     )
-    robustness.check_settings(settings, pixels)
+    robustness.check_settings(settings, shape)
+    photographs.examine()
     warn = lambda text: print(f"jaxattr: warning: {text}", file=sys.stderr)
     for method in chosen.values():
         if not method.differentiable and set(attacks) != {"random_sign"}:
@@ -161,47 +165,74 @@ def run(arguments: argparse.Namespace) -> int:
     twin = model
     if arguments.beta:
         twin = load_model(arguments.model, arguments, activation=_smooth(arguments))
-    folder = make_folder(arguments.out)
+    folder = as_path(arguments.out, shared=True)
+    files = RowFiles(folder / "parts")
+    methods = {name: (chosen[name], options[name]) for name in chosen}
+    twin_name = f"beta={arguments.beta}"
+    tables = robustness.tables_of(
+        *(model, twin, methods, settings, files), twin_name=twin_name
+    )
+    about = {"name": arguments.model, "twin": twin_name}
+    claim_folder(folder, settings, about, methods, tables)
+    given = photographs.image_set(folder)
     asked = run_of(
         arguments,
         methods=tuple(chosen),
-        photographs=file_names,
+        photographs=given.names,
         folder=arguments.folder,
     )
     write_run(folder, asked)
+    if arguments.prepare:
+        return print_share(arguments, shard, 0, given.broken)
     unfinished = Unfinished(folder / "images.csv")
-    total = robustness.num_parts(len(chosen), len(pixels), settings)
-    with Progress(total, quiet=arguments.quiet) as progress:
+    gone: list[int] = []
+    with Progress(0, quiet=arguments.quiet) as progress:
         results = robustness.measure(
-            model,
-            twin,
-            pixels,
-            file_names,
-            {name: (chosen[name], options[name]) for name in chosen},
-            settings,
-            twin_name=f"beta={arguments.beta}",
-            parts=Parts(folder / "parts"),
+            *(model, twin, given, given.names, methods, settings),
+            twin_name=twin_name,
+            files=files,
+            images_per_part=arguments.images_per_part,
+            shard=shard,
+            mesh=mesh,
+            workers=arguments.workers,
             progress=progress,
-            so_far=lambda found: unfinished.write(
-                lambda: report.image_table(found(), file_names)
+            gone=gone,
+            so_far=None
+            if shard.count > 1
+            else lambda found: unfinished.write(
+                lambda: report.image_table(found(), given.names)
             ),
         )
-    report.write_report(folder, results, file_names, settings, figures)
+    broken = [*given.broken, *given.gone_lines(gone)]
+    scored = len(results[0].index)
+    if shard.count > 1:
+        return print_share(arguments, shard, scored, broken)
+    report.write_report(folder, results, given.names, settings, figures)
     unfinished.remove()
+    return print_robustness(
+        *(arguments, results, settings, broken), unread_in([arguments.folder])
+    )
+
+
+def print_robustness(
+    arguments: argparse.Namespace,
+    results: Sequence[MethodRobustness],
+    settings: Settings,
+    skipped: Sequence[str] = (),
+    unread: Sequence[Unread] = (),
+) -> int:
+    """Prints the table; see ``print_results``."""
+    from jaxattr.evaluation.robustness import report
+
     lines = [
         format_table(*report.short_summary(results, settings)),
         "",
         "in brackets: what unrelated maps reach (the highest of three nulls)",
-        f"tables and figures: {folder}",
+        f"tables and figures: {arguments.out}",
     ]
     header, rows = report.summary(results, settings)
-    return print_results(
-        arguments,
-        "\n".join(lines),
-        [dict(zip(header, row, strict=True)) for row in rows],
-        broken,
-        unread_in([arguments.folder]),
-    )
+    records = [dict(zip(header, row, strict=True)) for row in rows]
+    return print_results(arguments, "\n".join(lines), records, skipped, unread)
 
 
 def _budget(text: str) -> float:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import jax
-import numpy as np
-
 from jaxattr._checks import check_choice
+from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_labels,
@@ -21,15 +20,18 @@ from jaxattr.commands._arguments import (
     run_of,
     whole,
 )
-from jaxattr.evaluation.runs.files import make_folder
-from jaxattr.evaluation.runs.parts import Parts
+from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._shares import add_shares, print_share, shard_of
+from jaxattr.evaluation.runs.image_sets import PhotographFolder
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import write_run
 from jaxattr.evaluation.runs.tables import format_table
 from jaxattr.evaluation.runs.unfinished import Unfinished
 from jaxattr.evaluation.spectrum import spectrum
-from jaxattr.photographs.reading import read_photograph
-from jaxattr.photographs.sets import labelled_photographs, left_out, resolve_labels
+from jaxattr.evaluation.spectrum.gather import ModelSpectrum
+from jaxattr.photographs.reading import Unread
+from jaxattr.photographs.sets import Labelled, left_out
 
 if TYPE_CHECKING:
     from jaxattr.commands._arguments import Commands
@@ -78,7 +80,8 @@ def add_parser(commands: Commands) -> None:
         "alexnet as published (default: the first model)",
     )
     add("--max-images", type=whole(1), metavar="INT", help="only the first so many")
-    add_run_options(parser, batch_size=16, out="spectrum")
+    add_run_options(parser, batch_size=16, out="spectrum", devices=True)
+    add_shares(parser)
     add_figure_options(parser)
     parser.set_defaults(run=run)
 
@@ -86,6 +89,7 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the two tables."""
     from jaxattr.evaluation.spectrum import report
+    from jaxattr.evaluation.spectrum.merge import claim_folder
 
     settings = spectrum.Settings(
         num_bands=arguments.bands,
@@ -95,56 +99,91 @@ def run(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
     )
     spectrum.check_settings(settings)
-    figures = figures_of(arguments)
-    photographs = labelled_photographs(
-        arguments.folder, arguments.labels, out=arguments.out
+    shard, mesh, figures = (
+        shard_of(arguments),
+        mesh_of(arguments),
+        figures_of(arguments),
     )
-    unread = left_out(arguments.folder, photographs, arguments.labels)
-    photographs = photographs[: arguments.max_images]
     models = load_models(arguments)
-    reference = arguments.mce or next(iter(models))
-    check_choice("--mce", reference, (*models, "alexnet"))
-    images, labels = {}, {}
-    for name, model in models.items():
-        seen = [model.preprocess(read_photograph(p.path)) for p in photographs]
-        images[name] = np.stack([np.asarray(image, np.float32) for image in seen])
-        logits = jax.eval_shape(
-            model, jax.ShapeDtypeStruct(images[name][:1].shape, "f4")
-        )
-        found = resolve_labels(photographs, model.labels, logits.shape[1])
-        labels[name] = np.asarray(found, np.int32)
-    folder = make_folder(arguments.out)
+    reference = None
+    if arguments.mce is not None:
+        reference = arguments.mce or next(iter(models))
+        check_choice("--mce", reference, (*models, "alexnet"))
+    photographs = PhotographFolder(
+        arguments.folder,
+        models,
+        table=arguments.labels,
+        max_images=arguments.max_images,
+        out=arguments.out,
+        on_missing=arguments.on_missing,
+    )
+    for shape in photographs.shapes.values():
+        spectrum.check_size(shape, settings)
+    photographs.examine()
+    folder = as_path(arguments.out, shared=True)
+    files = RowFiles(folder / "parts")
+    tables = spectrum.tables_of(models, settings, files)
+    claim_folder(folder, settings, models, tables, reference)
+    given = photographs.image_set(folder)
     asked = run_of(
         arguments,
         models=tuple(models),
-        photographs=[str(photograph.path) for photograph in photographs],
+        photographs=given.names,
         folder=arguments.folder,
     )
     write_run(folder, asked)
+    if arguments.prepare:
+        return print_share(arguments, shard, 0, given.broken)
+    settings = settings._replace(images_per_batch=min(4, len(given.names)))
     unfinished = Unfinished(folder / "bands.csv")
-    total = spectrum.num_parts(len(models), len(photographs), settings)
-    with Progress(total, quiet=arguments.quiet) as progress:
+    gone: list[int] = []
+    with Progress(0, quiet=arguments.quiet) as progress:
         spectra = spectrum.measure(
-            models,
-            images,
-            labels,
-            settings,
-            parts=Parts(folder / "parts"),
+            *(models, given, None, settings),
+            files=files,
+            images_per_part=arguments.images_per_part,
+            shard=shard,
+            mesh=mesh,
+            workers=arguments.workers,
             progress=progress,
-            so_far=lambda found: unfinished.write(lambda: report.band_table(found())),
+            gone=gone,
+            so_far=None
+            if shard.count > 1
+            else lambda found: unfinished.write(lambda: report.band_table(found())),
         )
+    broken = [*given.broken, *given.gone_lines(gone)]
+    if shard.count > 1:
+        scored = len(spectra[0].index) if spectra else 0
+        return print_share(arguments, shard, scored, broken)
     mce = None
-    if arguments.mce is not None:
+    if reference is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
     report.write_report(folder, spectra, mce, figures)
     unfinished.remove()
+    root = as_path(arguments.folder)
+    known = [Labelled(root / name, "") for name in given.names]
+    unread = left_out(root, known, arguments.labels)
+    return print_spectra(arguments, spectra, mce, broken, unread)
+
+
+def print_spectra(
+    arguments: argparse.Namespace,
+    spectra: Sequence[ModelSpectrum],
+    mce: dict[str, float] | None,
+    skipped: Sequence[str] = (),
+    unread: Sequence[Unread] = (),
+) -> int:
+    """Prints the two tables; see ``print_results``."""
+    from jaxattr.evaluation.spectrum import report
+
     bands, scores = report.band_table(spectra), report.score_table(spectra, mce)
     tables = [format_table(*report.as_text(*table)) for table in (bands, scores)]
     if any(len(s.correct) < 2 for s in spectra):
         print("jaxattr: one photograph has no standard error", file=sys.stderr)
     return print_results(
         arguments,
-        "\n\n".join([*tables, f"tables and figures: {folder}"]),
+        "\n\n".join([*tables, f"tables and figures: {arguments.out}"]),
         [dict(zip(bands[0], row, strict=True)) for row in bands[1]],
-        unread=unread,
+        skipped,
+        unread,
     )

@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxattr import _random
 from jaxattr._numerics import norms
-from jaxattr.frequencies.transforms import after, dct2, idct2
+from jaxattr.frequencies import fourier
+from jaxattr.frequencies.transforms import dct2, idct2
 from jaxattr.typing import Array, Perturbation, Scalar
 
 TRANSFORMS = ("fft", "dct")
@@ -43,8 +44,12 @@ def energy_cutoff(
     if not include_dc:
         # Before the transform: its rounding is relative to the largest coefficient.
         images = images - jnp.mean(images, axis=(1, 2), keepdims=True)
-    power = jnp.sum(jnp.abs(jnp.fft.fft2(images, axes=(1, 2))) ** 2, axis=-1)
-    u, v = (np.fft.fftfreq(n, 1 / n).round() for n in (height, width))
+    real, imaginary = fourier.rfft2(images)
+    power = jnp.sum(real**2 + imaginary**2, axis=1)
+    # Half of the frequencies; but for two columns each stands for its mirror image too.
+    u, v = np.fft.fftfreq(height, 1 / height).round(), np.arange(width // 2 + 1)
+    times = np.where((v == 0) | (2 * v == width), 1, 2)[None, None, :]
+    power = power * jnp.asarray(times, power.dtype)
     # A frequency lies within the integer radius r if its radius, rounded up, does.
     ring = np.ceil(_radius(u, v, norm)).astype(int).reshape(-1)
     rings = jax.vmap(
@@ -124,7 +129,7 @@ def weighted_copies(
     def prepare(images: Array) -> Callable[[Array], Array]:
         size, dtype = (images.shape[-3], images.shape[-2]), images.dtype
         weights = weights_of(images)
-        spectrum = domain.forward(after(weights, images))
+        spectrum = domain.forward(images)
         shape = spectrum[0].shape[1:]
         weights = domain.arrange(weights).astype(dtype)
         noise_weights = weights if perturb != "gain" else jnp.ones_like(weights)
@@ -162,16 +167,6 @@ class _Domain(NamedTuple):
     """Of the coefficients of noise of variance one, laid out as they are."""
 
 
-def _rfft2(images: Array) -> Sequence[Array]:
-    """Real and imaginary part ``(..., C, H, W // 2 + 1)``: as it is computed."""
-    spectrum = jnp.fft.rfft2(jnp.moveaxis(images, -1, -3))
-    return spectrum.real, spectrum.imag
-
-
-def _irfft2(parts: Sequence[Array], size: tuple[int, int]) -> Array:
-    return jnp.moveaxis(jnp.fft.irfft2(jax.lax.complex(*parts), s=size), -3, -1)
-
-
 def _rfft2_deviations(height: int, width: int) -> np.ndarray:
     """``√(HW / 2)``; of columns whose ±u will be averaged, ``√2`` times that."""
     column = np.arange(width // 2 + 1)
@@ -181,8 +176,8 @@ def _rfft2_deviations(height: int, width: int) -> np.ndarray:
 
 _DOMAINS = {
     "fft": _Domain(
-        _rfft2,
-        _irfft2,
+        fourier.rfft2,
+        lambda parts, size: fourier.irfft2(parts[0], parts[1], width=size[1]),
         lambda weights: jnp.moveaxis(weights, -1, -3),
         _rfft2_deviations,
     ),

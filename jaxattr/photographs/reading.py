@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
+from jaxattr._locations import as_path, is_url, store_errors
 from jaxattr._pixels import to_rgb
 
 if TYPE_CHECKING:
@@ -26,7 +28,28 @@ class Unread(NamedTuple):
     reason: str
 
 
-def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """What is in a photograph file.
+
+    Raises:
+      ValueError: the file is missing, a directory, or may not be read; the message
+        starts with its path.
+    """
+    try:
+        return as_path(path).read_bytes()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except PermissionError:
+        raise ValueError(f"{path}: not allowed to read this file") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path}: expected a photograph, got a directory") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({_one_line(error)})") from None
+
+
+def read_photograph(
+    path: str | os.PathLike[str], data: bytes | None = None
+) -> Image.Image:
     """Reads any still image that Pillow reads.
 
     EXIF rotation is applied; greyscale, palette, CMYK and 16-bit files are converted;
@@ -35,6 +58,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
 
     Args:
       path: the file.
+      data: what is in it, where it has been read already.
 
     Returns:
       A PIL image in mode ``RGB``, fully decoded: nothing is read later.
@@ -46,11 +70,13 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
     """
     pillow = _pillow()
     Image = pillow.Image
-    path = pathlib.Path(path)
-    if path.is_dir():
+    path = as_path(path)
+    if data is None and is_url(path):
+        data = read_bytes(path)
+    if data is None and path.is_dir():
         raise ValueError(f"{path}: expected a photograph, got a directory")
     try:
-        with Image.open(path) as image:
+        with Image.open(path if data is None else io.BytesIO(data)) as image:
             if image.format in _NO_PHOTOGRAPHS:
                 raise ValueError(f"{image.format} is no photograph")
             return to_rgb(image, pillow)
@@ -59,7 +85,7 @@ def read_photograph(path: str | os.PathLike[str]) -> Image.Image:
     except PermissionError:
         raise ValueError(f"{path}: not allowed to read this file") from None
     except Image.UnidentifiedImageError:
-        empty = path.stat().st_size == 0
+        empty = not (path.stat().st_size if data is None else data)
         reason = "the file is empty" if empty else "not an image that Pillow can read"
         raise ValueError(f"{path}: {reason}") from None
     except MemoryError:
@@ -79,8 +105,10 @@ def list_photographs(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
     Raises:
       ValueError: there is no such folder, or no image file in it.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    folder = as_path(folder)
+    with store_errors(folder):
+        there = folder.is_dir()
+    if not there:
         raise ValueError(f"{folder}: expected a folder of photographs")
     files = [path for path in _visible_files(folder) if _is_photograph(path)]
     if not files:
@@ -96,7 +124,7 @@ def unread_files(folder: str | os.PathLike[str]) -> list[Unread]:
 
     Not tables, texts and arrays, nor hidden files of other kinds.
     """
-    folder = pathlib.Path(folder)
+    folder = as_path(folder)
     others = [
         Unread(path, "no photograph by its suffix")
         for path in _visible_files(folder)

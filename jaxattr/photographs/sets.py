@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from jaxattr._locations import as_path, is_inside, is_url, store_errors
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.photographs.reading import (
     Unread,
@@ -17,6 +18,8 @@ from jaxattr.photographs.reading import (
 )
 
 LABEL_FILES = ("labels.tsv", "labels.csv", "boxes.tsv")
+_OF_RESULTS = ("parts", "manifest", "settings", "maps", "report_maps")
+"""Folders in a folder of results."""
 
 
 class Labelled(NamedTuple):
@@ -31,6 +34,7 @@ def labelled_photographs(
     table: str | os.PathLike[str] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
+    known: Collection[str] = (),
 ) -> list[Labelled]:
     """The photographs of a folder with their labels, in the order of their names.
 
@@ -41,25 +45,29 @@ def labelled_photographs(
         in the folder. Photographs that it does not list are left out.
       out: where results go. It may lie in the folder and is no class, nor are other
         folders of results.
+      known: photographs, from the folder on, that the table may name although they are
+        not there any more; they are left out.
 
     Raises:
       ValueError: no photographs, no labels, a table without these columns or that
         names a photograph twice or one that is not in the folder.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    folder = as_path(folder)
+    with store_errors(folder):
+        is_there = folder.is_dir()
+    if not is_there:
         raise ValueError(f"{folder}: expected a folder of photographs")
     table = _table_of(folder) if table is None else table
     if table is not None:
-        return _from_table(folder, pathlib.Path(table))
+        return _from_table(folder, as_path(table), known)
     classes = sorted(
         p
         for p in folder.iterdir()
         if p.is_dir() and not is_hidden(p) and not _holds_results(p, out)
     )
-    if out is not None and pathlib.Path(out).resolve() in {
-        p.resolve() for p in classes
-    }:
+    if out is not None and any(
+        str(as_path(out).resolve()) == str(p.resolve()) for p in classes
+    ):
         raise ValueError(f"{out}: holds the photographs of a class, and no results")
     if not classes:
         list_photographs(folder)  # says so, where there are none either
@@ -99,7 +107,7 @@ def left_out(
       photographs: what that returned.
       table: as there. Photographs that it does not list are left out on purpose.
     """
-    folder = pathlib.Path(folder)
+    folder = as_path(folder)
     folders = {folder, *(p.path.parent for p in photographs)}
     found = [unread for inner in sorted(folders) for unread in unread_files(inner)]
     if table is None and _table_of(folder) is None:
@@ -123,10 +131,9 @@ def _holds_results(
     """Holds results or parts of them, or is to hold them and holds no photographs."""
     if any((folder / made).exists() for made in ("settings.json", "parts")):
         return True
-    of_a_run = folder.name in ("parts", "report_maps")
-    if of_a_run and (folder.parent / "settings.json").exists():
+    if folder.name in _OF_RESULTS and (folder.parent / "settings.json").exists():
         return True
-    if out is None or not pathlib.Path(out).resolve().is_relative_to(folder.resolve()):
+    if out is None or not is_inside(as_path(out), folder):
         return False
     try:
         list_photographs(folder)
@@ -135,9 +142,11 @@ def _holds_results(
     return False
 
 
-def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
+def _from_table(
+    folder: pathlib.Path, table: pathlib.Path, known: Collection[str]
+) -> list[Labelled]:
     try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             head = file.readline()
             file.seek(0)
             rows = list(csv.DictReader(file, delimiter="\t" if "\t" in head else ","))
@@ -153,6 +162,8 @@ def _from_table(folder: pathlib.Path, table: pathlib.Path) -> list[Labelled]:
     for number, row in enumerate(rows, 2):
         if not row["file"] or not row[column]:
             raise ValueError(f"{table}: line {number}: no file or no class")
+        if row["file"] in known and not (folder / row["file"]).is_file():
+            continue
         try:
             path = _inside(folder, row["file"])
         except ValueError as error:
@@ -172,13 +183,13 @@ def _inside(folder: pathlib.Path, name: str) -> pathlib.Path:
     if path.is_absolute():
         # The folder may have come by another way: of the file only the name is its own.
         path = path.parent.resolve() / path.name
-        if not path.is_relative_to(folder.resolve()):
+        if is_url(folder) or not path.is_relative_to(folder.resolve()):
             raise ValueError(f"{name}: expected a file in {folder}")
         path = path.relative_to(folder.resolve())
     path = pathlib.Path(os.path.normpath(path))
     if path.parts[:1] == ("..",):
         raise ValueError(f"{name}: expected a file in {folder}")
-    path = folder / path
+    path = folder / path.as_posix()
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     return path

@@ -7,7 +7,7 @@ frames are the same for all of them, in ``_style``; maps become colours by the r
 
 from jaxattr.plots._style import check_colors
 from jaxattr.plots.boundary_points import boundary_row, score_groups
-from jaxattr.plots.curves import curves, curves_size, mean_and_band
+from jaxattr.plots.curves import Band, band_of, curves, curves_size, mean_and_band
 from jaxattr.plots.faithfulness import score_bars
 from jaxattr.plots.map_colors import color_limit
 from jaxattr.plots.maps import attribution_map, explanation_grid, grid_size
@@ -20,10 +20,12 @@ from jaxattr.plots.spectral import (
 )
 
 __all__ = [
+    "Band",
     "agreement_curve",
     "agreement_panels",
     "attribution_map",
     "band_importance",
+    "band_of",
     "boundary_row",
     "check_colors",
     "color_limit",

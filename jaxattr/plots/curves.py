@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+class Band(NamedTuple):
+    """The mean of curves, and 95 % of where it may lie; ``(T + 1,)`` each."""
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
 def curves(
-    values: Mapping[str, ArrayLike],
+    values: Mapping[str, ArrayLike | Band],
     ax: Axes | None = None,
     *,
     title: str | None = None,
@@ -35,7 +43,8 @@ def curves(
 
     Args:
       values: name of a method to its curve ``(T + 1,)``, or to curves ``(N, T + 1)``,
-        whose mean is drawn, with a band where that mean may lie (95 %).
+        whose mean is drawn, with a band where that mean may lie (95 %), or to that
+        ``Band``.
       ax: where to draw; by default a new figure.
       title: what stands above.
       ylabel: what stands at the left, None for nothing.
@@ -49,15 +58,23 @@ def curves(
       ValueError: curves of another rank or of fewer than two points.
     """
     ax = axes_or_new(ax, figsize=curves_size(len(values)))
-    for i, (name, curve) in enumerate(values.items()):
-        curve = np.asarray(curve, float)
+    for i, (name, given) in enumerate(values.items()):
+        band = given if isinstance(given, Band) else None
+        curve = np.asarray(given if band is None else band.mean, float)
         if curve.ndim not in (1, 2) or curve.shape[-1] < 2:
             raise fail(f"values[{name!r}]", "a curve (T + 1,) or (N, T + 1)", curve)
         share, style = np.linspace(0, 1, curve.shape[-1]), line_style(i)
         if curve.ndim == 2:
-            curve, low, high = mean_and_band(curve)
+            band = mean_and_band(curve)
+            curve = band.mean
+        if band is not None:
             ax.fill_between(
-                share, low, high, color=style["color"], alpha=0.12, linewidth=0
+                share,
+                band.low,
+                band.high,
+                color=style["color"],
+                alpha=0.12,
+                linewidth=0,
             )
         area = np.sum(curve[1:] + curve[:-1]) / 2 / (curve.size - 1)
         ax.plot(
@@ -88,8 +105,12 @@ def curves_size(num_curves: int) -> tuple[float, float]:
     return 3.8, 3.35 + legend_height(num_curves)
 
 
-def mean_and_band(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mean_and_band(values: np.ndarray) -> Band:
     """The mean of scores in [0, 1] over the first axis, and 95 % of where it may lie."""
-    mean = values.mean(axis=0)
-    error = 1.96 * values.std(axis=0) / max(1, len(values) - 1) ** 0.5
-    return mean, np.clip(mean - error, 0, 1), np.clip(mean + error, 0, 1)
+    return band_of(len(values), values.mean(axis=0), values.std(axis=0))
+
+
+def band_of(count: int, mean: np.ndarray, deviation: np.ndarray) -> Band:
+    """The same by number, mean and standard deviation of the scores."""
+    error = 1.96 * deviation / max(1, count - 1) ** 0.5
+    return Band(mean, np.clip(mean - error, 0, 1), np.clip(mean + error, 0, 1))

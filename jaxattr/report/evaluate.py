@@ -11,7 +11,7 @@ from jaxattr.evaluation.evaluate.report_maps import (
     load_report_maps,
     report_folders,
 )
-from jaxattr.evaluation.runs import pictures
+from jaxattr.evaluation.runs import manifest, pictures
 from jaxattr.evaluation.runs.figures import method_title
 from jaxattr.report import tables
 from jaxattr.report.blocks import (
@@ -93,8 +93,9 @@ def _missing(folder: Folder, rows: Rows, has_summary: bool) -> list[str]:
     done: dict[tuple[str, str], set[str]] = {}
     for row in rows:
         done.setdefault((row["model"], row["method"]), set()).add(row["file"])
+    listed, _ = manifest.load(folder.path)
     photographs = folder.settings.get("photographs", {})
-    count = photographs.get("count", 0)
+    count = len(manifest.with_places(listed)) or photographs.get("count", 0)
     for model in folder.settings.get("models", {}):
         for method in folder.settings.get("methods", {}):
             there = len(done.get((model, method), ()))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from jaxattr.evaluation.runs.figures import method_title
+from jaxattr.evaluation.runs.settings import read_settings
 from jaxattr.evaluation.runs.unfinished import unfinished_path
 
 UNFINISHED = (
@@ -94,7 +95,9 @@ def recognise(path: str | os.PathLike[str]) -> Folder:
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
         raise ValueError(f"{folder}: expected a folder of results, got {what}")
-    settings, run = _json(folder / "settings.json"), _json(folder / "run.json")
+    has_settings = (folder / "settings.json").exists()
+    settings = read_settings(folder) if has_settings else {}
+    run = _json(folder / "run.json")
     kind = run.get("command")
     if kind == "demo":
         kind = "explain"

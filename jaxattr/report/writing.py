@@ -64,7 +64,8 @@ def _run_facts(folder: kinds.Folder) -> list[tuple[str, str]]:
     if isinstance(versions, Mapping):
         facts += [(str(name), str(version)) for name, version in versions.items()]
     for name, value in folder.settings.items():
-        facts += _flat(name, value)
+        if name not in ("job", "tables", "class_names"):
+            facts += _flat(name, value)
     return facts
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 import jaxattr
 from jaxattr import attributions, boundaries
@@ -21,6 +23,7 @@ from jaxattr.boundaries.search import as_members
 from jaxattr.evaluation.boundary import report
 from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryReport
 from jaxattr.evaluation.runs import figures, programs
+from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest, file_digest, identify, key_data
 from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import atomic_write
@@ -41,11 +44,13 @@ def draw_boundaries(
     seed: int = 0,
     batch_size: int = 8,
     num_steps: int = 50,
+    mesh: Mesh | None = None,
+    workers: int | None = None,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
 ) -> BoundaryReport:
-    """Finds and draws the nearest boundary of photographs, one after the other.
+    """Finds and draws the nearest boundary of photographs, as many at once as devices.
 
     Killed at any moment and called again with the same arguments it goes on where it
     was; files that other arguments, weights or pixels made are written anew.
@@ -57,8 +62,12 @@ def draw_boundaries(
         ``parts``, which says from what they were made.
       search: names of members of the search; by default all, as ``nearest_boundary``.
       seed: of ``jax.random.key``; every photograph has the same.
-      batch_size: the most model rows in one call.
+      batch_size: the most model rows in one call of one device.
       num_steps: of BIG.
+      mesh: each of its devices takes a photograph; by default one device. It decides no
+        number.
+      workers: threads that read photographs while the devices compute; by default one a
+        core, at most 16.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where each photograph is reported; None for nowhere.
@@ -72,21 +81,24 @@ def draw_boundaries(
     """
     members = as_members(None if search is None else tuple(search))
     figures.need_matplotlib()
-    job = _Job(classifier, members, jax.random.key(seed), batch_size, num_steps)
-    photographs = Photographs(paths, classifier, out)
+    job = _Job(
+        *(classifier, members, jax.random.key(seed), batch_size, num_steps),
+        Devices(mesh),
+    )
+    photographs = Photographs(paths, classifier, out, workers=workers)
     photographs.check_one_can_be_read()
     files = ResultFiles(out, job.record(), progress, run)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []
-    for photograph in photographs:
+    for photograph, search_for in _searches(job, photographs):
         # The point and its maps.
         raw = files.folder / f"{photograph.stem}.boundary.npz"
         facts = files.write(
             f"{photograph.stem} boundary",
             {"photograph": str(photograph.path), "pixels": photograph.pixels},
             [raw],
-            lambda: {"seconds": _find(job, photograph, raw)},
+            lambda: {"seconds": _write(job, photograph, search_for(), raw)},
             label=photograph.path.name,
         )
         boundary = load_boundary(raw)
@@ -129,6 +141,7 @@ class _Job(NamedTuple):
     key: Array
     batch_size: int
     num_steps: int
+    devices: Devices
 
     def record(self) -> dict[str, object]:
         """All that decides every file, as JSON takes it."""
@@ -142,22 +155,56 @@ class _Job(NamedTuple):
         }
 
 
-def _find(job: _Job, photograph: Photograph, file: pathlib.Path) -> float:
-    """Writes the boundary point of one photograph and its maps; the seconds."""
+class _Found(NamedTuple):
+    """What is found of one photograph, as arrays without an axis of images."""
+
+    point: BoundaryPoint
+    label: np.ndarray
+    bsm: np.ndarray
+    big: np.ndarray
+    seconds: float
+
+
+def _searches(
+    job: _Job, photographs: Iterable[Photograph]
+) -> Iterator[tuple[Photograph, Callable[[], _Found]]]:
+    """Each photograph with its search: one search, if any, for as many as devices."""
+    left = iter(photographs)
+    while group := tuple(itertools.islice(left, job.devices.count)):
+        search = functools.cache(functools.partial(_search, job, group))
+        for i, photograph in enumerate(group):
+            yield photograph, lambda: search()[i]
+
+
+def _search(job: _Job, group: Sequence[Photograph]) -> list[_Found]:
+    """Of each photograph; each device has one, as if it were alone."""
+    images = np.concatenate([np.asarray(photograph.image) for photograph in group])
     found, seconds = programs.timed(
-        _boundary_and_maps,
-        *(job.model, photograph.image, job.key),
+        job.devices.program(_boundary_and_maps, ("whole", "images", "whole")),
+        *(job.devices.whole(job.model), job.devices.rows(images)),
+        job.devices.whole(job.key),
         members=job.members,
         batch_size=job.batch_size,
         steps=job.num_steps,
     )
-    point, label, bsm, big = jax.tree.map(lambda x: np.asarray(x)[0], found)
+    each = []
+    for i in range(len(group)):
+        point, label, bsm, big = jax.tree.map(lambda x: np.asarray(x)[i], found)
+        each.append(_Found(point, label, bsm, big, seconds / len(group)))
+    return each
+
+
+def _write(
+    job: _Job, photograph: Photograph, found: _Found, file: pathlib.Path
+) -> float:
+    """Writes the boundary point of one photograph and its maps; the seconds."""
+    point, label, bsm, big, seconds = found
     is_found = bool(point.found)
     boundary = Boundary(
         photograph=str(photograph.path),
         model=job.model.name,
         image=np.asarray(photograph.image)[0],
-        point=point.points,
+        point=np.asarray(point.points),
         distance=float(point.distances),
         found=is_found,
         label=int(label),

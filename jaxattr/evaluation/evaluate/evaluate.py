@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Mapping
 from typing import cast
 
@@ -10,9 +12,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 import jaxattr
-from jaxattr._checks import check_choice, check_integer, fail
+from jaxattr._checks import check_choice, check_integer, check_single_key, fail
+from jaxattr._locations import as_path
 from jaxattr.evaluation.evaluate import report
-from jaxattr.evaluation.evaluate.measure import Job, measure
+from jaxattr.evaluation.evaluate.gather import Tables, gather
+from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
+from jaxattr.evaluation.evaluate.maps import FOLDER as MAPS_FOLDER
+from jaxattr.evaluation.evaluate.measure import Job, measure, tables_of
 from jaxattr.evaluation.evaluate.metrics import (
     CLASSES,
     Metrics,
@@ -27,14 +33,17 @@ from jaxattr.evaluation.methods.requests import (
     Requests,
     as_methods,
     as_references,
+    check_requests,
     method_record,
     prepare,
 )
 from jaxattr.evaluation.runs import figures, image_sets, programs
-from jaxattr.evaluation.runs.digests import key_data
+from jaxattr.evaluation.runs.batches import chunks
+from jaxattr.evaluation.runs.devices import Devices
+from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import make_folder
-from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet
+from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, PhotographFolder
 from jaxattr.evaluation.runs.models import (
     Model,
     Models,
@@ -43,18 +52,32 @@ from jaxattr.evaluation.runs.models import (
     as_models,
     identity,
 )
-from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import Run, write_run
-from jaxattr.evaluation.runs.settings import claim
+from jaxattr.evaluation.runs.settings import claim, read_settings
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
+from jaxattr.evaluation.runs.sources import Source, from_source, is_source
+from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan
+from jaxattr.evaluation.runs.written import is_written, remember
 from jaxattr.typing import Array, LogitsFn
+
+MOST_IMAGES = 16
+"""On one device, explained together."""
+GROWING = ("models", "methods", "metrics", "tables", "class_names")
+"""Sections of the settings that later calls may add to."""
 
 
 def evaluate(
     models: Models,
     methods: Methods,
     metrics: Metrics = ("insertion", "deletion"),
-    images: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
+    images: str
+    | os.PathLike[str]
+    | Arrays
+    | Mapping[str, Arrays]
+    | Source
+    | None = None,
     labels: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
     *,
     key: Array,
@@ -64,8 +87,14 @@ def evaluate(
     references: References = None,
     max_images: int | None = None,
     batch_size: int = 8,
-    images_per_part: int | None = None,
+    images_per_part: int = IMAGES_PER_PART,
+    shard: Shard = WHOLE,
+    on_missing: str = "skip",
+    only_prepare: bool = False,
+    workers: int | None = None,
     explained: str = "given",
+    save_maps: str | None = None,
+    from_maps: str | os.PathLike[str] | None = None,
     report_maps: int = 0,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
@@ -73,11 +102,12 @@ def evaluate(
 ) -> Evaluation:
     """Scores attribution methods on models over a set of images.
 
-    With ``out`` every finished batch of images is kept as soon as it is done. Killed at
-    any moment and called again with the same arguments it goes on where it was and gives
-    the same table as if it had not been. A method is compiled once for each model and
-    size of images; a last batch that is not full is filled up, and what filled it left
-    out.
+    With ``out`` results are kept as they are made. Killed at any moment and called again
+    with the same arguments it goes on where it was and gives the same table as if it had
+    not been; called with more models, methods, metrics or photographs it computes only
+    what is new. Several processes may share one folder, each with a ``shard`` of its own;
+    ``merge`` makes the tables of all. A method is compiled once for each model and size of
+    images; a batch that is not full is filled up, and what filled it left out.
 
     Args:
       models: name to model, or models with a ``name``, or names of ``jaxattr.models``.
@@ -93,22 +123,36 @@ def evaluate(
         (N,)``, or as a ``Metric``, which says what is better and may ask for the
         explainer.
       images: float ``(N, H, W, C)`` in [0, 1], or by name of a model where sizes differ;
-        or a folder of photographs: one folder a class, or a table of labels in it.
+        or a folder of photographs: one folder a class, or a table of labels in it; or
+        any ``Source``: a data set that gives ``(image, label)`` by number.
       labels: integers ``(N,)``, or by name of a model; for a folder the path of the
         table, where it is not in the folder.
       key: a typed key. Image i has the map that it has in a batch of all of them.
       folder: the folder, by name, instead of ``images``.
-      mesh: spreads every batch over all devices of the mesh, models on each of them.
+      mesh: every batch lies on all of its devices, models on each of them; by default
+        one device. It decides no number: scores are those of one device, and a folder
+        of results may be gone on with on another mesh.
       out: a folder for ``images.csv``, ``summary.csv``, the figures and what is needed
         to go on; made if need be.
       references: ``(R, H, W, C)``, or a folder of photographs, for methods that need
         them.
       max_images: only the first so many photographs of a folder.
-      batch_size: the most model rows in one call.
-      images_per_part: images between one save and the next, explained as one batch; by
-        default ``batch_size``, at most 16. With a mesh rounded up to its devices.
+      batch_size: the most model rows in one call, on all devices together.
+      images_per_part: the most images in one file of results.
+      shard: which share of the images is done; by default all. With several no tables
+        are written: see ``merge``.
+      on_missing: what becomes of photographs that were there when the run began and are
+        gone: ``skip`` them, named in ``broken``, or ``stop``.
+      only_prepare: only looks at the photographs, so that many processes can begin
+        without doing so.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
+      save_maps: keep the maps in ``out/maps``, in float16: ``pixel``, their sum over the
+        channels, or ``channel``, all of them.
+      from_maps: a folder of results with maps that were kept: they are scored, and no
+        method is run. Scores are those of the maps up to half precision.
       report_maps: of how many photographs at either end of each score, the best and the
         worst, ``out`` keeps small maps for ``jaxattr report``. They are explained once
         more in the end, by every method; at most 60 photographs a model.
@@ -145,79 +189,175 @@ def evaluate(
     if check_choice("explained", explained, CLASSES) == "predicted":
         scored = with_options(scored, {"scored": "predicted"})
     rows = check_integer("batch_size", batch_size)
+    check_integer("images_per_part", images_per_part)
     check_integer("report_maps", report_maps, 0)
+    if save_maps is not None:
+        check_choice("save_maps", save_maps, DETAILS)
+        if out is None or from_maps is not None:
+            raise ValueError("save_maps: needs out, and methods that are run")
     if out is not None:
-        figures.need_matplotlib()
+        figures.check_matplotlib()
 
-    # The images.
-    if progress:
-        progress.doing("reading the photographs" if folder else "reading the images")
+    # The images, of which none is read yet.
+    say = progress.doing if progress else lambda what: None
+    say("listing the images")
+    source: ImageSet | PhotographFolder
     if folder is not None:
-        given = _read_folder(folder, named, labels, max_images, out)
+        source = _open_folder(
+            folder, named, labels, max_images=max_images, out=out, on_missing=on_missing
+        )
+        shapes = source.shapes
+    elif is_source(images):
+        if labels is not None:
+            raise fail("labels", "none, a source has its own", labels)
+        source = from_source(
+            cast(Source, images), named, max_images=max_images, workers=workers
+        )
+        shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
     elif isinstance(labels, str | os.PathLike):
         raise fail("labels", "integers (N,), one label an image", labels)
     else:
         assert images is not None
-        given = image_sets.from_arrays(images, labels, named)
-    size = min(images_per_part or min(rows, 16), len(given.names))
-    if mesh is not None:
-        size = -(-check_integer("images_per_part", size) // mesh.size) * mesh.size
-    size = check_integer("images_per_part", size)
-    job = Job(scored, key, rows, size, mesh, given, explained)
+        given_arrays = cast(Arrays | Mapping[str, Arrays], images)
+        source = image_sets.from_arrays(given_arrays, labels, named)
+        shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
 
     # The methods with all that each model needs, seen to be good ones.
     prepared: dict[str, Requests] = {}
+    num_classes: dict[str, int] = {}
     for name, model in named.items():
-        shape = given.pixels[name](np.arange(1)).shape
         argument = as_argument(model)
-        classes = programs.num_classes(argument, shape)
-        outside = [y for y in given.labels[name] if not 0 <= y < classes]
+        classes = programs.num_classes(argument, shapes[name])
+        num_classes[name] = classes
+        known = source.labels[name] if isinstance(source, ImageSet) else []
+        outside = [y for y in known if not 0 <= y < classes]
         if outside:
             raise fail("labels", f"classes of {name}, 0 to {classes - 1}", outside[0])
         prepared[name] = prepare(
-            *(asked, shape, classes),
+            *(asked, shapes[name], classes),
             lambda: as_references(references, model),
             split=programs.is_split(argument),
+            check=False,
         )
 
-    # The folder of results.
-    parts = None
+    # Where results are, and whether they are of options that were seen to be good.
+    devices = Devices(mesh)
+    count = len(source.names if isinstance(source, ImageSet) else source)
+    size = min(rows, MOST_IMAGES * devices.count, count)
+    plan = Plan(size, check_single_key(key), images_per_part, shard, workers)
+    kept = None if from_maps is None else as_path(from_maps)
+    job = Job(scored, rows, plan, devices, explained, save_maps, kept)
+    files = RowFiles(None if out is None else as_path(out, shared=True) / "parts")
+    tables = {
+        name: tables_of(job, name, model, prepared[name], files)
+        for name, model in named.items()
+    }
+    good = _good_marks(out)
+    for name, model in named.items():
+        new = {
+            m: p
+            for m, p in prepared[name].items()
+            if tables[name].methods[m].mark not in good
+        }
+        check_requests(
+            *(new, shapes[name], num_classes[name]),
+            split=programs.is_split(as_argument(model)),
+        )
+
+    # The photographs, and the folder of results.
+    say("reading the photographs")
+    if isinstance(source, PhotographFolder):
+        source.examine()
     if out is not None:
         out = make_folder(out)
-        claim(out, _record(job, named, prepared))
+        record = _record(job, named, prepared, tables, source)
+        claim(out, record, may_grow=GROWING, apart=("class_names",))
+        make_folder(out / "parts")
+        if save_maps is not None:
+            make_folder(out / MAPS_FOLDER)
+            if progress:
+                progress.say(size_line(shapes, save_maps, len(asked), count))
         write_run(out, run)
-        parts = Parts(out / "parts")
+    given = source if isinstance(source, ImageSet) else source.image_set(out)
+    if only_prepare:
+        return Evaluation(given.names, scored, (), given.broken)
+    own = [*chunks(given.places, size, images_per_part, shard)]
+    mine = np.concatenate([np.zeros(0, int), *own])
     if progress:
-        progress.total = len(named) * len(asked) * len(given.names)
+        progress.total = len(named) * len(asked) * len(mine)
 
     # Measuring, a model after the other.
     labelled = {name: getattr(model, "labels", None) for name, model in named.items()}
     class_names = {name: names for name, names in labelled.items() if names}
+    gone: list[int] = []
     done: list[MethodScores] = []
+
+    def so_far(name: str) -> Evaluation:
+        """The scores of the models that are done, and what there is of this one."""
+        of_model = gather(
+            *(tables[name], given.places[mine], given.ids(name)[mine]),
+            curves=out is None,
+        )
+        results = [r._replace(index=mine[r.index]) for r in of_model.results]
+        broken = (*given.broken, *given.gone_lines(gone))
+        return Evaluation(given.names, scored, (*done, *results), broken, class_names)
+
+    evaluation = Evaluation(given.names, scored, (), given.broken, class_names)
+    computed = False
     for name, model in named.items():
-        for results in measure(job, name, model, prepared[name], parts, progress):
-            evaluation = Evaluation(
-                given.names, scored, (*done, *results), given.broken, class_names
-            )
-            if out is not None:
-                report.write_images(out, evaluation)
-        done += results
-    if out is not None:
-        report.write_report(out, evaluation, figure_files)
-        if report_maps:
+        next_table = 0.0
+        work = measure(
+            *(job, model, prepared[name], tables[name], given, progress, gone)
+        )
+        for _ in work:
+            computed = True
+            if out is None or shard.count > 1 or time.monotonic() < next_table:
+                continue
+            begin = time.monotonic()
+            report.write_images(out, so_far(name))
+            # Of a large set the table is large: a tenth of the time goes into it.
+            next_table = time.monotonic() + 10 * (time.monotonic() - begin)
+        evaluation = so_far(name)
+        done = [*evaluation.results]
+    if out is not None and shard.count == 1:
+        made_from = digest(
+            [
+                [r.index for r in done],
+                [given.ids(name) for name in named],
+                json.dumps(
+                    [[*t.marks().values(), *t.columns] for t in tables.values()]
+                ),
+                json.dumps([jaxattr.__version__, [*named], [*asked], figure_files]),
+            ]
+        )
+        if computed or not is_written(out, made_from):
+            report.write_report(out, evaluation, figure_files)
+            remember(out, made_from)
+        if report_maps and from_maps is None:
             keep_report_maps(
-                out, job, named, prepared, evaluation, report_maps, progress
+                *(out, job, given, named, prepared, evaluation, report_maps), progress
             )
     return evaluation
 
 
-def _read_folder(
+def _good_marks(out: str | os.PathLike[str] | None) -> set[object]:
+    """Of tables of methods whose options have been checked, in an earlier call."""
+    folder = None if out is None else as_path(out, shared=True)
+    if folder is None or not (folder / "settings.json").exists():
+        return set()
+    known = read_settings(folder).get("tables")
+    return set(known.values()) if isinstance(known, dict) else set()
+
+
+def _open_folder(
     folder: str | os.PathLike[str],
     models: Mapping[str, LogitsFn],
     labels: object,
+    *,
     max_images: int | None,
     out: str | os.PathLike[str] | None,
-) -> ImageSet:
+    on_missing: str,
+) -> PhotographFolder:
     """The photographs of a folder, for models that can prepare them."""
     for name, model in models.items():
         if not hasattr(model, "preprocess"):
@@ -225,9 +365,13 @@ def _read_folder(
             raise fail(f"models[{name!r}]", what, model)
     if not isinstance(labels, str | os.PathLike | None):
         raise fail("labels", "the path of a table, for a folder", labels)
-    readers = cast(Mapping[str, Model], models)
-    return image_sets.from_folder(
-        folder, readers, table=labels, max_images=max_images, out=out
+    return PhotographFolder(
+        folder,
+        cast(Mapping[str, Model], models),
+        table=labels,
+        max_images=max_images,
+        out=out,
+        on_missing=on_missing,
     )
 
 
@@ -238,19 +382,31 @@ def _about(model: LogitsFn) -> dict[str, object]:
 
 
 def _record(
-    job: Job, models: Mapping[str, LogitsFn], prepared: Mapping[str, Requests]
+    job: Job,
+    models: Mapping[str, LogitsFn],
+    prepared: Mapping[str, Requests],
+    tables: Mapping[str, Tables],
+    source: ImageSet | PhotographFolder,
 ) -> dict[str, object]:
     """All that decides the results, for ``settings.json``."""
     first = next(iter(prepared.values()))
     # References are the same photographs for every model, in its own size.
     return {
+        "job": "evaluate",
         "jaxattr": jaxattr.__version__,
         "models": {name: _about(model) for name, model in models.items()},
         "methods": {label: method_record(*pair) for label, pair in first.items()},
-        "explained": job.explained,
+        **job.record(),
         "metrics": metrics_record(job.metrics),
-        "key": key_data(job.key),
-        "photographs": job.given.record,
-        "batch_size": job.batch_size,
-        "images_per_part": job.size,
+        "photographs": source.record if isinstance(source, ImageSet) else {},
+        "tables": {
+            json.dumps([name, *label]): mark
+            for name, of in tables.items()
+            for label, mark in of.marks().items()
+        },
+        "class_names": {
+            name: [*names]
+            for name, model in models.items()
+            if (names := getattr(model, "labels", None))
+        },
     }

@@ -1,34 +1,41 @@
-"""One model of an evaluation: maps and scores of all methods, kept part by part."""
+"""One model of an evaluation: maps and scores of all methods, kept row by row."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+import functools
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
 
-from jaxattr._checks import fail
-from jaxattr.evaluation.evaluate.metrics import AnyMetric, metrics_record
-from jaxattr.evaluation.evaluate.results import MethodScores
+from jaxattr.evaluation.evaluate.gather import MAPS, PREDICTIONS, Tables
+from jaxattr.evaluation.evaluate.maps import (
+    KEPT,
+    check_metrics,
+    kept_detail,
+    map_tables,
+    pack,
+    unpack,
+)
+from jaxattr.evaluation.evaluate.metrics import AnyMetric, column_of
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, Requests, method_record
-from jaxattr.evaluation.runs import programs
-from jaxattr.evaluation.runs.digests import digest, key_data
+from jaxattr.evaluation.runs import devices, programs
+from jaxattr.evaluation.runs.batches import Batch
+from jaxattr.evaluation.runs.digests import key_data
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
-from jaxattr.evaluation.runs.parts import Chunk, Parts, chunks, gather
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles, Rows
+from jaxattr.evaluation.runs.work import Part, Plan, Task, Work, fill
 from jaxattr.typing import Array, LogitsFn
 
-T = TypeVar("T")
-
-Part = dict[str, np.ndarray]
-"""What is kept of some images."""
+_ROWS: tuple[devices.Role, ...] = ("images", "images", "images")
+_EXPLAINED: tuple[devices.Role, ...] = ("whole", *_ROWS, "whole")
+_MEASURED: tuple[devices.Role, ...] = ("whole", "images", *_ROWS, "whole")
+"""What the arguments of the programs are."""
 
 _FAULTS = {
     "finite": "is not finite everywhere",
@@ -41,28 +48,20 @@ class Job(NamedTuple):
     """What the models of an evaluation have in common."""
 
     metrics: tuple[AnyMetric, ...]
-    key: Array
     batch_size: int
-    size: int
-    """How many images are explained together."""
-    mesh: Mesh | None
-    given: ImageSet
+    plan: Plan
+    devices: devices.Devices
     explained: str = "given"
     """Which class of an image: the one ``given``, or ``predicted`` by the model."""
-
-    def spread(self, tree: T, *axes: tuple[str, ...] | None) -> T:
-        """Arrays with their first axis over the mesh, or on each of its devices."""
-        if self.mesh is None:
-            return tree
-        # With automatic axes, so that models need not know of the mesh.
-        types = (AxisType.Auto,) * len(self.mesh.axis_names)
-        mesh = Mesh(self.mesh.devices, self.mesh.axis_names, axis_types=types)
-        return jax.device_put(tree, NamedSharding(mesh, P(*axes)))
+    save_maps: str | None = None
+    """Which of ``maps.DETAILS`` is kept; None for nothing."""
+    from_maps: pathlib.Path | None = None
+    """A folder of results whose maps are scored; None where methods are run."""
 
     def record(self) -> dict[str, object]:
-        """All that decides every part but for its model and method, for JSON."""
+        """All that decides every row but for its model and method, for JSON."""
         return {
-            "key": key_data(self.key),
+            "key": key_data(self.plan.key),
             "batch_size": self.batch_size,
             "explained": self.explained,
         }
@@ -76,169 +75,257 @@ class _Batch(NamedTuple):
     keys: Array
 
 
-def measure(
-    job: Job,
-    name: str,
-    model: LogitsFn,
-    methods: Requests,
-    parts: Parts | None,
-    progress: Progress | None,
-) -> Iterator[list[MethodScores]]:
-    """One model: all methods on some images, then on the next.
+def tables_of(
+    job: Job, name: str, model: LogitsFn, methods: Requests, files: RowFiles
+) -> Tables:
+    """Where the results of a model are kept.
 
     Args:
       job: what the models have in common.
       name: of the model.
       model: images to logits.
       methods: label to a method and its options.
-      parts: where parts are kept; None for nowhere.
+      files: the folder.
+    """
+    known = {"weights": identity(model), **job.record()}
+    kept: Mapping[str, Rows] = {}
+    if job.from_maps is not None:
+        of = lambda detail: map_tables(job.from_maps, detail, name, methods, known)
+        detail = kept_detail(job.from_maps, of)
+        check_metrics(job.metrics, detail)
+        kept, known = of(detail), {**known, "from_maps": detail}
+    elif job.save_maps is not None:
+        folder = files.folder and files.folder.parent
+        kept = map_tables(folder, job.save_maps, name, methods, known)
+    rows = {
+        label: files.table(f"{name} {label}", {**known, **method_record(*pair)})
+        for label, pair in methods.items()
+    }
+    predictions = files.table(f"{name} predictions", {**known, "kind": PREDICTIONS})
+    columns = [column_of(metric) for metric in job.metrics]
+    return Tables(name, predictions, rows, columns, kept)
+
+
+def measure(
+    job: Job,
+    model: LogitsFn,
+    methods: Requests,
+    tables: Tables,
+    given: ImageSet,
+    progress: Progress | None,
+    gone: list[int],
+) -> Iterator[None]:
+    """One model: all methods on some images, then on the next.
+
+    Args:
+      job: what the models have in common.
+      model: images to logits.
+      methods: label to a method and its options.
+      tables: where results are kept, and may be there.
+      given: the images.
       progress: where it is reported; None for nowhere.
+      gone: gets the images that are not there any more.
 
     Yields:
-      What there is so far every now and then, and at last all of it.
+      After each batch.
     """
-    known = {"model": name, "weights": identity(model), **job.record()}
-    argument = job.spread(as_argument(model))
-    about = {
-        label: {"method": label, **method_record(method, options)}
-        for label, (method, options) in methods.items()
-    }
-    made: dict[str, list[Part]] = {label: [] for label in methods}
-    predictions: list[Part] = []
-    num_images = len(job.given.labels[name])
-    next_table = 0.0
-    for chunk in chunks(num_images, job.size, job.key):
-        # The images, and which class of each is explained.
-        pixels = job.given.pixels[name](chunk.index)
-        labels = job.given.labels[name][chunk.index]
-        made_from = {**known, "images": digest([pixels, labels])}
-        axes = job.mesh.axis_names if job.mesh else None
-        images, keys = job.spread((jnp.asarray(pixels), chunk.keys), axes)
-        predictions.append(
-            chunk.make(
-                parts,
-                f"{name} predictions",
-                {**made_from, "kind": "predictions"},
-                lambda: _predictions(job, argument, images, labels),
-            )
+    name, argument = tables.model, job.devices.whole(as_argument(model))
+    tasks = [
+        Task(
+            f"{name} predictions",
+            tables.predictions,
+            (PREDICTIONS,),
+            lambda _, work: _predictions(job, argument, work),
+            counts=False,
         )
-        classes = jnp.asarray(predictions[-1]["explained"], int)
-        batch = _Batch(images, job.spread(classes, axes), keys)
-
-        # The maps of each method, and their scores.
-        for label, (method, options) in methods.items():
-            part = chunk.make(
-                parts,
-                f"{name} {label}",
-                {**made_from, **about[label], "metrics": metrics_record(job.metrics)},
-                lambda: _scores(job, argument, method, options, batch),
-                progress=progress,
-                items=chunk.count,
+    ]
+    spread = _Spread(job)
+    for label, pair in methods.items():
+        if job.from_maps is None:
+            explain = _last(functools.partial(_explained, job, argument, *pair, spread))
+        else:
+            of = tables.kept[label], given, name, label
+            explain = functools.partial(_found, job, *of)
+        compute = functools.partial(_method_rows, job, argument, *pair, spread, explain)
+        columns = (MAPS, *tables.columns)
+        tasks.append(Task(f"{name} {label}", tables.methods[label], columns, compute))
+        if job.save_maps is not None:
+            keep = functools.partial(_kept_rows, job.save_maps, explain)
+            rows = tables.kept[label]
+            tasks.append(
+                Task(f"{name} {label} maps", rows, (KEPT,), keep, counts=False)
             )
-            made[label].append(part)
-            if progress:
-                _warn(job, chunk, part, f"the map of {label} on {name}", progress)
-
-        # What there is so far.
-        count = chunk.first + chunk.count
-        if count < num_images and time.monotonic() < next_table:
-            continue
-        begin = time.monotonic()
-        yield [
-            _gathered(job, name, label, made_of, predictions, count)
-            for label, made_of in made.items()
-        ]
-        # Of a large set the table is large: a tenth of the time at most goes into it.
-        next_table = time.monotonic() + 10 * (time.monotonic() - begin)
+    for batch, made in fill(given, name, tasks, job.plan, progress, gone):
+        if progress:
+            for label in methods:
+                what = f"the map of {label} on {name}"
+                _warn(given, batch, made[f"{name} {label}"], what, progress)
+        yield
 
 
-def _warn(job: Job, chunk: Chunk, part: Part, what: str, progress: Progress) -> None:
+class _Spread:
+    """A batch on the devices, once for all methods."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._last: tuple[Work, _Batch] | None = None
+
+    def __call__(self, work: Work) -> _Batch:
+        if self._last is None or self._last[0] is not work:
+            predicted = work.results[next(iter(work.results))]
+            classes = predicted[f"{PREDICTIONS}.explained"].astype(np.int32)
+            rows = self._job.devices.rows((work.pixels, classes, work.keys))
+            self._last = work, _Batch(*rows)
+        return self._last[1]
+
+
+def _warn(
+    given: ImageSet, batch: Batch, part: Part, what: str, progress: Progress
+) -> None:
     """Names the images whose maps say nothing."""
     for flag, fault in _FAULTS.items():
-        where = np.flatnonzero(~part[flag][: chunk.count])
-        names = [job.given.names[chunk.first + i] for i in where]
-        if names:
-            progress.say(f"jaxattr: warning: {', '.join(names)}: {what} {fault}")
+        bad = batch.index[~part[f"{MAPS}.{flag}"][batch.rows]]
+        if len(bad):
+            names = ", ".join(given.names[i] for i in bad)
+            progress.say(f"jaxattr: warning: {names}: {what} {fault}")
 
 
-def _predictions(
-    job: Job, model: LogitsFn, images: Array, labels: np.ndarray
-) -> dict[str, np.ndarray]:
+def _predictions(job: Job, model: LogitsFn, work: Work) -> dict[str, np.ndarray]:
     """What the model predicts, the classes that are explained, and their probability."""
-    probabilities = np.asarray(programs.probabilities(model, images))
+    program = job.devices.program(programs.probabilities, ("whole", "images"))
+    images, labels = job.devices.rows(work.pixels), work.labels
+    probabilities = devices.first_rows(program(model, images), len(labels))
     predicted = probabilities.argmax(axis=1)
     explained = predicted if job.explained == "predicted" else labels
-    return {
+    found = {
         "predicted": predicted,
         "explained": explained,
         "probability": probabilities[np.arange(len(explained)), explained],
     }
+    return {f"{PREDICTIONS}.{field}": values for field, values in found.items()}
+
+
+def _method_rows(
+    job: Job,
+    model: LogitsFn,
+    method: Method,
+    options: Options,
+    spread: _Spread,
+    explain: Explain,
+    columns: Sequence[str],
+    work: Work,
+) -> dict[str, np.ndarray]:
+    """The columns of a method that are missing."""
+    wanted = {c: m for m in job.metrics if (c := column_of(m)) in columns}
+    size = len(work.labels)
+    made = functools.partial(explain, work)
+    found = _scores(job, model, method, options, spread(work), wanted, made)
+    seconds = np.full(size, float(found.pop(f"{MAPS}.seconds")) / size, np.float32)
+    rows = devices.first_rows(found, size) | {f"{MAPS}.seconds": seconds}
+    return {f: v for f, v in rows.items() if f.split(".")[0] in columns}
+
+
+Explain = Callable[[Work], tuple[Array, float]]
+"""The maps of a batch, and the seconds that they took."""
+
+
+def _last(explain: Explain) -> Explain:
+    """The same, where the batch that was asked for last is not explained again."""
+    last: list[tuple[Work, tuple[Array, float]]] = []
+
+    def remembered(work: Work) -> tuple[Array, float]:
+        if not last or last[0][0] is not work:
+            last[:] = [(work, explain(work))]
+        return last[0][1]
+
+    return remembered
+
+
+def _explained(
+    job: Job,
+    model: LogitsFn,
+    method: Method,
+    options: Options,
+    spread: _Spread,
+    work: Work,
+) -> tuple[Array, float]:
+    """The method is run."""
+    static, arrays = programs.split_options(options)
+    images, labels, keys = spread(work)
+    return programs.timed(
+        job.devices.program(programs.attributions, _EXPLAINED),
+        *(model, images, labels, keys, job.devices.whole(arrays)),
+        explain=method.explain,
+        static=static,
+        batch_size=job.devices.share(job.batch_size),
+    )
+
+
+def _found(
+    job: Job, rows: Rows, given: ImageSet, model: str, label: str, work: Work
+) -> tuple[Array, float]:
+    """The maps that were kept; how long they took is not known.
+
+    Raises:
+      ValueError: one of them is not there; its image is named.
+    """
+    batch = work.batch
+    found = rows.find(batch.places, given.ids(model)[batch.index])
+    lacking = found.missing(KEPT, len(batch.index))
+    if lacking.any():
+        first = given.names[batch.index[np.flatnonzero(lacking)[0]]]
+        raise ValueError(
+            f"{job.from_maps}: has no map of {label} on {model} for {first}"
+        )
+    maps = unpack(found.values, work.pixels.shape[-1])
+    return job.devices.rows(batch.filled(maps)), float("nan")
+
+
+def _kept_rows(
+    detail: str, explain: Explain, columns: Sequence[str], work: Work
+) -> dict[str, np.ndarray]:
+    """The maps of a method as they are kept."""
+    del columns
+    maps, _ = explain(work)
+    return pack(devices.first_rows(maps, len(work.labels)), detail)
 
 
 def _scores(
-    job: Job, model: LogitsFn, method: Method, options: Options, batch: _Batch
+    job: Job,
+    model: LogitsFn,
+    method: Method,
+    options: Options,
+    batch: _Batch,
+    metrics: Mapping[str, AnyMetric],
+    explain: Callable[[], tuple[Array, float]],
 ) -> dict[str, Array | float]:
-    """Maps of one method, and what each metric makes of them."""
+    """What each metric makes of the maps of one method."""
     images, labels, keys = batch
     static, arrays = programs.split_options(options)
-    arrays = job.spread(arrays)
-    maps, seconds = programs.timed(
-        programs.attributions,
-        *(model, images, labels, keys, arrays),
-        explain=method.explain,
-        static=static,
-        batch_size=job.batch_size,
-    )
+    arrays = job.devices.whole(arrays)
+    rows = job.devices.share(job.batch_size)
+    maps, seconds = explain()
     found: dict[str, Array | float] = {
-        "seconds": seconds,
-        "finite": jnp.isfinite(maps).all(axis=(1, 2, 3)),
-        "nonzero": (maps != 0).any(axis=(1, 2, 3)),
+        f"{MAPS}.seconds": seconds,
+        f"{MAPS}.finite": jnp.isfinite(maps).all(axis=(1, 2, 3)),
+        f"{MAPS}.nonzero": (maps != 0).any(axis=(1, 2, 3)),
     }
-    for i, metric in enumerate(job.metrics):
+    for column, metric in metrics.items():
         if metric.needs_explainer:
-            fields = programs.measured_with_explainer(
+            measured = job.devices.program(programs.measured_with_explainer, _MEASURED)
+            fields = measured(
                 *(model, images, maps, labels, keys, arrays),
                 metric=metric,
                 explain=method.explain,
                 static=static,
-                batch_size=job.batch_size,
+                batch_size=rows,
             )
         else:
-            fields = programs.measured(
+            measured = job.devices.program(programs.measured, _MEASURED[:-1])
+            fields = measured(
                 *(model, images, maps, labels, keys),
                 metric=metric,
-                batch_size=job.batch_size,
+                batch_size=rows,
             )
-        if fields["score"].shape != labels.shape:
-            raise fail(
-                metric.name, f"a score an image, {labels.shape}", fields["score"]
-            )
-        found |= {f"{i}.{field}": values for field, values in fields.items()}
+        found |= {f"{column}.{field}": values for field, values in fields.items()}
     return found
-
-
-def _gathered(
-    job: Job,
-    model: str,
-    label: str,
-    made: Sequence[Part],
-    predictions: Sequence[Part],
-    num_images: int,
-) -> MethodScores:
-    """One method on the images so far."""
-    measured: list[Part] = [{} for _ in job.metrics]
-    for field in made[0]:
-        place, dot, inner = field.partition(".")
-        if dot:
-            measured[int(place)][inner] = gather(made, field, num_images)
-    seconds = sum(float(part["seconds"]) for part in made)
-    return MethodScores(
-        model,
-        label,
-        gather(predictions, "explained", num_images),
-        gather(predictions, "predicted", num_images),
-        gather(predictions, "probability", num_images),
-        gather(made, "finite", num_images),
-        len(made) * job.size / max(seconds, 1e-9),
-        tuple(measured),
-    )

@@ -7,7 +7,9 @@ under a curve by its function and one entry in ``CURVES``.
 from __future__ import annotations
 
 import functools
+import hashlib
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -17,6 +19,7 @@ import jax.numpy as jnp
 from jaxattr import metrics
 from jaxattr._checks import check_choice, check_integer, check_number, fail
 from jaxattr.evaluation.runs.digests import identify
+from jaxattr.evaluation.runs.files import file_name
 from jaxattr.metrics.faithfulness import ORDERS
 from jaxattr.typing import Array, LogitsFn
 
@@ -345,8 +348,29 @@ def with_options(
     )
 
 
-def metrics_record(metrics: tuple[AnyMetric, ...]) -> dict[str, object]:
-    """The metrics with their protocols, as JSON takes them."""
+def metrics_record(metrics: tuple[AnyMetric, ...]) -> dict[str, dict[str, object]]:
+    """The metrics with their protocols and what tables say of them, for JSON."""
     return {
-        f"{m.name} {m.protocol}".strip(): identify(m.function) or {} for m in metrics
+        f"{m.name} {m.protocol}".strip(): {
+            **{name: getattr(m, name) for name in Title._fields},
+            "column": column_of(m),
+        }
+        for m in metrics
     }
+
+
+def column_of(metric: AnyMetric) -> str:
+    """What the scores of a metric are called among rows of results."""
+    what = json.dumps([metric.name, metric.protocol, identify(metric.function)])
+    mark = hashlib.sha256(what.encode()).hexdigest()[:10]
+    return f"{file_name(metric.name).replace('.', '-')[:40]}-{mark}"
+
+
+class Title(NamedTuple):
+    """What tables and figures say of a metric, without the metric."""
+
+    name: str
+    protocol: str
+    better: str
+    xlabel: str
+    subtitle: str

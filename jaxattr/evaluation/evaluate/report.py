@@ -8,8 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.evaluate.metrics import AnyMetric
-from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
+from jaxattr.evaluation.evaluate.results import (
+    Evaluation,
+    MethodScores,
+    MetricTitle,
+)
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import file_names
@@ -21,9 +24,10 @@ def write_images(folder: pathlib.Path, evaluation: Evaluation) -> None:
 
     One that goes on from where it was leaves the table there until it has more rows.
     """
-    header, rows = evaluation.table()
-    if len(rows) > count_rows(folder / "images.csv"):
-        write_csv(folder / "images.csv", header, rows)
+    per_image = len(evaluation.metrics)
+    count = sum(per_image * len(r.labels) for r in evaluation.results)
+    if count > count_rows(folder / "images.csv"):
+        write_csv(folder / "images.csv", evaluation.header(), evaluation.rows())
 
 
 def write_report(
@@ -37,7 +41,7 @@ def write_report(
     ``MODEL.curves.png`` has the mean curves with bands, ``MODEL.bars.png`` a bar a
     method with its interval.
     """
-    write_csv(folder / "images.csv", *evaluation.table())
+    write_csv(folder / "images.csv", evaluation.header(), evaluation.rows())
     write_csv(folder / "summary.csv", *evaluation.summary())
     write_csv(folder / "timings.csv", *evaluation.timings())
     if any(metric.xlabel for metric in evaluation.metrics):
@@ -66,7 +70,7 @@ def _draw_curves(
         for i, ax in zip(drawn, axes):
             metric = evaluation.metrics[i]
             plots.curves(
-                {_name(r.method): r.measured[i]["curve"] for r in results},
+                {_name(r.method): band for r in results if (band := r.bands[i])},
                 ax,
                 title=_title(metric),
                 xlabel=metric.xlabel,
@@ -104,7 +108,7 @@ def _over(model: str, results: Sequence[MethodScores]) -> str:
     return f"{model}, {count:,} photograph{'s' * (count != 1)}"
 
 
-def _title(metric: AnyMetric) -> str:
+def _title(metric: MetricTitle) -> str:
     name = metric.name.replace("_", " ").capitalize()
     return f"{name}\n{metric.subtitle}".strip()
 

@@ -28,6 +28,7 @@ from jaxattr.evaluation.methods.requests import Options, Requests, method_record
 from jaxattr.evaluation.runs import pictures, programs
 from jaxattr.evaluation.runs.digests import key_data
 from jaxattr.evaluation.runs.files import atomic_write, file_names, make_folder
+from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.progress import Progress
@@ -53,6 +54,7 @@ class ReportMap(NamedTuple):
 def keep_report_maps(
     folder: pathlib.Path,
     job: Job,
+    given: ImageSet,
     models: Mapping[str, LogitsFn],
     prepared: Mapping[str, Requests],
     evaluation: Evaluation,
@@ -64,6 +66,7 @@ def keep_report_maps(
     Args:
       folder: of the results.
       job: of the evaluation.
+      given: the images.
       models: name to model.
       prepared: name of a model to its methods.
       evaluation: all that was scored.
@@ -78,16 +81,21 @@ def keep_report_maps(
         chosen = ends(evaluation, name, count)
         if not chosen:
             continue
-        labels = next(r.labels for r in evaluation.results if r.model == name)
-        pixels = job.given.pixels[name]
+        first = next(r for r in evaluation.results if r.model == name)
+        labels = np.zeros(len(given.names), int)
+        labels[first.index] = first.labels
+        chosen = [int(first.index[i]) for i in chosen]
+        pixels = given.pixels[name]
         inside, own = make_folder(folders[name]), file_names(prepared[name])
         known = {
             "jaxattr": jaxattr.__version__,
             "weights": identity(model),
-            "photographs": job.given.record,
-            "chosen": [[i, int(labels[i])] for i in chosen],
+            "chosen": [
+                [int(given.places[i]), given.contents[name][i], int(labels[i])]
+                for i in chosen
+            ],
         }
-        files = np.asarray([job.given.names[i] for i in chosen])
+        files = np.asarray([given.names[i] for i in chosen])
 
         def photographs() -> dict[str, ArrayLike]:
             small = [
@@ -102,10 +110,10 @@ def keep_report_maps(
             def maps() -> dict[str, ArrayLike]:
                 if progress:
                     progress.doing(f"maps for the report: {label} on {name}")
-                explained = _explained(job, pixels, model, method, options)
+                explained = _explained(job, given, pixels, model, method, options)
                 rows = [
                     pictures.small_map(values, SIDE)
-                    for places in _batches(chosen, job.size)
+                    for places in _batches(chosen, job.plan.size)
                     for values in explained(places, labels[places])
                 ][: len(chosen)]
                 small, limits = zip(*rows, strict=True)
@@ -114,7 +122,7 @@ def keep_report_maps(
             about = {
                 **known,
                 **method_record(method, options),
-                "key": key_data(job.key),
+                "key": key_data(job.plan.key),
                 "batch_size": job.batch_size,
             }
             _keep(inside / f"maps.{own[label]}.npz", about, maps)
@@ -222,6 +230,7 @@ def _batches(chosen: Sequence[int], size: int) -> Iterator[np.ndarray]:
 
 def _explained(
     job: Job,
+    given: ImageSet,
     pixels: Callable[[np.ndarray], np.ndarray],
     model: LogitsFn,
     method: Method,
@@ -231,7 +240,8 @@ def _explained(
     static, arrays = programs.split_options(options)
 
     def explained(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(job.key, jnp.asarray(places))
+        own = jnp.asarray(given.places[places])
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(job.plan.key, own)
         maps = programs.attributions(
             *(as_argument(model), jnp.asarray(pixels(places))),
             *(jnp.asarray(labels, int), keys, arrays),

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
-from jaxattr.evaluation.evaluate.metrics import AnyMetric
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
 from jaxattr.evaluation.runs.notebook import table_html
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable
 
 
+class MetricTitle(Protocol):
+    """What tables and figures say of a metric; see ``metrics.AnyMetric``."""
+
+    @property
+    def name(self) -> str:
+        """Such as ``insertion``."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """Every choice that its number depends on, in words."""
+        ...
+
+    @property
+    def better(self) -> str:
+        """``higher``, ``lower`` or nothing."""
+        ...
+
+    @property
+    def xlabel(self) -> str:
+        """What grows along its curve, if it has one."""
+        ...
+
+    @property
+    def subtitle(self) -> str:
+        """What stands under its name on a figure."""
+        ...
+
+
 class MethodScores(NamedTuple):
-    """One method on one model, for the first n images of the set."""
+    """One method on one model, for those images that all methods have scores of."""
 
     model: str
     method: str
+    index: np.ndarray
+    """``(n,)``: which images of the set."""
     labels: np.ndarray
     """``(n,)``: the classes that are explained."""
     predicted: np.ndarray
@@ -31,7 +61,10 @@ class MethodScores(NamedTuple):
     images_per_second: float
     """Explained, compilation and metrics apart."""
     measured: tuple[Mapping[str, np.ndarray], ...]
-    """One a metric: ``score (n,)``, of curves also ``curve (n, T + 1)`` and ``shown``."""
+    """One a metric: ``score (n,)``, of curves also ``shown``; and ``curve (n, T + 1)``
+    where results are kept in memory only."""
+    bands: tuple[plots.Band | None, ...]
+    """One a metric: the mean of its curves, and where it may lie."""
 
 
 class Evaluation(NamedTuple):
@@ -39,7 +72,7 @@ class Evaluation(NamedTuple):
 
     names: tuple[str, ...]
     """Of the images."""
-    metrics: tuple[AnyMetric, ...]
+    metrics: tuple[MetricTitle, ...]
     results: tuple[MethodScores, ...]
     broken: tuple[str, ...] = ()
     """One line for each photograph that could not be read."""
@@ -54,18 +87,24 @@ class Evaluation(NamedTuple):
 
     def table(self) -> Table:
         """Header, and a row an image, method, model and metric."""
+        return self.header(), list(self.rows())
+
+    def header(self) -> list[str]:
+        """Of ``table``."""
         header = ["model", "method", "file", "class", "predicted", "probability"]
         header[4:4] = ["class_name"] * bool(self.class_names)
-        header += ["metric", "protocol", "score", "shown"]
-        rows: list[list[Cell]] = []
+        return [*header, "metric", "protocol", "score", "shown"]
+
+    def rows(self) -> Iterator[list[Cell]]:
+        """Of ``table``, one after the other: of a large set they are many."""
         for r in self.results:
             names = self.class_names.get(r.model, ())
             name = lambda label: [names[label] if label < len(names) else ""]
             for metric, found in zip(self.metrics, r.measured, strict=True):
                 shown = found.get("shown")
-                rows += [
-                    [
-                        *(r.model, r.method, self.names[i]),
+                for i, image in enumerate(r.index):
+                    yield [
+                        *(r.model, r.method, self.names[image]),
                         int(r.labels[i]),
                         *(name(int(r.labels[i])) if self.class_names else ()),
                         int(r.predicted[i]),
@@ -73,9 +112,6 @@ class Evaluation(NamedTuple):
                         float(found["score"][i]),
                         "" if shown is None else float(shown[i]),
                     ]
-                    for i in range(len(r.labels))
-                ]
-        return header, rows
 
     def summary(self, reference: str | None = None) -> Table:
         """Header, and a row a method, model and metric.
@@ -143,14 +179,13 @@ class Evaluation(NamedTuple):
         ]
         rows: list[list[Cell]] = []
         for r in self.results:
-            for metric, found in zip(self.metrics, r.measured, strict=True):
-                if "curve" not in found:
+            for metric, band in zip(self.metrics, r.bands, strict=True):
+                if band is None:
                     continue
-                lines = plots.mean_and_band(np.asarray(found["curve"], float))
-                shares = np.linspace(0, 1, len(lines[0]))
+                shares = np.linspace(0, 1, len(band.mean))
                 rows += [
                     [r.model, r.method, metric.name, metric.protocol, *map(float, line)]
-                    for line in zip(shares, *lines, strict=True)
+                    for line in zip(shares, *band, strict=True)
                 ]
         return header, rows
 

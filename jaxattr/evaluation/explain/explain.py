@@ -143,7 +143,7 @@ def explain_photographs(
     found = [resolve_label(str(x), classifier.labels, classes) for x in asked]
     indices = list(dict.fromkeys(found))
     endings = [str(index) for index in indices] if len(indices) > 1 else []
-    photographs = Photographs(paths, classifier, out, endings)
+    photographs = Photographs(paths, classifier, out, endings=endings)
     key = jax.random.key(seed)
     if draw:
         figures.need_matplotlib()

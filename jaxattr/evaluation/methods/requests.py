@@ -72,6 +72,7 @@ def prepare(
     references: Callable[[], Array | None],
     *,
     split: bool = True,
+    check: bool = True,
 ) -> Requests:
     """Methods with all options that they are given, seen to be good ones.
 
@@ -82,6 +83,7 @@ def prepare(
       references: gives ``(R, H, W, C)``, or None where there are none; asked only if a
         method needs them.
       split: whether the model has two halves, ``features`` and ``head``.
+      check: whether the options are looked at; see ``check_requests``.
 
     Raises:
       ValueError: an option that the method refuses, or references that are missing.
@@ -98,10 +100,23 @@ def prepare(
                     "that stand for the data"
                 )
             options["references"] = images
+        prepared[label] = method, options
+    if check:
+        check_requests(prepared, shape, classes, split=split)
+    return prepared
+
+
+def check_requests(
+    methods: Requests, shape: tuple[int, ...], classes: int, *, split: bool = True
+) -> None:
+    """Traces each method on a toy with its options; see ``prepare``.
+
+    Raises:
+      ValueError: an option that a method refuses.
+    """
+    for label, (method, options) in methods.items():
         method_here = method._replace(name=label)
         programs.check_options(method_here, options, shape, classes, split=split)
-        prepared[label] = method, options
-    return prepared
 
 
 def read_references(folder: str | os.PathLike[str], model: Model) -> Array:

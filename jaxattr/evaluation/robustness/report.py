@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import plots
-from jaxattr.evaluation.robustness.robustness import MethodRobustness, Settings
+from jaxattr.evaluation.robustness.gather import MethodRobustness
+from jaxattr.evaluation.robustness.settings import Settings
 from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import file_names
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
@@ -57,13 +58,13 @@ def short_summary(results: Sequence[MethodRobustness], settings: Settings) -> Te
 
 def image_table(results: Sequence[MethodRobustness], names: Sequence[str]) -> Table:
     """A row a method, attack, ε and image; of a method that is not done the first ones."""
-    fields = list(next(iter(results[0].scores.values())))
+    fields = list(next(iter(results[0].scores.values()))) if results else []
     rows: list[list[Cell]] = [
-        [r.method, attack, f"{255 * epsilon:g}/255", name]
+        [r.method, attack, f"{255 * epsilon:g}/255", names[image]]
         + [float(scores[field][i]) for field in fields]
         for r in results
         for (attack, epsilon), scores in r.scores.items()
-        for i, name in enumerate(names[: len(r.maps)])
+        for i, image in enumerate(r.index)
     ]
     return ["method", "attack", "epsilon", "file", *fields], rows
 
@@ -111,7 +112,7 @@ def write_report(
                 settings.epsilons,
                 values,
                 chance=chance,
-                title=f"{figures.method_title(r.method)}, {len(names):,} photographs; "
+                title=f"{figures.method_title(r.method)}, {len(r.index):,} photographs; "
                 f"k = {settings.k} pixels, 1: the map is as it was",
                 figure=figure,
             )

@@ -9,130 +9,100 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
-from jaxattr import metrics
 from jaxattr._checks import check_images, fail
 from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr.attacks import attack_explanation
-from jaxattr.evaluation.methods.options import to_json
 from jaxattr.evaluation.methods.registry import Method
-from jaxattr.evaluation.methods.requests import Options
+from jaxattr.evaluation.methods.requests import Options, method_record
+from jaxattr.evaluation.robustness.gather import (
+    CHANCE_IMAGES,
+    MethodRobustness,
+    Tables,
+    gather,
+)
+from jaxattr.evaluation.robustness.settings import Settings, attacked, measures
+from jaxattr.evaluation.runs.batches import Batch, chunks
+from jaxattr.evaluation.runs.devices import Devices, Role, first_rows
 from jaxattr.evaluation.runs.digests import digest
-from jaxattr.evaluation.runs.notebook import table_html
-from jaxattr.evaluation.runs.parts import Computation, Parts, chunks, gather
+from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
+from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, Work, fill
 from jaxattr.typing import Array, LogitsFn
 
-EXPLANATION_ATTACKS = ("random_sign", "mass_center", "top_k", "lens")
-"""``lens`` is ``top_k`` that presses down the neighbourhood as well."""
-NULLS = ("random", "shift", "photographs")
 
+def check_settings(settings: Settings, shape: tuple[int, ...]) -> None:
+    """Refuses what would fail after work has begun.
 
-class Settings(NamedTuple):
-    """What is attacked, and how it is scored."""
+    Args:
+      settings: what to do.
+      shape: of the images, ``(N, H, W, C)``.
 
-    attacks: tuple[str, ...] = ("random_sign", "mass_center", "top_k")
-    epsilons: tuple[float, ...] = (1 / 255, 2 / 255, 4 / 255, 8 / 255)
-    """In pixel units."""
-    k: int = 1000
-    window: int = 3
-    num_steps: int = 20
-    chance_samples: int = 3
-    seed: int = 0
-    batch_size: int = 4
-    images_per_part: int = 4
-    """How many images are done between one save and the next."""
-
-
-Attacked = tuple[str, float]
-"""An attack and its ε."""
-
-
-class MethodRobustness(NamedTuple):
-    """What was measured of one method."""
-
-    method: str
-    maps: np.ndarray
-    """``(N, H, W)``: sizes of the unperturbed maps."""
-    scores: Mapping[Attacked, Mapping[str, np.ndarray]]
-    """(attack, ε) to score to ``(N,)``; ``success`` among the scores."""
-    chance: Mapping[str, Mapping[str, float]]
-    """Null to score to the mean of what it reaches."""
-
-    def _repr_html_(self) -> str:
-        """In a notebook: a row an attack and ε, means over the images."""
-        fields = next(iter(self.scores.values()), {})
-        names = [name for name in fields if name != "distance"]
-        rows = [
-            [attack, f"{255 * epsilon:g}/255"]
-            + [f"{np.mean(scores[name]):.3f}" for name in names]
-            for (attack, epsilon), scores in self.scores.items()
-        ]
-        count = len(self.maps)
-        note = f"{self.method}, {count:,} image{'s' * (count != 1)}."
-        note += " 1: the map is as it was; success: how many maps moved."
-        levels = {
-            name: max(of_score[name] for of_score in self.chance.values())
-            for name in next(iter(self.chance.values()), ())
-        }
-        if levels:
-            reached = ", ".join(f"{name} {level:.3f}" for name, level in levels.items())
-            note += f" Unrelated maps reach {reached}."
-        return table_html(["attack", "ε", *names], rows, note)
+    Raises:
+      ValueError: more pixels than fit in a map, or fit apart from each other.
+    """
+    maps = jax.ShapeDtypeStruct(shape[:3], jnp.float32)
+    for measure in measures(settings.k, settings.window).values():
+        jax.eval_shape(measure, maps, maps)
 
 
 SoFar = Callable[[Callable[[], list[MethodRobustness]]], None]
 
 
-def measures(k: int, window: int) -> dict[str, Callable[[Array, Array], Array]]:
-    """The scores by name; the first three are drawn."""
-
-    def near(score: Callable[..., Array]) -> Callable[[Array, Array], Array]:
-        return functools.partial(score, k=k, window=window)
-
-    return {
-        "top_k": functools.partial(metrics.top_k_intersection, k=k),
-        "lens_recall": near(metrics.lens_recall),
-        "lens_recall_diverse": near(metrics.lens_recall_diverse),
-        "lens_precision": near(metrics.lens_precision),
-        "spearman": metrics.spearman,
-        "kendall": metrics.kendall,
-    }
-
-
-def check_settings(settings: Settings, images: np.ndarray) -> None:
-    """Refuses what would fail after work has begun.
+def tables_of(
+    classifier: LogitsFn,
+    twin: LogitsFn,
+    methods: Mapping[str, tuple[Method, Options]],
+    settings: Settings,
+    files: RowFiles,
+    *,
+    twin_name: str = "",
+) -> dict[str, Tables]:
+    """Where the results of each method are kept.
 
     Args:
+      classifier: what is explained.
+      twin: what the steps follow.
+      methods: name to method and options.
       settings: what to do.
-      images: ``(N, H, W, C)``.
-
-    Raises:
-      ValueError: more pixels than fit in a map, or fit apart from each other.
+      files: the folder.
+      twin_name: what tells the twin from others of the same weights.
     """
-    maps = jax.ShapeDtypeStruct(images.shape[:3], jnp.float32)
-    for measure in measures(settings.k, settings.window).values():
-        jax.eval_shape(measure, maps, maps)
-
-
-def num_parts(num_methods: int, num_images: int, settings: Settings) -> int:
-    """How many parts ``measure`` has."""
-    each = 1 + len(settings.attacks) * len(settings.epsilons)
-    return num_methods * each * -(-num_images // settings.images_per_part)
+    weights = {"weights": digest(classifier)}
+    attack = {
+        "twin": [twin_name, digest(twin)],
+        "budget": [settings.k, settings.window, settings.num_steps],
+    }
+    found = {}
+    for name, (method, options) in methods.items():
+        about = {**weights, **method_record(method, options), "seed": settings.seed}
+        found[name] = Tables(
+            files.table(f"{name} maps", {**about, "kind": "maps"}),
+            files.table(name, {**about, **attack, "kind": "attacks"}),
+        )
+    return found
 
 
 def measure(
     classifier: LogitsFn,
     twin: LogitsFn,
-    images: ArrayLike | Array,
+    images: ArrayLike | Array | ImageSet,
     names: Sequence[str],
     methods: Mapping[str, tuple[Method, Options]],
     settings: Settings,
     *,
     twin_name: str = "",
-    parts: Parts,
+    files: RowFiles | None = None,
+    images_per_part: int = IMAGES_PER_PART,
+    shard: Shard = WHOLE,
+    mesh: Mesh | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
+    gone: list[int] | None = None,
     so_far: SoFar | None = None,
 ) -> list[MethodRobustness]:
     """Attacks the explanation of what is predicted for each image, part by part.
@@ -141,68 +111,92 @@ def measure(
       classifier: a callable pytree, what is explained.
       twin: with curvature, what the steps follow; the classifier itself will do where
         it has some.
-      images: float ``(N, H, W, C)`` in [0, 1].
+      images: float ``(N, H, W, C)`` in [0, 1], or a set of one model.
       names: of the images, for messages.
       methods: name to method and options.
       settings: what to do.
       twin_name: what tells the twin from others of the same weights.
-      parts: where parts are kept: what is there is not done again.
-      progress: where it is reported, one item a part; see ``num_parts``.
-      so_far: called after some images with a function that gives what is done, the last
-        method for the first images only and without chance levels.
+      files: where results are kept: what is there is not done again. By default in
+        memory.
+      images_per_part: the most images in one file of results.
+      shard: which share of the images is done.
+      mesh: the images of a batch lie on all of its devices, models on each of them; by
+        default one device. It decides no number.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
+      progress: where it is reported, one item an image and method.
+      gone: gets the images that are not there any more and are skipped.
+      so_far: called after some images with a function that gives what is kept, without
+        chance levels.
 
     Returns:
-      One ``MethodRobustness`` a method.
+      One ``MethodRobustness`` a method, of the images of the share.
 
     Raises:
       ValueError: shapes that do not fit; a map that holds NaN, naming its image.
     """
-    pixels = np.asarray(check_images(images))
-    check_settings(settings, pixels)
-    known = {"weights": digest(classifier), "twin": [twin_name, digest(twin)]}
-    key = jax.random.key(settings.seed)
-    results: list[MethodRobustness] = []
-    for method_name, (method, options) in methods.items():
-        explain = _Explain(method, tuple(sorted(options.items())), settings.batch_size)
-        made: dict[Attacked | None, list[dict[str, np.ndarray]]] = {}
-        for chunk in chunks(len(pixels), settings.images_per_part, key):
-            batch = pixels[chunk.index]
-            given = (classifier, twin, jnp.asarray(batch), chunk.keys)
-            about = {
-                **known,
-                "method": method_name,
-                "options": to_json(options),
-                "images": digest(batch),
-                "seed": settings.seed,
-            }
-            jobs: dict[Attacked | None, Computation] = {
-                None: lambda: {"maps": _maps(explain, classifier, *given[2:])}
-            }
-            for attack in settings.attacks:
-                for epsilon in settings.epsilons:
-                    jobs[attack, epsilon] = functools.partial(
-                        _attacked, *given, epsilon, explain, attack, settings
-                    )
-            for job, compute in jobs.items():
-                what = "-".join(["maps"] if job is None else [job[0], f"{job[1]:.5g}"])
-                budget = [settings.k, settings.window, settings.num_steps]
-                done = chunk.make(
-                    parts,
-                    f"{method_name} {what}",
-                    {**about, "job": job, "budget": budget if job else None},
-                    compute,
-                    progress=progress,
-                )
-                made.setdefault(job, []).append(done)
-                if job is None:
-                    _refuse_nan(done["maps"], names[chunk.first :], method_name)
-            count = chunk.first + chunk.count
-            if so_far:
-                so_far(lambda: [*results, _gather(method_name, made, count)])
-        gathered = _gather(method_name, made, len(pixels))
-        chance = _chances(gathered.maps, settings, key)
-        results.append(gathered._replace(chance=chance))
-    return results
+    if isinstance(images, ImageSet):
+        given = images
+    else:
+        pixels = np.asarray(check_images(images))
+        check_settings(settings, pixels.shape)
+        given = unlabelled(pixels, names)
+    (model_name,) = given.pixels
+    files = RowFiles(None) if files is None else files
+    tables = tables_of(classifier, twin, methods, settings, files, twin_name=twin_name)
+    own = [*chunks(given.places, settings.images_per_batch, images_per_part, shard)]
+    mine = np.concatenate([np.zeros(0, int), *own])
+    if progress:
+        progress.total = len(methods) * len(mine)
+    ids = given.ids(model_name)[mine]
+
+    def found(*, levels: bool) -> list[MethodRobustness]:
+        every = [
+            gather(name, of, settings, given.places[mine], ids, levels=levels).result
+            for name, of in tables.items()
+        ]
+        return [r._replace(index=mine[r.index]) for r in every if len(r.index)]
+
+    devices = Devices(mesh)
+    rows, key = devices.share(settings.batch_size), jax.random.key(settings.seed)
+    job = _Job(*devices.whole((classifier, twin)), settings, devices)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
+    for name, (method, options) in methods.items():
+        explain = _Explain(method, tuple(sorted(options.items())), rows)
+        jobs = (
+            # Chance levels need whole maps: of the first photographs only.
+            (tables[name].maps, ("maps",), _map_sizes, given.before(CHANCE_IMAGES)),
+            (tables[name].attacks, tuple(attacked(settings)), _scored, given),
+        )
+        for table, columns, compute, some in jobs:
+            task = Task(
+                f"{name} {columns[0]}" if compute is _map_sizes else name,
+                *(table, columns, functools.partial(compute, job, explain)),
+                counts=compute is _scored,
+            )
+            for batch, made in fill(some, model_name, [task], plan, progress, gone):
+                _refuse_nan(made[task.label], batch, given.names, name)
+                if so_far and compute is _scored:
+                    so_far(lambda: found(levels=False))
+    return found(levels=True)
+
+
+def unlabelled(pixels: np.ndarray, names: Sequence[str]) -> ImageSet:
+    """Images of no class."""
+    none = np.zeros(len(pixels), int)
+    contents = {"": tuple(digest(image) for image in pixels)}
+    places = np.arange(len(pixels))
+    reader = {"": pixels.__getitem__}
+    return ImageSet(tuple(names), places, contents, reader, {"": none}, {})
+
+
+class _Job(NamedTuple):
+    """What the programs of all methods have in common."""
+
+    classifier: LogitsFn
+    twin: LogitsFn
+    settings: Settings
+    devices: Devices
 
 
 class _Explain(NamedTuple):
@@ -221,8 +215,40 @@ class _Explain(NamedTuple):
         )
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _maps(explain: _Explain, classifier: LogitsFn, images: Array, keys: Array) -> Array:
+def _map_sizes(
+    job: _Job, explain: _Explain, columns: Sequence[str], work: Work
+) -> dict[str, np.ndarray]:
+    """``maps.size (size, H, W)``."""
+    program = job.devices.program(_maps, ("whole", "images", "images"))
+    rows = job.devices.rows((work.pixels, work.keys))
+    maps = program(job.classifier, *rows, explain=explain)
+    return {"maps.size": first_rows(maps, len(work.pixels))}
+
+
+def _scored(
+    job: _Job, explain: _Explain, columns: Sequence[str], work: Work
+) -> dict[str, np.ndarray]:
+    """The scores of each attack and ε that is missing."""
+    roles: tuple[Role, ...] = ("whole", "whole", "images", "images", "whole")
+    rows = job.devices.rows((work.pixels, work.keys))
+    found = {}
+    for column in columns:
+        attack, epsilon = attacked(job.settings)[column]
+        scores = job.devices.program(_attacked, roles)(
+            *(job.classifier, job.twin, *rows, epsilon),
+            explain=explain,
+            attack=attack,
+            settings=job.settings,
+        )
+        scores = first_rows(scores, len(work.pixels))
+        found |= {f"{column}.{field}": values for field, values in scores.items()}
+    return found
+
+
+@functools.partial(jax.jit, static_argnames="explain")
+def _maps(
+    classifier: LogitsFn, images: Array, keys: Array, *, explain: _Explain
+) -> Array:
     labels = jnp.argmax(classifier(images), axis=-1)
     return pixel_magnitudes(explain(classifier, images, labels, keys))
 
@@ -233,7 +259,8 @@ def _attacked(
     twin: LogitsFn,
     images: Array,
     keys: Array,
-    epsilon: Array,
+    epsilon: Array | float,
+    *,
     explain: _Explain,
     attack: str,
     settings: Settings,
@@ -259,45 +286,20 @@ def _attacked(
     before, after = (pixel_magnitudes(judge(x)) for x in (images, found.images))
     by_name = measures(settings.k, settings.window)
     scores = {name: score(before, after) for name, score in by_name.items()}
-    return scores | {"success": found.success, "distance": found.distances}
-
-
-def _refuse_nan(maps: np.ndarray, names: Sequence[str], method: str) -> None:
-    for values, name in zip(maps, names):
-        if np.isnan(values).any():
-            raise fail(name, f"a map of {method} without NaN", values)
-
-
-def _gather(
-    method: str,
-    made: Mapping[Attacked | None, Sequence[Mapping[str, np.ndarray]]],
-    num_images: int,
-) -> MethodRobustness:
-    maps = gather(made[None], "maps", num_images)
-    scores = {
-        job: {field: gather(done, field, num_images) for field in done[0]}
-        for job, done in made.items()
-        if job is not None
-    }
-    return MethodRobustness(method, maps, scores, {})
-
-
-def _chances(
-    maps: np.ndarray, settings: Settings, key: Array
-) -> dict[str, dict[str, float]]:
-    return {
-        null: {
-            name: float(_chance(jnp.asarray(maps), key, name, null, settings))
-            for name in tuple(measures(settings.k, settings.window))[:3]
-        }
-        for null in NULLS
-        if null != "photographs" or len(maps) > 1
+    nan = jnp.isnan(before).any(axis=(1, 2))
+    return scores | {
+        "success": found.success,
+        "distance": found.distances,
+        "nan": nan,
     }
 
 
-@functools.partial(jax.jit, static_argnames=("name", "null", "settings"))
-def _chance(maps: Array, key: Array, name: str, null: str, settings: Settings) -> Array:
-    measure = measures(settings.k, settings.window)[name]
-    return metrics.lens_chance(
-        measure, maps, maps, key=key, null=null, num_samples=settings.chance_samples
-    ).mean()
+def _refuse_nan(
+    part: Mapping[str, np.ndarray], batch: Batch, names: Sequence[str], method: str
+) -> None:
+    for field, values in part.items():
+        if field == "maps.size" or field.endswith(".nan"):
+            bad = np.isnan(values) if field == "maps.size" else values
+            bad = bad.reshape(len(bad), -1).any(axis=1)[batch.rows]
+            for i in batch.index[bad]:
+                raise fail(names[i], f"a map of {method} without NaN", np.nan)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+_MOST_COUNTS = 1 << 22
+"""How often images are drawn, counted for so many pairs of resample and image at a
+time: 32 MB."""
+
 
 def bootstrap_means(
     values: ArrayLike, *, num_resamples: int = 2000, seed: int = 0
@@ -28,12 +32,16 @@ def bootstrap_means(
     values = np.asarray(values, float)
     rng = np.random.default_rng(seed)
     num_images = values.shape[1]
-    return np.stack(
-        [
-            values[:, rng.integers(0, num_images, num_images)].mean(axis=1)
-            for _ in range(num_resamples)
-        ]
-    )
+    together = max(1, _MOST_COUNTS // num_images)
+    means = []
+    for first in range(0, num_resamples, together):
+        # How often each image is in a resample, times its values: one product.
+        counts = np.empty((min(together, num_resamples - first), num_images))
+        for row in counts:
+            drawn = rng.integers(0, num_images, num_images)
+            row[:] = np.bincount(drawn, minlength=num_images)
+        means.append(counts @ values.T / num_images)
+    return np.concatenate(means)
 
 
 def interval(means: np.ndarray) -> tuple[float, float]:

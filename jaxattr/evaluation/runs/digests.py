@@ -41,6 +41,11 @@ def file_digest(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:20]
 
 
+def bytes_digest(data: bytes) -> str:
+    """That of a file, by what is in it."""
+    return hashlib.sha256(data).hexdigest()[:20]
+
+
 def key_data(key: Array) -> list[int]:
     """A key as JSON takes it."""
     return np.asarray(jax.random.key_data(key)).tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -108,6 +109,12 @@ def need_matplotlib() -> type[Figure]:
             "figures need matplotlib: pip install 'jaxattr[app]'"
         ) from None
     return Figure
+
+
+def check_matplotlib() -> None:
+    """Raises as ``need_matplotlib`` does, and loads nothing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        need_matplotlib()
 
 
 def new_figure(size: tuple[float, float]) -> Figure:

@@ -1,4 +1,4 @@
-"""Long jobs in parts: each is kept as soon as it is made, and made only once.
+"""Results that are arrays by name: each is kept as soon as it is made, and made once.
 
 A part is known by what it was made from (settings, digests of weights and images, and
 the version of this library).
@@ -8,24 +8,19 @@ other settings makes what it lacks, and nothing stale is ever taken for an answe
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 import jaxattr
-from jaxattr._checks import check_single_key
-from jaxattr.evaluation.runs.files import atomic_write, file_name, make_folder
-from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.files import atomic_write, make_folder
 from jaxattr.typing import Array
 
 MadeFrom = Mapping[str, object]
@@ -52,13 +47,7 @@ class Parts:
           name: as ``make`` takes it.
           made_from: all that decides the result, as JSON takes it.
         """
-        try:
-            # Opened here: numpy leaves a damaged file open.
-            with open(self._path(name, made_from), "rb") as file:
-                archive = np.load(file, allow_pickle=False)
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
+        return read_arrays(self._path(name, made_from))
 
     def make(
         self, name: str, made_from: MadeFrom, compute: Computation
@@ -98,10 +87,24 @@ class Parts:
         return arrays
 
     def _path(self, name: str, made_from: MadeFrom) -> pathlib.Path:
-        made = {"jaxattr": jaxattr.__version__, **made_from}
-        text = json.dumps(made, sort_keys=True)
-        mark = hashlib.sha256(text.encode()).hexdigest()[:20]
-        return self._folder / f"{name}-{mark}.npz"
+        return self._folder / f"{name}-{mark_of(made_from)}.npz"
+
+
+def mark_of(made_from: MadeFrom) -> str:
+    """All that decides a part, and the version of this library, as a short text."""
+    text = json.dumps({"jaxattr": jaxattr.__version__, **made_from}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file by name; None where it is not there, or not whole."""
+    try:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def as_arrays(part: Mapping[str, ArrayLike | Array]) -> dict[str, np.ndarray]:
@@ -115,80 +118,3 @@ def write_arrays(
     """An ``.npz`` of arrays by name, the same bytes for the same arrays."""
     save: Callable[..., None] = np.savez_compressed if compress else np.savez
     save(file, **arrays)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some images of a set; the last chunk of the set is filled up with its last."""
-
-    first: int
-    index: np.ndarray
-    """``(size,)``: which images."""
-    count: int
-    """How many of them are there for the first time."""
-    num_images: int
-    """Of the set."""
-    keys: Array
-    """``(size,)``, one an image: those that the set as one batch would have."""
-
-    def make(
-        self,
-        parts: Parts | None,
-        what: str,
-        made_from: MadeFrom,
-        compute: Computation,
-        *,
-        progress: Progress | None = None,
-        items: int = 1,
-    ) -> dict[str, np.ndarray]:
-        """One part of a job for these images; see ``Parts.make``.
-
-        Args:
-          parts: where it is kept; None for nowhere.
-          what: a few words for readers.
-          made_from: all that decides the result but for place and size of the chunk.
-          compute: to arrays by name.
-          progress: where it is reported; None for nowhere.
-          items: how many items of it this part is.
-        """
-        label = f"{what} {self.first + self.count}/{self.num_images}"
-        if progress:
-            progress.doing(label)
-        made_from = {**made_from, "first": self.first, "size": len(self.index)}
-        name = f"{file_name(what)}-{self.first:05d}"
-        found = parts.find(name, made_from) if parts else None
-        if found is not None:
-            done = found
-        elif parts:
-            done = parts.make(name, made_from, compute)
-        else:
-            done = as_arrays(compute())
-        if progress:
-            progress.finished(label, items, found=found is not None)
-        return done
-
-
-def chunks(num_images: int, size: int, key: Array) -> Iterator[Chunk]:
-    """A set of images, ``size`` at a time, so that each program compiles once.
-
-    >>> [(c.index.tolist(), c.count) for c in chunks(3, 2, jax.random.key(0))]
-    [([0, 1], 2), ([2, 2], 1)]
-    """
-    # Other generators would give an image another key in another chunk.
-    key = check_single_key(key)
-    for first in range(0, num_images, size):
-        index = np.arange(first, first + size).clip(max=num_images - 1)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(index))
-        count = min(size, num_images - first)
-        yield Chunk(first, index, count, num_images, keys)
-
-
-def gather(
-    made: Sequence[Mapping[str, np.ndarray]],
-    field: str,
-    num_images: int,
-    axis: int = 0,
-) -> np.ndarray:
-    """One field of all chunks put together, without what filled up the last."""
-    whole = np.concatenate([part[field] for part in made], axis)
-    return np.take(whole, np.arange(num_images), axis)

@@ -17,11 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxattr._locations import is_url
 from jaxattr.evaluation.runs.digests import digest, file_digest
 from jaxattr.evaluation.runs.files import file_name, make_folder
 from jaxattr.evaluation.runs.models import Model, as_seen
 from jaxattr.evaluation.runs.parts import MadeFrom, Parts
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import read_ahead
 from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.stems import unique_stems
 from jaxattr.photographs.reading import read_photograph
@@ -50,6 +52,7 @@ class Photographs:
       model: a classifier; see ``Model``.
       out: the folder of their ``ResultFiles``, in which no two photographs share a
         stem, whichever call they belong to; None for those of one call.
+      workers: threads that read ahead; see ``read_ahead``.
       endings: of the stems that each has beside its own; see ``unique_stems``.
     """
 
@@ -58,8 +61,10 @@ class Photographs:
         paths: Iterable[str | os.PathLike[str]],
         model: Model,
         out: str | os.PathLike[str] | None = None,
+        workers: int | None = None,
         endings: Sequence[str] = (),
     ) -> None:
+        self._workers = workers
         self._paths = [pathlib.Path(path) for path in paths]
         self._model = model
         self._endings = tuple(endings)
@@ -71,18 +76,19 @@ class Photographs:
         return len(self._paths)
 
     def __iter__(self) -> Iterator[Photograph]:
-        """Reads each when it is its turn.
+        """Each in its turn; the next ones are read meanwhile.
 
         Raises:
           ValueError: at the end, where not one could be read.
         """
         self.broken.clear()
         stems = unique_stems(self._paths, self._record, endings=self._endings)
-        for path, own in zip(self._paths, stems, strict=True):
-            try:
-                seen = as_seen(self._model, read_photograph(path))
-            except ValueError as error:
-                self.broken.append(str(error))
+        read = lambda path: as_seen(self._model, read_photograph(path))
+        one_by_one = ([path] for path in self._paths)
+        ahead = read_ahead(read, one_by_one, workers=self._workers)
+        for path, own, (seen,) in zip(self._paths, stems, ahead, strict=True):
+            if isinstance(seen, ValueError):
+                self.broken.append(str(seen))
                 continue
             yield Photograph(path, *own, jnp.asarray(seen)[None], digest(seen))
         self._refuse_none(self.broken)
@@ -112,7 +118,7 @@ class ResultFiles:
     """Files of results in a folder, each written once.
 
     Args:
-      out: the folder; made if need be.
+      out: the folder, of this machine; made if need be.
       settings: what decides all of them, as JSON takes it.
       progress: where each is reported; None for nowhere.
       run: the command, for ``run.json``.
@@ -125,6 +131,8 @@ class ResultFiles:
         progress: Progress | None = None,
         run: Run | None = None,
     ) -> None:
+        if is_url(out):
+            raise ValueError(f"{out}: expected a folder of this machine")
         self.folder = make_folder(out)
         write_run(self.folder, run)
         self._parts = Parts(self.folder / "parts")

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr import metrics
+from jaxattr._checks import fail
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.typing import Array, LogitsFn
 
@@ -67,6 +68,11 @@ def attributions(
 class Measure(Protocol):
     """A metric as a program takes it: hashable, maps to fields by name."""
 
+    @property
+    def name(self) -> str:
+        """How results call it."""
+        ...
+
     def __call__(
         self,
         model: LogitsFn,
@@ -93,7 +99,8 @@ def measured(
     batch_size: int | None,
 ) -> dict[str, Array]:
     """What a metric of ``evaluate`` makes of maps."""
-    return metric(classifier, images, maps, labels, keys, batch_size)
+    fields = metric(classifier, images, maps, labels, keys, batch_size)
+    return _per_image(metric, fields, labels)
 
 
 @functools.partial(
@@ -122,7 +129,17 @@ def measured_with_explainer(
             batch_size=batch_size,
         )
 
-    return metric(classifier, images, maps, labels, keys, batch_size, explain_fn)
+    fields = metric(classifier, images, maps, labels, keys, batch_size, explain_fn)
+    return _per_image(metric, fields, labels)
+
+
+def _per_image(
+    metric: Measure, fields: dict[str, Array], labels: Array
+) -> dict[str, Array]:
+    """The fields, seen to have a score an image."""
+    if fields["score"].shape != labels.shape:
+        raise fail(metric.name, f"a score an image, {labels.shape}", fields["score"])
+    return fields
 
 
 @functools.partial(jax.jit, static_argnames=("num_steps", "batch_size"))

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 import jaxattr
+from jaxattr._locations import as_path
 from jaxattr.evaluation.runs.files import atomic_write
 
 
@@ -50,9 +51,7 @@ def write_run(folder: pathlib.Path, run: Run | None) -> None:
         "methods": list(run.methods),
         "models": list(run.models),
         "photographs": [str(name) for name in run.photographs],
-        "folder": None
-        if run.folder is None
-        else str(pathlib.Path(run.folder).resolve()),
+        "folder": None if run.folder is None else str(as_path(run.folder).resolve()),
         "versions": {
             "jaxattr": jaxattr.__version__,
             "jax": jax.__version__,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from jaxattr._locations import as_path
 from jaxattr.evaluation.runs.files import atomic_write
 
 Cell = str | int | float
@@ -40,26 +41,27 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_csv(
-    path: str | os.PathLike[str], header: Sequence[str], rows: Sequence[Sequence[Cell]]
+    path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[Cell]]
 ) -> None:
-    """Writes a table, whole or not at all; numbers with six digits.
+    """Writes a table, whole or not at all, row by row; numbers with six digits.
 
     Raises:
       OSError: it cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
     with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+        text = io.TextIOWrapper(file, "utf-8", newline="", write_through=False)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        for row in rows:
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+        text.flush()
+        text.detach()
 
 
 def count_rows(path: str | os.PathLike[str]) -> int:
     """How many rows a table of ``write_csv`` has; none where there is no such table."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with as_path(path).open(newline="", encoding="utf-8") as file:
             return max(sum(1 for _ in csv.reader(file)) - 1, 0)
     except (OSError, ValueError, csv.Error):
         return 0

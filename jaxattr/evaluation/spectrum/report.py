@@ -13,7 +13,7 @@ from jaxattr.evaluation.runs import figures
 from jaxattr.evaluation.runs.files import atomic_write, file_names
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.tables import Cell, Table, TextTable, write_csv
-from jaxattr.evaluation.spectrum.spectrum import ModelSpectrum
+from jaxattr.evaluation.spectrum.gather import ModelSpectrum
 
 
 def band_table(spectra: Sequence[ModelSpectrum]) -> Table:

@@ -9,19 +9,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxattr import attacks, corruptions, metrics, scores
-from jaxattr._checks import check_inputs, check_integer, fail
-from jaxattr.attributions.spectral_importance import (
-    SpectralImportance,
-    importance_of_values,
-    spectral_importance,
-)
+from jaxattr._checks import check_integer, fail
+from jaxattr.attributions.spectral_importance import spectral_importance
+from jaxattr.evaluation.runs.batches import chunks
+from jaxattr.evaluation.runs.devices import Devices, first_rows
 from jaxattr.evaluation.runs.digests import digest
-from jaxattr.evaluation.runs.image_sets import Arrays
-from jaxattr.evaluation.runs.notebook import table_html
-from jaxattr.evaluation.runs.parts import Parts, chunks, gather
+from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, from_arrays
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.rows import RowFiles
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
+from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, Work, fill
+from jaxattr.evaluation.spectrum.gather import ModelSpectrum, Table, Tables, gather
 from jaxattr.frequencies.bands import band_masks
 from jaxattr.games import shapley
 from jaxattr.typing import Array, LogitsFn
@@ -42,92 +43,140 @@ class Settings(NamedTuple):
     num_steps: int = 10
     seed: int = 0
     batch_size: int = 16
-    images_per_part: int = 4
-    """How many images are done between one save and the next."""
-
-
-class ModelSpectrum(NamedTuple):
-    """What was measured of one model."""
-
-    name: str
-    importance: SpectralImportance
-    interactions: np.ndarray
-    """``(M, M)``: Shapley interactions of the mean game."""
-    correct: np.ndarray
-    """``(N,)`` bool: right on the clean image."""
-    errors: np.ndarray | None
-    """``(15, 5, N)`` bool: wrong under each corruption and severity."""
-    changes: Mapping[str, np.ndarray]
-    """Attack to ``(N,)`` changes of the probability of the label."""
-
-    def _repr_html_(self) -> str:
-        """In a notebook: a row a band, low frequencies first, and the score."""
-        found, count = self.importance, len(self.correct)
-        columns = found.values, found.standard_error, found.distribution
-        rows = [
-            [band, *(f"{number:.4f}" for number in numbers)]
-            for band, numbers in enumerate(zip(*columns, strict=True))
-        ]
-        note = (
-            f"{self.name}, {count:,} image{'s' * (count != 1)}: accuracy "
-            f"{self.correct.mean():.1%}, spectral score {float(found.score):.3f}. "
-            "Bands from low to high frequencies, values in nats."
-        )
-        header = ["band", "value", "standard error", "share"]
-        return table_html(header, rows, note)
+    """The most model rows in one call of one device."""
+    images_per_batch: int = 4
+    """How many images are done together."""
 
 
 SoFar = Callable[[Callable[[], list[ModelSpectrum]]], None]
 
 
+def tables_of(
+    models: Mapping[str, LogitsFn], settings: Settings, files: RowFiles
+) -> dict[str, Tables]:
+    """Where the results of each model are kept.
+
+    Args:
+      models: name to model.
+      settings: what is measured.
+      files: the folder.
+    """
+    kinds: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
+        "bands": (
+            {"num_bands": settings.num_bands, "norm": settings.norm},
+            ("bands",),
+        )
+    }
+    if settings.corrupted:
+        about: dict[str, object] = {"preset": settings.preset, "seed": settings.seed}
+        kinds["corruptions"] = about, ("corruptions",)
+    if settings.attacked:
+        about = {
+            "seed": settings.seed,
+            "epsilon": settings.epsilon,
+            "num_steps": settings.num_steps,
+        }
+        kinds["attacks"] = about, settings.attacked
+    found: dict[str, Tables] = {}
+    for name, model in models.items():
+        weights = {"weights": digest(model)}
+        found[name] = {
+            kind: Table(
+                files.table(f"{name} {kind}", {**weights, **about, "kind": kind}),
+                columns,
+            )
+            for kind, (about, columns) in kinds.items()
+        }
+    return found
+
+
 def measure(
     models: Mapping[str, LogitsFn],
-    images: Mapping[str, Arrays] | Arrays,
-    labels: Mapping[str, Arrays] | Arrays,
+    images: Mapping[str, Arrays] | Arrays | ImageSet,
+    labels: Mapping[str, Arrays] | Arrays | None,
     settings: Settings,
     *,
-    parts: Parts,
+    files: RowFiles | None = None,
+    images_per_part: int = IMAGES_PER_PART,
+    shard: Shard = WHOLE,
+    mesh: Mesh | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
+    gone: list[int] | None = None,
     so_far: SoFar | None = None,
 ) -> list[ModelSpectrum]:
     """Measures each model on the same photographs, part by part.
 
     Args:
       models: name to a callable pytree, images ``(N, H, W, C)`` to logits ``(N, K)``.
-      images: float ``(N, H, W, C)``, or by name of a model where sizes differ.
-      labels: integers ``(N,)``, or by name of a model.
+      images: float ``(N, H, W, C)``, or by name of a model where sizes differ; or a set.
+      labels: integers ``(N,)``, or by name of a model; None for those of a set.
       settings: what to measure.
-      parts: where parts are kept: what is there is not done again.
-      progress: where it is reported, one item a part; see ``num_parts``.
-      so_far: called after some images with a function that gives what is done, the last
-        model by its bands for the first images only.
+      files: where results are kept: what is there is not done again. By default in
+        memory.
+      images_per_part: the most images in one file of results.
+      shard: which share of the images is done.
+      mesh: the images of a batch lie on all of its devices, models on each of them; by
+        default one device. It decides no number.
+      workers: threads that read images while the devices compute; by default one a core,
+        at most 16.
+      progress: where it is reported, one item an image, model and kind of result.
+      gone: gets the images that are not there any more and are skipped.
+      so_far: called after some images with a function that gives what is kept.
 
     Returns:
-      One ``ModelSpectrum`` a model, in their order.
+      One ``ModelSpectrum`` a model, in their order, of the images of the share.
 
     Raises:
       ValueError: shapes that do not fit, or more bands than the images allow.
     """
     check_settings(settings)
-    done: list[ModelSpectrum] = []
+    if isinstance(images, ImageSet):
+        given = images
+    else:
+        given = from_arrays(images, labels, models)
+        for name in models:
+            check_size(given.pixels[name](np.arange(1)).shape, settings)
+    files = RowFiles(None) if files is None else files
+    tables = tables_of(models, settings, files)
+    key, devices = jax.random.key(settings.seed), Devices(mesh)
+    plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
+    own = [*chunks(given.places, plan.size, images_per_part, shard)]
+    mine = np.concatenate([np.zeros(0, int), *own])
+    if progress:
+        progress.total = sum(map(len, tables.values())) * len(mine)
+
+    def found() -> list[ModelSpectrum]:
+        every = [
+            gather(name, of, given.places[mine], given.ids(name)[mine]).spectrum
+            for name, of in tables.items()
+        ]
+        there = [s for s in every if s is not None]
+        return [s._replace(index=mine[s.index]) for s in there]
+
     for name, model in models.items():
-
-        def after(last: Callable[[], ModelSpectrum]) -> None:
+        job = _Job(devices.whole(model), settings, devices)
+        tasks = [
+            Task(
+                f"{name} {kind}",
+                *table,
+                functools.partial(_KINDS[kind], job),
+            )
+            for kind, table in tables[name].items()
+        ]
+        for _ in fill(given, name, tasks, plan, progress, gone):
             if so_far:
-                so_far(lambda: [*done, last()])
+                so_far(found)
+    return found()
 
-        found = _measure_one(
-            name,
-            model,
-            images[name] if isinstance(images, Mapping) else images,
-            labels[name] if isinstance(labels, Mapping) else labels,
-            settings,
-            parts,
-            progress,
-            after,
-        )
-        done.append(found)
-    return done
+
+def check_size(shape: tuple[int, ...], settings: Settings) -> None:
+    """Refuses more bands than images ``(N, H, W, C)`` allow.
+
+    Raises:
+      ValueError: so it is.
+    """
+    band_masks(*shape[1:3], settings.num_bands, norm=settings.norm)
 
 
 def check_settings(settings: Settings) -> None:
@@ -144,12 +193,6 @@ def check_settings(settings: Settings) -> None:
         corruptions.frost_folder()
 
 
-def num_parts(num_models: int, num_images: int, settings: Settings) -> int:
-    """How many parts ``measure`` has."""
-    kinds = 1 + settings.corrupted + bool(settings.attacked)
-    return num_models * kinds * -(-num_images // settings.images_per_part)
-
-
 def mean_corruption_errors(
     spectra: Sequence[ModelSpectrum], reference: str
 ) -> dict[str, float]:
@@ -163,108 +206,27 @@ def mean_corruption_errors(
     }
 
 
-def _measure_one(
-    name: str,
-    model: LogitsFn,
-    images: Arrays,
-    labels: Arrays,
-    settings: Settings,
-    parts: Parts,
-    progress: Progress | None,
-    after: Callable[[Callable[[], ModelSpectrum]], None],
-) -> ModelSpectrum:
-    pixels, classes = check_inputs(images, labels)
-    num_images, height, width, _ = pixels.shape
-    band_masks(height, width, settings.num_bands, norm=settings.norm)
-    known = {"model": name, "weights": digest(model)}
-    key = jax.random.key(settings.seed)
+class _Job(NamedTuple):
+    """What the programs of one model have in common."""
 
-    def parts_of(
-        kind: str,
-        made_from: Mapping[str, object],
-        compute: Callable[[Array, Array, Array], Mapping[str, Array]],
-        after_chunk: Callable[[list[dict[str, np.ndarray]], int], None] | None = None,
-    ) -> list[dict[str, np.ndarray]]:
-        """``compute(images, labels, keys)`` of one chunk after the other."""
-        made = []
-        for chunk in chunks(num_images, settings.images_per_part, key):
-            batch = pixels[chunk.index], classes[chunk.index]
-            about = {
-                **known,
-                **made_from,
-                "kind": kind,
-                "images": digest([np.asarray(array) for array in batch]),
-            }
-            one = functools.partial(compute, *batch, chunk.keys)
-            made.append(
-                chunk.make(parts, f"{name} {kind}", about, one, progress=progress)
-            )
-            if after_chunk:
-                after_chunk(made, chunk.first + chunk.count)
-        return made
+    model: LogitsFn
+    """On each of the devices."""
+    settings: Settings
+    devices: Devices
 
-    def together(made: list[dict[str, np.ndarray]], field: str) -> np.ndarray:
-        return gather(made, field, num_images, axis=-1)
 
-    def of_bands(made: list[dict[str, np.ndarray]], count: int) -> ModelSpectrum:
-        importance = importance_of_values(
-            jnp.asarray(gather(made, "values", count, axis=-1))
-        )
-        return ModelSpectrum(
-            name,
-            jax.tree.map(np.asarray, importance),
-            np.asarray(shapley.shapley_interactions(importance.coalition_values)),
-            gather(made, "correct", count),
-            None,
-            {},
-        )
-
-    # Coalition values of the bands.
-    done = parts_of(
-        "bands",
-        {"num_bands": settings.num_bands, "norm": settings.norm},
-        lambda images, labels, _: _table(model, images, labels, settings),
-        lambda made, count: after(lambda: of_bands(made, count)),
+def _bands(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
+    """Coalition values of the bands, and which images are right."""
+    images, labels = job.devices.rows((work.pixels, work.labels))
+    program = job.devices.program(_values, ("whole", "images", "images"))
+    values, correct = program(
+        *(job.model, images, labels),
+        num_bands=job.settings.num_bands,
+        norm=job.settings.norm,
+        rows=job.settings.batch_size,
     )
-    found = of_bands(done, num_images)
-
-    # Robustness.
-    if settings.corrupted:
-        done = parts_of(
-            "corruptions",
-            {"preset": settings.preset, "seed": settings.seed},
-            lambda images, labels, keys: _errors(model, images, labels, keys, settings),
-        )
-        found = found._replace(errors=together(done, "errors"))
-    if settings.attacked:
-        made_from = {
-            "attacked": settings.attacked,
-            "seed": settings.seed,
-            "epsilon": settings.epsilon,
-            "num_steps": settings.num_steps,
-        }
-        done = parts_of(
-            "attacks",
-            made_from,
-            lambda images, labels, keys: _changes(
-                model, images, labels, keys, settings
-            ),
-        )
-        changes = {attack: together(done, attack) for attack in settings.attacked}
-        found = found._replace(changes=changes)
-    return found
-
-
-def _table(
-    model: LogitsFn, images: Array, labels: Array, settings: Settings
-) -> dict[str, Array]:
-    values, correct = _values(
-        *(model, images, labels),
-        num_bands=settings.num_bands,
-        norm=settings.norm,
-        rows=settings.batch_size,
-    )
-    return {"values": values, "correct": correct}
+    found = {"bands.values": values, "bands.correct": correct}
+    return first_rows(found, len(work.labels))
 
 
 @functools.partial(jax.jit, static_argnames=("num_bands", "norm", "rows"))
@@ -277,7 +239,7 @@ def _values(
     norm: str,
     rows: int,
 ) -> tuple[Array, Array]:
-    """``(2^M, n)`` coalition values of each image, and which images are right."""
+    """``(n, 2^M)`` coalition values of each image, and which images are right."""
 
     def of_one(pair: tuple[Array, Array]) -> Array:
         image, label = pair
@@ -290,7 +252,7 @@ def _values(
             batch_size=rows,
         ).coalition_values
 
-    values = jax.lax.map(of_one, (images, labels)).T
+    values = jax.lax.map(of_one, (images, labels))
     return values, scores.correct(model(images), labels)
 
 
@@ -299,19 +261,19 @@ def _logits(model: LogitsFn, images: Array) -> Array:
     return model(images)
 
 
-def _errors(
-    model: LogitsFn, images: Array, labels: Array, keys: Array, settings: Settings
-) -> dict[str, Array]:
-    return {
-        "errors": metrics.corruption_errors(
-            functools.partial(_logits, model),
-            images,
-            labels,
-            key=keys,
-            preset=settings.preset,
-            batch_size=max(settings.batch_size, len(images)),
-        )
-    }
+def _errors(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
+    """Whether each image is taken for another class under each corruption."""
+    # A program for each corruption and severity: too many to be one on every device.
+    images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
+    errors = metrics.corruption_errors(
+        functools.partial(_logits, job.model),
+        *(images, labels),
+        key=keys,
+        preset=job.settings.preset,
+        batch_size=max(job.settings.batch_size, len(images)),
+    )
+    by_image = np.moveaxis(np.asarray(errors), -1, 0)
+    return {"corruptions.errors": by_image[: len(work.labels)]}
 
 
 @functools.partial(
@@ -338,19 +300,22 @@ def _change(
     return metrics.prediction_change(model, images, found.images, labels)
 
 
-def _changes(
-    model: LogitsFn, images: Array, labels: Array, keys: Array, settings: Settings
-) -> dict[str, Array]:
-    return {
-        attack: _change(
-            model,
-            images,
-            labels,
-            keys,
+def _changes(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
+    """How far each attack moves the probability of the label."""
+    images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
+    program = job.devices.program(_change, ("whole", "images", "images", "images"))
+    found = {
+        f"{attack}.change": program(
+            *(job.model, images, labels, keys),
             attack=attack,
-            epsilon=settings.epsilon,
-            num_steps=settings.num_steps,
-            batch_size=max(settings.batch_size, len(images)),
+            epsilon=job.settings.epsilon,
+            num_steps=job.settings.num_steps,
+            batch_size=job.devices.share(max(job.settings.batch_size, len(images))),
         )
-        for attack in settings.attacked
+        for attack in columns
     }
+    return first_rows(found, len(work.labels))
+
+
+_KINDS = {"bands": _bands, "corruptions": _errors, "attacks": _changes}
+"""What makes the rows of each table."""

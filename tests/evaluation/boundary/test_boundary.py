@@ -60,6 +60,28 @@ def test_boundary(model, photograph, tmp_path, capsys):
     assert "broken.jpg" in captured.err
 
 
+def test_photographs_on_all_devices_have_the_boundaries_of_one(model, tmp_path):
+    paths = []
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (20, 30, 3))
+        paths.append(tmp_path / f"{seed}.png")
+        Image.fromarray(pixels.astype(np.uint8)).save(paths[-1])
+    found = []
+    for devices in ("1", "2"):
+        out = tmp_path / devices
+        arguments = ["--search", "fab", "--steps", "2", "--devices", devices]
+        assert (
+            cli.main(["boundary", *map(str, paths), "--out", str(out), *arguments]) == 0
+        )
+        found.append([load_boundary(out / f"{i}.boundary.npz") for i in range(3)])
+    for alone, together in zip(*found, strict=True):
+        assert together.behind == alone.behind
+        # As users compile it is the same to the bit; not so by the quick compilation here.
+        for field in ("image", "point", "bsm", "big"):
+            a, b = getattr(alone, field), getattr(together, field)
+            np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+
+
 @pytest.fixture
 def one_class(model, monkeypatch):
     """A model that takes every photograph for the same."""

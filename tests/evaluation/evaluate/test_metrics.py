@@ -83,7 +83,7 @@ def test_a_metric_that_explains_other_images():
     found = evaluate(
         *(model, asked, "max_sensitivity", images, labels),
         key=KEY,
-        images_per_part=2,
+        batch_size=2,
     )
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(3))
 

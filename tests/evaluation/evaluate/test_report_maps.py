@@ -101,8 +101,9 @@ def scored(*columns):
     metrics = [Curve("insertion"), Curve("deletion"), ja.evaluation.Metric("m", len)]
     results = [
         MethodScores(
-            *("m", str(i), *[np.zeros(0)] * 4, 1.0),
+            *("m", str(i), *[np.zeros(0)] * 5, 1.0),
             tuple({"score": np.asarray(s, float)} for s in of_method),
+            (),
         )
         for i, of_method in enumerate(columns)
     ]

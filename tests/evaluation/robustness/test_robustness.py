@@ -1,5 +1,8 @@
 """``jaxattr robustness`` on a tiny classifier: files, chance, resuming, bad input."""
 
+import functools
+
+import jax
 import numpy as np
 import pytest
 import tiny_classifier
@@ -8,9 +11,9 @@ from small_photographs import rows
 
 import jaxattr as ja
 from jaxattr import cli
+from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.robustness import robustness
 from jaxattr.evaluation.runs import unfinished
-from jaxattr.evaluation.runs.parts import Parts
 
 SMALL = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
@@ -48,11 +51,12 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
     out = tmp_path / "out"
     assert run(folder, *SMALL, out=out) == 0
     assert {p.name for p in out.iterdir()} == {
-        "parts", "run.json", "images.csv", "summary.csv", "saliency.png",
+        "parts", "manifest", "settings.json", "run.json", "images.csv", "summary.csv",
+        "saliency.png",
     }  # fmt: skip
     captured = capsys.readouterr()
     assert "1-LENS-div" in captured.out
-    assert "[10/10" in captured.err
+    assert "[3/3" in captured.err
     # The twin has softplus in place of ReLU; the original none.
     assert [o.get("activation") for o in tiny] == [
         None,
@@ -81,8 +85,8 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         raise AssertionError("computed again")
 
     before = (out / "images.csv").read_bytes()
-    monkeypatch.setattr(robustness, "_attacked", never)
-    monkeypatch.setattr(robustness, "_maps", never)
+    monkeypatch.setattr(robustness, "_scored", never)
+    monkeypatch.setattr(robustness, "_map_sizes", never)
     assert run(folder, *SMALL, out=out) == 0
     assert (out / "images.csv").read_bytes() == before
     # With another budget, what is missing is.
@@ -111,18 +115,18 @@ def test_an_attack_on_lrp_and_its_lens_curve(tiny, folder, tmp_path, capsys):
 
 def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
-    attacked = robustness._attacked
+    attacked = robustness._scored
 
     def counting(*args, **kwargs):
         calls.append(args)
-        if len(calls) == 6:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return attacked(*args, **kwargs)
 
-    monkeypatch.setattr(robustness, "_attacked", counting)
+    monkeypatch.setattr(robustness, "_scored", counting)
     monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
     monkeypatch.setattr(unfinished, "PAUSE", 0)
-    assert run(folder, *SMALL, out=out) == 130
+    assert run(folder, *SMALL, "--images-per-part", "2", out=out) == 130
     # Two of three images are done, and there is a report of them.
     assert len(rows(out / "images.unfinished.csv")) == 2 * 2 * 2
     assert not (out / "summary.csv").exists()
@@ -132,11 +136,42 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     (out / "report.html").unlink()
     assert run(folder, *SMALL, out=out) == 0
     assert not (out / "images.unfinished.csv").exists()
-    # Eight parts that attack, the one that was interrupted counted twice.
-    assert len(calls) == 9
+    # Two batches, the one that was interrupted counted twice.
+    assert len(calls) == 3
     whole = tmp_path / "whole"
     assert run(folder, *SMALL, out=whole) == 0
     assert (whole / "images.csv").read_bytes() == (out / "images.csv").read_bytes()
+    # So do shares that are merged.
+    shares = tmp_path / "shares"
+    for shard in ("0/2", "1/2"):
+        assert run(folder, *SMALL, "--shard", shard, out=shares) == 0
+        assert cli.main(["merge", str(shares)]) == (shard == "0/2")
+    for name in ("images.csv", "summary.csv"):
+        assert (whole / name).read_bytes() == (shares / name).read_bytes()
+
+
+def test_scores_on_several_devices_are_those_of_one(monkeypatch):
+    top_k = functools.partial(ja.metrics.top_k_intersection, k=9)
+    quick = {"top_k": top_k, "spearman": ja.metrics.spearman}
+    monkeypatch.setattr(robustness, "measures", lambda k, window: quick)
+    model = tiny_classifier.tiny_classifier()
+    images = np.random.default_rng(0).random((3, 16, 16, 3), np.float32)
+    settings = robustness.Settings(
+        attacks=("random_sign",), epsilons=(0.05,), k=9, num_steps=2, images_per_batch=3
+    )
+    methods = {"saliency": (registry.method("saliency"), {})}
+    found = []
+    for mesh in (None, jax.make_mesh((2,), ("x",), devices=jax.devices()[:2])):
+        (result,) = robustness.measure(
+            *(model, model, images, ("a", "b", "c"), methods, settings),
+            mesh=mesh,
+        )
+        found.append(result)
+    np.testing.assert_allclose(found[1].maps, found[0].maps, rtol=1e-5)
+    for alone, spread in zip(*(tuple(f.scores.values()) for f in found), strict=True):
+        for name, values in alone.items():
+            assert values.shape == (3,)
+            np.testing.assert_allclose(spread[name], values, rtol=1e-5)
 
 
 def test_warnings(tiny, folder, tmp_path, capsys):
@@ -145,7 +180,7 @@ def test_warnings(tiny, folder, tmp_path, capsys):
     assert all("activation" not in options for options in tiny)
 
 
-def test_a_nan_map_is_refused_by_name(tmp_path):
+def test_a_nan_map_is_refused_by_name():
     images = np.full((2, 16, 16, 3), 0.5, np.float32)
     images[1, 0, 0, 0] = np.nan
     from jaxattr.evaluation.methods import registry
@@ -162,7 +197,6 @@ def test_a_nan_map_is_refused_by_name(tmp_path):
             ["first", "second"],
             {"saliency": (registry.method("saliency"), {})},
             settings,
-            parts=Parts(tmp_path),
         )
 
 

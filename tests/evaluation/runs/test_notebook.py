@@ -84,6 +84,7 @@ def test_the_robustness_of_a_method_is_a_row_an_attack_and_budget():
     scores = {"top_k": np.array([1.0, 0.5]), "success": np.array([True, False])}
     found = MethodRobustness(
         "<saliency>",
+        np.arange(2),
         np.zeros((2, 4, 4)),
         {("top_k", 2 / 255): {**scores, "distance": np.zeros(2)}},
         {"random": {"top_k": 0.1}, "shift": {"top_k": 0.25}},
@@ -101,7 +102,8 @@ def test_a_spectrum_is_a_row_a_band():
         *columns, np.zeros(4), np.array([0.75, 0.25]), np.array(0.125)
     )
     text = ModelSpectrum(
-        "<tiny>", importance, np.zeros((2, 2)), np.array([True]), None, {}
+        *("<tiny>", np.arange(1), importance, np.zeros((2, 2))),
+        *(np.array([True]), None, {}),
     )._repr_html_()
     for word in ("0.7500", "inf", "1 image:", "accuracy 100.0%", "score 0.125"):
         assert word in text

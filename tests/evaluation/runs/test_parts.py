@@ -1,14 +1,9 @@
 """Parts of long jobs: made once, whole or not there, never stale."""
 
-import io
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxattr.evaluation.runs.parts import Parts, chunks, gather
-from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.parts import Parts
 
 
 def test_a_part_is_made_once(tmp_path):
@@ -53,39 +48,3 @@ def test_a_part_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         Parts(tmp_path).make("m", {}, fails)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_chunks_are_filled_up_and_keep_the_keys_of_the_whole():
-    key = jax.random.key(3)
-    found = list(chunks(5, 2, key))
-    assert [c.count for c in found] == [2, 2, 1]
-    assert {len(c.index) for c in found} == {2}
-    whole = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(5))
-    parts = [{"keys": jax.random.key_data(c.keys).T} for c in found]
-    np.testing.assert_array_equal(
-        gather(parts, "keys", 5, axis=1), jax.random.key_data(whole).T
-    )
-
-
-def test_what_is_found_counts_as_done_but_not_as_speed(tmp_path):
-    stream = io.StringIO()
-    for total in (1, 2):
-        progress = Progress(4, stream)
-        for chunk in list(chunks(4, 2, jax.random.key(0)))[:total]:
-            chunk.make(
-                Parts(tmp_path),
-                "model method",
-                {},
-                lambda: {"values": np.ones(2)},
-                progress=progress,
-                items=chunk.count,
-            )
-    first, found, made = stream.getvalue().splitlines()
-    assert first.startswith("[2/4, 0 s, ")
-    assert first.endswith(" left] model method 2/4")
-    assert found == "[2/4, 0 s] model method 2/4"
-    assert made.startswith("[4/4, 0 s, ")
-    assert {p.name[:19] for p in tmp_path.iterdir()} == {
-        "model-method-00000-",
-        "model-method-00002-",
-    }

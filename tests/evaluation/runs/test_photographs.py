@@ -15,7 +15,7 @@ SMALL = {
         *("--method", "saliency", "--method", "smoothgrad", "--curve-steps", "4"),
         *("--option", "smoothgrad.num_samples=2"),
     ),
-    "boundary": ("--search", "ddn", "--steps", "2"),
+    "boundary": ("--search", "ddn", "--steps", "2", "--devices", "1"),
 }
 
 

@@ -17,7 +17,6 @@ from small_photographs import rows
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation.runs import unfinished
-from jaxattr.evaluation.runs.parts import Parts
 from jaxattr.evaluation.spectrum import spectrum
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,7 +31,8 @@ def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
     assert run(labelled, out, "--model", "tiny", "--model", "tiny2", *SMALL) == 0
     assert {p.name for p in out.iterdir()} == {
-        *("parts", "run.json", "bands.csv", "scores.csv", "importance.png"),
+        *("parts", "manifest", "settings.json", "run.json"),
+        *("bands.csv", "scores.csv", "importance.png"),
         *("tiny.npz", "tiny.spread.png", "tiny.interactions.png"),
         *("tiny2.npz", "tiny2.spread.png", "tiny2.interactions.png"),
     }
@@ -66,23 +66,25 @@ def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
 
 def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    run(labelled, out, "--model", "tiny=a/best.npz", "--max-images", "4", *SMALL)
-    made = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
+    one = ("--model", "tiny=a/best.npz")
+    run(labelled, out, *one, "--max-images", "4", *SMALL)
+    made = {p.name: p.stat().st_mtime_ns for p in (out / "parts").glob("*.npz")}
     assert len(made) == 1
     two = ("--model", "tiny=a/best.npz", "--model", "tiny=b/best.npz")
     assert run(labelled, out, *two, *SMALL) == 0
     # A path in a name makes no folder.
     names = ("tiny-best-.npz", "tiny-b-best.npz-.npz", "tiny-b-best.npz-.spread.png")
     assert {*names} <= {p.name for p in out.iterdir()}
-    now = {p.name: p.stat().st_mtime_ns for p in (out / "parts").iterdir()}
-    assert len(now) == 4
+    now = {p.name: p.stat().st_mtime_ns for p in (out / "parts").glob("*.npz")}
+    # Models of the same weights have their rows in common.
+    assert len(now) == 2
     assert made.items() <= now.items()
 
 
 def test_a_run_that_is_stopped_has_bands_of_what_is_done(
     tiny_zoo, labelled, tmp_path, monkeypatch, capsys
 ):
-    out, calls, table = tmp_path / "out", [], spectrum._table
+    out, calls, table = tmp_path / "out", [], spectrum._bands
 
     def stopped(*arguments):
         calls.append(arguments)
@@ -90,10 +92,10 @@ def test_a_run_that_is_stopped_has_bands_of_what_is_done(
             raise KeyboardInterrupt
         return table(*arguments)
 
-    monkeypatch.setattr(spectrum, "_table", stopped)
+    monkeypatch.setitem(spectrum._KINDS, "bands", stopped)
     monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
     monkeypatch.setattr(unfinished, "PAUSE", 0)
-    models = ("--model", "tiny", "--model", "tiny2")
+    models = ("--model", "tiny", "--model", "tiny2", "--images-per-part", "4")
     assert run(labelled, out, *models, *SMALL) == 130
     assert cli.main(["report", str(out)]) == 1
     told = capsys.readouterr().err
@@ -115,14 +117,14 @@ from jaxattr.evaluation.spectrum import spectrum
 
 ja.models.load
 ja.models.load = lambda name, weights=None, **o: tiny_classifier.tiny_classifier(4)
-table, parts = spectrum._table, []
+table, parts = spectrum._bands, []
 def slow(*arguments, **options):
     if parts:
         print("half way", flush=True)
         time.sleep(60)
     parts.append(1)
     return table(*arguments, **options)
-spectrum._table = slow
+spectrum._KINDS["bands"] = slow
 from jaxattr import cli
 cli.main({arguments!r})
 """
@@ -130,7 +132,8 @@ cli.main({arguments!r})
 
 def test_killed_and_resumed_gives_the_same_tables(tiny_zoo, labelled, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = ["spectrum", str(labelled), "--model", "tiny", *SMALL, "--out"]
+    arguments = ["spectrum", str(labelled), "--model", "tiny", *SMALL]
+    arguments += ["--images-per-part", "4", "--out"]
     code = _KILLED.format(
         paths=[str(ROOT), str(ROOT / "tests")], arguments=[*arguments, str(broken)]
     )
@@ -149,6 +152,13 @@ def test_killed_and_resumed_gives_the_same_tables(tiny_zoo, labelled, tmp_path):
     assert cli.main([*arguments, str(whole)]) == 0
     assert cli.main([*arguments, str(broken)]) == 0
     assert parts[0].stat().st_mtime_ns == before, "what was there was not done again"
+    shares = tmp_path / "shares"
+    for shard in ("1/2", "0/2"):
+        assert cli.main([*arguments, str(shares), "--shard", shard]) == 0
+    assert not (shares / "bands.csv").exists()
+    assert cli.main(["merge", str(shares)]) == 0
+    for name in ("bands.csv", "scores.csv"):
+        assert (whole / name).read_bytes() == (shares / name).read_bytes()
     for name in ("bands.csv", "scores.csv"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
 
@@ -172,15 +182,13 @@ def test_robustness_is_measured_when_asked(tiny_zoo, labelled, tmp_path, monkeyp
     assert float(first["mce"]) > 0
 
 
-def test_attacks_are_measured_by_chunks(labelled, tmp_path):
+def test_attacks_are_measured_by_chunks():
     model = tiny_classifier.tiny_classifier()
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
     settings = spectrum.Settings(
-        num_bands=2, attacked=("fgsm", "pgd"), images_per_part=2, num_steps=2
+        num_bands=2, attacked=("fgsm", "pgd"), images_per_batch=2, num_steps=2
     )
-    (found,) = spectrum.measure(
-        {"tiny": model}, images, np.arange(3), settings, parts=Parts(tmp_path / "parts")
-    )
+    (found,) = spectrum.measure({"tiny": model}, images, np.arange(3), settings)
     assert set(found.changes) == {"fgsm", "pgd"}
     attacked = ja.attacks.run(
         "fgsm", model, images, np.arange(3), epsilon=settings.epsilon
