@@ -201,7 +201,7 @@ _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         archive = np.load(file, allow_pickle=False)
         return {name: archive[name] for name in archive.files}
 
