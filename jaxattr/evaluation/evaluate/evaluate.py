@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import numpy as np
@@ -229,7 +230,9 @@ def evaluate(
         argument = as_argument(model)
         classes = programs.num_classes(argument, shapes[name])
         num_classes[name] = classes
-        known = source.labels[name] if isinstance(source, ImageSet) else []
+        known: Iterable[int] = (
+            source.labels[name] if isinstance(source, ImageSet) else ()
+        )
         outside = [y for y in known if not 0 <= y < classes]
         if outside:
             raise fail("labels", f"classes of {name}, 0 to {classes - 1}", outside[0])
@@ -298,7 +301,9 @@ def evaluate(
             *(tables[name], given.places[mine], given.ids(name)[mine]),
             curves=out is None,
         )
-        results = [r._replace(index=mine[r.index]) for r in of_model.results]
+        results = [
+            dataclasses.replace(r, index=mine[r.index]) for r in of_model.results
+        ]
         broken = (*given.broken, *given.gone_lines(gone))
         return Evaluation(given.names, scored, (*done, *results), broken, class_names)
 

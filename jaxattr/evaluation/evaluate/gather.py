@@ -31,8 +31,8 @@ class Tables(NamedTuple):
     def marks(self) -> dict[tuple[str, ...], str]:
         """What decides each table: that of a method under its label, ``()`` that of the
         predictions."""
-        methods = {(label,): rows.mark for label, rows in self.methods.items()}
-        return {(): self.predictions.mark, **methods}
+        marks: dict[tuple[str, ...], str] = {(): self.predictions.mark}
+        return marks | {(label,): rows.mark for label, rows in self.methods.items()}
 
 
 class Gathered(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -43,7 +44,8 @@ class MetricTitle(Protocol):
         ...
 
 
-class MethodScores(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class MethodScores:
     """One method on one model, for those images that all methods have scores of."""
 
     model: str

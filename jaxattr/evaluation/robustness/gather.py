@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -35,7 +36,8 @@ class Tables(NamedTuple):
     attacks: Rows
 
 
-class MethodRobustness(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class MethodRobustness:
     """What was measured of one method."""
 
     method: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -155,7 +156,9 @@ def measure(
             gather(name, of, settings, given.places[mine], ids, levels=levels).result
             for name, of in tables.items()
         ]
-        return [r._replace(index=mine[r.index]) for r in every if len(r.index)]
+        return [
+            dataclasses.replace(r, index=mine[r.index]) for r in every if len(r.index)
+        ]
 
     devices = Devices(mesh)
     rows, key = devices.share(settings.batch_size), jax.random.key(settings.seed)
@@ -231,7 +234,7 @@ def _scored(
     """The scores of each attack and ε that is missing."""
     roles: tuple[Role, ...] = ("whole", "whole", "images", "images", "whole")
     rows = job.devices.rows((work.pixels, work.keys))
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for column in columns:
         attack, epsilon = attacked(job.settings)[column]
         scores = job.devices.program(_attacked, roles)(
@@ -299,7 +302,7 @@ def _refuse_nan(
 ) -> None:
     for field, values in part.items():
         if field == "maps.size" or field.endswith(".nan"):
-            bad = np.isnan(values) if field == "maps.size" else values
-            bad = bad.reshape(len(bad), -1).any(axis=1)[batch.rows]
-            for i in batch.index[bad]:
+            flags = np.isnan(values) if field == "maps.size" else values
+            bad = np.asarray([np.any(row) for row in flags])
+            for i in batch.index[bad[batch.rows]]:
                 raise fail(names[i], f"a map of {method} without NaN", np.nan)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import socket
 import time
-from typing import NamedTuple
 
 import jax
 
 
-class Shard(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Shard:
     """One of ``count`` equal shares of a job, counted from 0."""
 
     index: int = 0

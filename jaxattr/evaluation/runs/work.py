@@ -123,7 +123,8 @@ class _Pending:
         self._since = time.monotonic()
 
 
-class _Chunk(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Chunk:
     """Images that are kept together, with what is missing of them."""
 
     index: np.ndarray
@@ -179,7 +180,11 @@ def fill(
             *(given, model, needed()), plan.workers
         ):
             begun = chunk.pending
-            where_of = lambda index: np.searchsorted(chunk.index, index)
+            places = chunk.index
+
+            def where_of(index: np.ndarray, places: np.ndarray = places) -> np.ndarray:
+                return np.asarray(np.searchsorted(places, index))
+
             if gone is not None:
                 gone += skipped.tolist()
             for pending in chunk.pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ Tables = Mapping[str, Table]
 """``bands`` and, where they are asked for, ``corruptions`` and ``attacks``."""
 
 
-class ModelSpectrum(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelSpectrum:
     """What was measured of one model."""
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -152,7 +153,7 @@ def measure(
             for name, of in tables.items()
         ]
         there = [s for s in every if s is not None]
-        return [s._replace(index=mine[s.index]) for s in there]
+        return [dataclasses.replace(s, index=mine[s.index]) for s in there]
 
     for name, model in models.items():
         job = _Job(devices.whole(model), settings, devices)
@@ -176,7 +177,8 @@ def check_size(shape: tuple[int, ...], settings: Settings) -> None:
     Raises:
       ValueError: so it is.
     """
-    band_masks(*shape[1:3], settings.num_bands, norm=settings.norm)
+    height, width = shape[1:3]
+    band_masks(height, width, settings.num_bands, norm=settings.norm)
 
 
 def check_settings(settings: Settings) -> None:
