@@ -110,7 +110,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the table."""
-    from jaxattr.evaluation.robustness import report
+    from jaxattr.evaluation.robustness import outputs
     from jaxattr.evaluation.robustness.merge import claim_folder
 
     shard = shard_of(arguments)
@@ -200,14 +200,14 @@ def run(arguments: argparse.Namespace) -> int:
             so_far=None
             if shard.count > 1
             else lambda found: unfinished.write(
-                lambda: report.image_table(found(), given.names)
+                lambda: outputs.image_table(found(), given.names)
             ),
         )
     broken = [*given.broken, *given.gone_lines(gone)]
     scored = len(results[0].index)
     if shard.count > 1:
         return print_share(arguments, shard, scored, broken)
-    report.write_report(folder, results, given.names, settings, figures)
+    outputs.write_report(folder, results, given.names, settings, figures)
     unfinished.remove()
     return print_robustness(
         *(arguments, results, settings, broken), unread_in([arguments.folder])
@@ -222,15 +222,15 @@ def print_robustness(
     unread: Sequence[Unread] = (),
 ) -> int:
     """Prints the table; see ``print_results``."""
-    from jaxattr.evaluation.robustness import report
+    from jaxattr.evaluation.robustness import outputs
 
     lines = [
-        format_table(*report.short_summary(results, settings)),
+        format_table(*outputs.short_summary(results, settings)),
         "",
         "in brackets: what unrelated maps reach (the highest of three nulls)",
         f"tables and figures: {arguments.out}",
     ]
-    header, rows = report.summary(results, settings)
+    header, rows = outputs.summary(results, settings)
     records = [dict(zip(header, row, strict=True)) for row in rows]
     return print_results(arguments, "\n".join(lines), records, skipped, unread)
 

@@ -88,7 +88,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs it and prints the two tables."""
-    from jaxattr.evaluation.spectrum import report
+    from jaxattr.evaluation.spectrum import outputs
     from jaxattr.evaluation.spectrum.merge import claim_folder
 
     settings = spectrum.Settings(
@@ -149,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
             gone=gone,
             so_far=None
             if shard.count > 1
-            else lambda found: unfinished.write(lambda: report.band_table(found())),
+            else lambda found: unfinished.write(lambda: outputs.band_table(found())),
         )
     broken = [*given.broken, *given.gone_lines(gone)]
     if shard.count > 1:
@@ -158,7 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     mce = None
     if reference is not None:
         mce = spectrum.mean_corruption_errors(spectra, reference)
-    report.write_report(folder, spectra, mce, figures)
+    outputs.write_report(folder, spectra, mce, figures)
     unfinished.remove()
     root = as_path(arguments.folder)
     known = [Labelled(root / name, "") for name in given.names]
@@ -174,10 +174,10 @@ def print_spectra(
     unread: Sequence[Unread] = (),
 ) -> int:
     """Prints the two tables; see ``print_results``."""
-    from jaxattr.evaluation.spectrum import report
+    from jaxattr.evaluation.spectrum import outputs
 
-    bands, scores = report.band_table(spectra), report.score_table(spectra, mce)
-    tables = [format_table(*report.as_text(*table)) for table in (bands, scores)]
+    bands, scores = outputs.band_table(spectra), outputs.score_table(spectra, mce)
+    tables = [format_table(*outputs.as_text(*table)) for table in (bands, scores)]
     if any(len(s.correct) < 2 for s in spectra):
         print("jaxattr: one photograph has no standard error", file=sys.stderr)
     return print_results(

@@ -6,6 +6,7 @@ import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
+from jaxattr.evaluation.evaluate.metrics import METRICS
 from jaxattr.evaluation.evaluate.report_maps import (
     ReportMap,
     load_report_maps,
@@ -33,8 +34,6 @@ from jaxattr.report.tables import Rows
 MOST_PHOTOGRAPHS = 1000
 """Of a gallery: of more, the best and the worst by each score and method are shown."""
 
-_KNOWN = {"insertion": True, "deletion": False, "infidelity": False}
-"""Whether higher scores are better, for runs that are not finished."""
 _NEEDS = ("model", "method", "file", "class", "predicted", "probability", "metric")
 
 
@@ -57,7 +56,9 @@ def page(folder: Folder) -> Page:
         blocks.append(tables.as_table("Scores", summary_header, summary, note))
     blocks += _curves(folder)
     words = {"higher": True, "lower": False}
-    better = {row["metric"]: words.get(row.get("better", "")) for row in summary}
+    # Of a run that is not finished what is known of the metrics.
+    better = {name: words.get(metric.better) for name, metric in METRICS.items()}
+    better |= {row["metric"]: words.get(row.get("better", "")) for row in summary}
     models: dict[str, Rows] = {}
     for row in rows:
         models.setdefault(row["model"], []).append(row)
@@ -192,7 +193,7 @@ def _gallery(
     return Gallery(
         f"Photographs: {model}",
         [method_title(method) for method in methods],
-        [Score(name, better.get(of, _KNOWN.get(of))) for name, of in metrics.items()],
+        [Score(name, better.get(of)) for name, of in metrics.items()],
         photographs,
         note=note,
     )

@@ -20,8 +20,8 @@ from jaxattr.boundaries import diagnosis
 from jaxattr.boundaries.member import Member
 from jaxattr.boundaries.nearest import BoundaryPoint
 from jaxattr.boundaries.search import as_members
-from jaxattr.evaluation.boundary import report
-from jaxattr.evaluation.boundary.report import NOT_FOUND, Boundary, BoundaryReport
+from jaxattr.evaluation.boundary import outputs
+from jaxattr.evaluation.boundary.outputs import NOT_FOUND, Boundary, BoundaryReport
 from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest, file_digest, identify, key_data
@@ -88,7 +88,7 @@ def draw_boundaries(
     photographs = Photographs(paths, classifier, out, workers=workers)
     photographs.check_one_can_be_read()
     files = ResultFiles(out, job.record(), progress, run)
-    rows: list[report.BoundaryRow] = []
+    rows: list[outputs.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []
     for photograph, search_for in _searches(job, photographs):
@@ -102,7 +102,7 @@ def draw_boundaries(
             label=photograph.path.name,
         )
         boundary = load_boundary(raw)
-        rows.append(report.table_row(boundary, float(facts["seconds"]), raw))
+        rows.append(outputs.table_row(boundary, float(facts["seconds"]), raw))
         if not boundary.found:
             name = photograph.path.name
             missing = f"{NOT_FOUND}, its maps are NaN: {boundary.missing}"
@@ -116,7 +116,7 @@ def draw_boundaries(
             f"{photograph.stem} boundary figure",
             {"boundary": file_digest(raw), "figures": figure_files._asdict()},
             made,
-            lambda: report.draw(drawing, boundary, figure_files),
+            lambda: outputs.draw(drawing, boundary, figure_files),
         )
     return BoundaryReport(
         tuple(rows), tuple(photographs.broken), tuple(not_found), tuple(drawn)

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 import jaxattr
 from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr._locations import as_path
-from jaxattr.evaluation.evaluate import report
+from jaxattr.evaluation.evaluate import outputs
 from jaxattr.evaluation.evaluate.gather import Tables, gather
 from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
 from jaxattr.evaluation.evaluate.maps import FOLDER as MAPS_FOLDER
@@ -319,7 +319,7 @@ def evaluate(
             if out is None or shard.count > 1 or time.monotonic() < next_table:
                 continue
             begin = time.monotonic()
-            report.write_images(out, so_far(name))
+            outputs.write_images(out, so_far(name))
             # Of a large set the table is large: a tenth of the time goes into it.
             next_table = time.monotonic() + 10 * (time.monotonic() - begin)
         evaluation = so_far(name)
@@ -336,7 +336,7 @@ def evaluate(
             ]
         )
         if computed or not is_written(out, made_from):
-            report.write_report(out, evaluation, figure_files)
+            outputs.write_report(out, evaluation, figure_files)
             remember(out, made_from)
         if report_maps and from_maps is None:
             keep_report_maps(

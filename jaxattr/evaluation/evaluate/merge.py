@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from jaxattr.evaluation.evaluate import report
+from jaxattr.evaluation.evaluate import outputs
 from jaxattr.evaluation.evaluate.gather import Tables, gather
 from jaxattr.evaluation.evaluate.metrics import Title
 from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
@@ -71,5 +71,5 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
     evaluation = Evaluation(names, metrics, tuple(results), broken, classes)
     if not results:
         raise ValueError(f"{out}: no photograph is scored by all methods yet")
-    report.write_report(out, evaluation, figure_files)
+    outputs.write_report(out, evaluation, figure_files)
     return Merged(evaluation, tuple(missing))

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.explain.explanations import load_explanation
-from jaxattr.evaluation.explain.report import Report, draw_curves, draw_maps
+from jaxattr.evaluation.explain.outputs import Report, draw_curves, draw_maps
 from jaxattr.evaluation.runs.files import atomic_write, make_folder
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.run_record import Run

@@ -15,14 +15,14 @@ import numpy as np
 import jaxattr
 from jaxattr._checks import check_integer
 from jaxattr.boundaries.nearest import BoundaryPoint
-from jaxattr.evaluation.boundary.report import NOT_FOUND
-from jaxattr.evaluation.explain import report
+from jaxattr.evaluation.boundary.outputs import NOT_FOUND
+from jaxattr.evaluation.explain import outputs
 from jaxattr.evaluation.explain.explanations import (
     Explanation,
     load_explanation,
     save_explanation,
 )
-from jaxattr.evaluation.explain.report import Report
+from jaxattr.evaluation.explain.outputs import Report
 from jaxattr.evaluation.explain.shared_search import find_points, without_search
 from jaxattr.evaluation.methods.options import defaults
 from jaxattr.evaluation.methods.requests import (
@@ -155,7 +155,7 @@ def explain_photographs(
     files = ResultFiles(out, job.record(), progress, run)
 
     # Explaining.
-    rows: list[report.Row] = []
+    rows: list[outputs.Row] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []
     for photograph in photographs:
@@ -164,7 +164,7 @@ def explain_photographs(
             for each, named in _by_label(job, photograph, indices)
         ]
         done = [d for of_label in explained for d in of_label]
-        rows += [report.table_row(d.explanation, d.seconds, d.file) for d in done]
+        rows += [outputs.table_row(d.explanation, d.seconds, d.file) for d in done]
         without = dict.fromkeys(d.explanation.method for d in done if not d.found)
         missing = ", ".join(without)
         if missing:
@@ -320,7 +320,7 @@ def _draw(
 ) -> list[pathlib.Path]:
     """Writes the figures of one photograph, a row a class."""
     rows = [[d.explanation for d in of_label] for of_label in explained]
-    drawings = report.figure_files(
+    drawings = outputs.figure_files(
         files.folder / photograph.stem, curves=bool(rows[0][0].insertion.size)
     )
     made = [path for drawing in drawings for path in figure_files.paths(drawing)]
@@ -333,6 +333,6 @@ def _draw(
             "figures": figure_files._asdict(),
         },
         made,
-        lambda: report.draw_photograph(drawings, rows, figure_files),
+        lambda: outputs.draw_photograph(drawings, rows, figure_files),
     )
     return made

@@ -11,7 +11,7 @@ import numpy as np
 import jaxattr
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, method_record
-from jaxattr.evaluation.robustness import report
+from jaxattr.evaluation.robustness import outputs
 from jaxattr.evaluation.robustness.gather import MethodRobustness, Tables, gather
 from jaxattr.evaluation.robustness.settings import Settings
 from jaxattr.evaluation.runs import manifest
@@ -100,5 +100,5 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
             results.append(found.result)
     if not results:
         raise ValueError(f"{out}: no photograph has all scores of a method yet")
-    report.write_report(out, results, names, settings, figure_files)
+    outputs.write_report(out, results, names, settings, figure_files)
     return Merged(results, settings, tuple(missing))

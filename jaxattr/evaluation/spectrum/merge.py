@@ -17,7 +17,7 @@ from jaxattr.evaluation.runs.files import make_folder
 from jaxattr.evaluation.runs.merging import lacking_line
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.settings import claim, read_settings
-from jaxattr.evaluation.spectrum import report
+from jaxattr.evaluation.spectrum import outputs
 from jaxattr.evaluation.spectrum.gather import ModelSpectrum, Table, Tables, gather
 from jaxattr.evaluation.spectrum.spectrum import Settings, mean_corruption_errors
 from jaxattr.typing import LogitsFn
@@ -112,5 +112,5 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
     mce = None
     if reference is not None and all(s.errors is not None for s in spectra):
         mce = mean_corruption_errors(spectra, reference)
-    report.write_report(out, spectra, mce, figure_files)
+    outputs.write_report(out, spectra, mce, figure_files)
     return Merged(spectra, mce, tuple(missing))

@@ -10,7 +10,7 @@ import result_folders
 import jaxattr as ja
 from jaxattr.evaluation.boundary.boundary import load_boundary
 from jaxattr.evaluation.explain.explanations import load_explanation
-from jaxattr.evaluation.explain.report import Report
+from jaxattr.evaluation.explain.outputs import Report
 from jaxattr.evaluation.robustness.robustness import MethodRobustness
 from jaxattr.evaluation.runs import notebook
 from jaxattr.evaluation.spectrum.spectrum import ModelSpectrum
