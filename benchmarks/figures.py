@@ -254,7 +254,7 @@ def spectral(name: str) -> list[str]:
         scores = tables[f"{title}: scores and robustness"]
         count = heading.removesuffix(": importance per band").removeprefix(f"{title}, ")
         first = json.loads((report.RESULTS / f"{name}_{kind}.json").read_text())
-        figure = new_figure((DOUBLE, 6.6))
+        figure = new_figure((DOUBLE, 6.2))
         figure.suptitle(f"{title}, {count}", fontsize=9)
         axes = figure.subplots(2, 2)
         values = {
@@ -279,6 +279,14 @@ def spectral(name: str) -> list[str]:
             axes[1, 1],
             ylabel=f"mean corruption error\n(1: {scores[0]['model']}), lower is better",
         )
+        # The same models in the same colours: one legend for both panels.
+        for ax in (axes[0, 0], axes[1, 1]):
+            ax.get_legend().remove()
+        for ax in figure.axes:
+            ax.xaxis.label.set_fontsize(7.5)
+            ax.yaxis.label.set_fontsize(7.5)
+            ax.title.set_fontsize(8.5)
+        _legend(figure, axes[0, 0], columns=3)
         made.append(_save(figure, f"{name}_{kind}"))
     return made
 

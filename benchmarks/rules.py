@@ -28,7 +28,8 @@ from jaxattr.attributions.excitation_backprop import EXCITATION, excitation_back
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.rectified import deconvnet, guided_backprop
 from jaxattr.gradients import gradient
-from jaxattr.interpreter.nodes import LINEAR, graph
+from jaxattr.interpreter.grouping import graph
+from jaxattr.interpreter.nodes import LINEAR
 from jaxattr.interpreter.program import trace
 
 SEED = 0

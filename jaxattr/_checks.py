@@ -159,16 +159,20 @@ def check_bounds(bounds: Any) -> tuple[Any, Any]:
     return low, high
 
 
+MOST_NAMED = 60
+"""Of names that are known, so many are listed in a message."""
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
-    """One of ``choices``; the message names the nearest and then all of them."""
+    """One of ``choices``; the message names the nearest and then all, if not too many."""
     known = sorted(choices)
     if value in known:
         return value
     near = _near(str(value), known)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(
-        f"{name}: unknown {describe(value)}; {hint}known: {', '.join(known)}"
-    )
+    # Of a long list the nearest help, all of them do not.
+    all_known = f"{len(known)} names" if len(known) > MOST_NAMED else ", ".join(known)
+    raise ValueError(f"{name}: unknown {describe(value)}; {hint}known: {all_known}")
 
 
 def _near(text: str, known: list[str]) -> list[str]:

@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 
 import jaxattr
+from jaxattr._checks import check_choice
 from jaxattr.commands import (
     boundary,
     completion,
@@ -47,6 +48,15 @@ MAX_ITEMS = 5
 
 
 class _Parser(argparse.ArgumentParser):
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction):
+            # Nearest names are told, as they are for methods.
+            try:
+                check_choice("command", value, action.choices)
+            except ValueError as error:
+                self.error(str(error))
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         _complain(f"{message} (see {self.prog} --help)")
         raise SystemExit(2)

@@ -25,8 +25,19 @@ if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1" and xla_flags.is_known(
 ):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
+import hypothesis
 import jax
 import pytest
+
+# Drawn examples are few and the same each time. HYPOTHESIS_PROFILE=thorough draws others,
+# by the hundred.
+hypothesis.settings.register_profile(
+    "cheap", max_examples=8, deadline=None, derandomize=True, database=None
+)
+hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "cheap"))
+
+collect_ignore = ["fuzz"]  # run by hand
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

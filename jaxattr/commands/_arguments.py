@@ -315,7 +315,13 @@ def load_model(
     if weights == "random":
         options["key"] = jax.random.key(arguments.seed)
     options.update(request.options())
-    return models.load(request.name, weights, **options)
+    try:
+        return models.load(request.name, weights, **options)
+    except ValueError as error:
+        # Here the argument has another name.
+        raise ValueError(
+            str(error).replace("name: unknown", "--model: unknown")
+        ) from None
 
 
 def load_models(

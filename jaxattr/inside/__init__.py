@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice, fail
-from jaxattr.interpreter.nodes import LINEAR, Reading, graph
+from jaxattr.interpreter.grouping import graph
+from jaxattr.interpreter.nodes import LINEAR, Reading
 from jaxattr.interpreter.program import Program, Value, scopes, trace
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from jaxattr._checks import check_choice, fail
 from jaxattr._numerics.dtypes import widen
 from jaxattr.inside import named_values
-from jaxattr.interpreter.nodes import Node, Reading, graph
+from jaxattr.interpreter.grouping import graph
+from jaxattr.interpreter.nodes import Node, Reading
 from jaxattr.interpreter.program import Program, Value, scopes, trace
 from jaxattr.typing import Array, LogitsFn
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 
 from jaxattr.interpreter.evaluation import Evaluation
-from jaxattr.interpreter.nodes import Reading, graph
+from jaxattr.interpreter.grouping import graph
+from jaxattr.interpreter.nodes import Reading
 from jaxattr.interpreter.program import trace
 from jaxattr.interpreter.pullback import Rules, pull
 from jaxattr.typing import Array, ScoreFn

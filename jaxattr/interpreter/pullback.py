@@ -15,8 +15,9 @@ import jax.numpy as jnp
 
 from jaxattr.interpreter import loops
 from jaxattr.interpreter.evaluation import Evaluation
+from jaxattr.interpreter.grouping import graph
 from jaxattr.interpreter.layer import Layer
-from jaxattr.interpreter.nodes import Node, Reading, graph
+from jaxattr.interpreter.nodes import Node, Reading
 from jaxattr.interpreter.program import Program, Value, of_jaxpr
 from jaxattr.typing import Array
 

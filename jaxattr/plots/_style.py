@@ -66,7 +66,9 @@ def colormap(name: str | None = None) -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     if name is not None:
-        return colormaps[check_choice("colormap", name, colormaps)]
+        # Those that run backwards, viridis_r, are known too.
+        names = [n for n in colormaps if not n.endswith("_r") or n == name]
+        return colormaps[check_choice("colormap", name, names)]
     return LinearSegmentedColormap.from_list("against-for", DIVERGING)
 
 

@@ -171,7 +171,8 @@ def score_against(
     ax: Axes | None = None,
     *,
     xlabel: str = "spectral score (signed)",
-    ylabel: str = "mean corruption error",
+    ylabel: str = "mean corruption error, lower is better",
+    title: str | None = None,
 ) -> Axes:
     """Draws a point a model, named in the legend: spectral score against an error.
 
@@ -182,6 +183,7 @@ def score_against(
       ax: where to draw; by default a new figure.
       xlabel: what stands below.
       ylabel: what stands at the left.
+      title: what stands above.
 
     Returns:
       The ``Axes``.
@@ -203,6 +205,8 @@ def score_against(
     legend_below(ax, columns=2)
     ax.set_xlabel(xlabel, fontsize=9, color=GREY)
     ax.set_ylabel(ylabel, fontsize=9, color=GREY)
+    if title is not None:
+        ax.set_title(title, fontsize=10)
     return ax
 
 

@@ -6,7 +6,11 @@ import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from jaxattr.evaluation.evaluate.report_maps import ReportMap, load_report_maps
+from jaxattr.evaluation.evaluate.report_maps import (
+    ReportMap,
+    load_report_maps,
+    report_folders,
+)
 from jaxattr.evaluation.runs import manifest, pictures
 from jaxattr.evaluation.runs.figures import method_title
 from jaxattr.report import tables
@@ -58,9 +62,10 @@ def page(folder: Folder) -> Page:
     for row in rows:
         models.setdefault(row["model"], []).append(row)
     missing = _missing(folder, rows, bool(summary))
+    folders = report_folders(folder.path, models)
     for model, own in models.items():
         shown, unread = load_report_maps(
-            folder.path, model, dict.fromkeys(row["method"] for row in own)
+            folders[model], dict.fromkeys(row["method"] for row in own)
         )
         missing += unread
         blocks.append(_gallery(folder, model, own, len(models), better, shown))

@@ -64,3 +64,6 @@ def test_score_groups_draws_a_point_and_an_interval_for_each():
     ]
     assert heights == [[1.0, 2.0], [0.5, 0.1]]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["IG", "BIG"]
+    assert ax.get_legend() is not None
+    ax = plots.score_groups(means, intervals, Figure().subplots(), legend=False)
+    assert ax.get_legend() is None

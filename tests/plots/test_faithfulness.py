@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from jaxattr import plots
 
@@ -18,6 +19,11 @@ def test_score_bars_have_their_numbers_and_intervals(ax):
     whiskers = [c.get_segments() for c in ax.collections if hasattr(c, "get_segments")]
     ends = [sorted(segment[:, 0]) for segment in whiskers[0]]
     np.testing.assert_allclose(ends, intervals)
+    plots.score_bars(
+        names, means, intervals, other := Figure().subplots(), numbers=False
+    )
+    assert not other.texts
+    assert other.get_xlim()[1] < ax.get_xlim()[1]
     plots.score_bars(names, [0.0, 0.0], None, ax)
     for wrong in ({"means": [1.0]}, {"intervals": [[0.0, 1.0]]}):
         given = {"means": means, "intervals": intervals} | wrong

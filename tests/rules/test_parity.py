@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from jax import lax
 from rules import peer_nets
 
 import jaxattr as ja
@@ -16,6 +17,10 @@ from jaxattr.attributions.deeplift import deeplift
 from jaxattr.attributions.excitation_backprop import excitation_backprop
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.rectified import deconvnet, guided_backprop
+from jaxattr.interpreter.evaluation import Evaluation
+from jaxattr.interpreter.grouping import graph
+from jaxattr.interpreter.program import trace
+from jaxattr.interpreter.pullback import pull
 from jaxattr.rules import Composite
 
 FLOAT32 = 1e-4
@@ -191,6 +196,75 @@ def test_attn_lrp_of_three_blocks():
         )
         maps = np.asarray(run(images))
     assert_close(maps, arrays["lxt/signed/images"], 1e-6)
+
+
+def lxt_layer_norm(x, scale, shift):
+    x = x - jnp.mean(x, -1, keepdims=True)
+    variance = jnp.mean(x * x, -1, keepdims=True)
+    return x * lax.rsqrt(variance + 1e-6) * scale[None] + shift[None]
+
+
+OPERATIONS = {
+    "linear": lambda x, weights, bias: x @ weights.T + bias[None],
+    "matmul": jnp.matmul,
+    "add": jnp.add,
+    "multiply": jnp.multiply,
+    "softmax": jax.nn.softmax,
+    "gelu": functools.partial(jax.nn.gelu, approximate=False),
+    "layer_norm": lxt_layer_norm,
+    "rms_norm": lambda x, scale: (
+        x * lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-6) * scale[None]
+    ),
+    "mean": lambda x: jnp.mean(x, 1, keepdims=True),
+}
+
+
+def propagated(function, variables, others, relevance):
+    """What the variables get of any relevance of the result."""
+
+    def packed(x):
+        ends = np.cumsum([v.size for v in variables])
+        parts = [
+            x[end - v.size : end].reshape(v.shape) for v, end in zip(variables, ends)
+        ]
+        return function(*parts, *others)
+
+    x = jnp.concatenate([v.reshape(-1) for v in variables])
+    program, _ = trace(packed, x)
+    layers = graph(program, program.inputs, LIMIT.reading)
+    evaluation = Evaluation(layers, [[x]])
+    (result,) = pull(evaluation, [relevance], LIMIT.rule, LIMIT.reading)
+    return result
+
+
+@functools.cache
+def operations():
+    """Of each, what our rules and LXT's make of the same relevance; one program."""
+    with np.load(peer_nets.FOLDER / "lxt_operations.npz") as file:
+        arrays = dict(file.items())
+    named = lambda prefix: [v for k, v in arrays.items() if k.startswith(prefix)]
+    given, expected = {}, {}
+    for name in OPERATIONS:
+        relevances = named(f"{name}/relevances/")
+        inputs = [np.asarray(v, np.float64) for v in named(f"{name}/inputs/")]
+        variables, others = inputs[: len(relevances)], inputs[len(relevances) :]
+        relevance = np.asarray(arrays[f"{name}/relevance"], np.float64)
+        given[name] = variables, others, relevance
+        expected[name] = np.concatenate([r.reshape(-1) for r in relevances])
+    with toys.float64():
+        run = lambda given: {n: propagated(OPERATIONS[n], *a) for n, a in given.items()}
+        return jax.tree.map(np.asarray, jax.jit(run)(given)), expected
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_of_transformers_one_by_one(name):
+    """With a relevance that has nothing to do with the result.
+
+    LXT's stabilisers, 1e-6 and 1e-8, are added without the sign of the denominator; its
+    RMS norm is rounded to float32.
+    """
+    maps, expected = operations()
+    assert_close(maps[name], expected[name], 2e-5)
 
 
 @pytest.mark.slow

@@ -85,8 +85,9 @@ def draw_boundaries(
         *(classifier, members, jax.random.key(seed), batch_size, num_steps),
         Devices(mesh),
     )
-    files = ResultFiles(out, job.record(), progress, run)
     photographs = Photographs(paths, classifier, out, workers=workers)
+    photographs.check_one_can_be_read()
+    files = ResultFiles(out, job.record(), progress, run)
     rows: list[report.BoundaryRow] = []
     drawn: list[pathlib.Path] = []
     not_found: list[str] = []

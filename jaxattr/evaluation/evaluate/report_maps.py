@@ -27,7 +27,7 @@ from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, Requests, method_record
 from jaxattr.evaluation.runs import pictures, programs
 from jaxattr.evaluation.runs.digests import key_data
-from jaxattr.evaluation.runs.files import atomic_write, file_name, make_folder
+from jaxattr.evaluation.runs.files import atomic_write, file_names, make_folder
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
 from jaxattr.evaluation.runs.parts import write_arrays
@@ -76,6 +76,7 @@ def keep_report_maps(
     Raises:
       OSError: they cannot be written.
     """
+    folders = report_folders(folder, models)
     for name, model in models.items():
         chosen = ends(evaluation, name, count)
         if not chosen:
@@ -85,7 +86,7 @@ def keep_report_maps(
         labels[first.index] = first.labels
         chosen = [int(first.index[i]) for i in chosen]
         pixels = given.pixels[name]
-        inside = make_folder(folder / FOLDER / file_name(name))
+        inside, own = make_folder(folders[name]), file_names(prepared[name])
         known = {
             "jaxattr": jaxattr.__version__,
             "weights": identity(model),
@@ -124,18 +125,28 @@ def keep_report_maps(
                 "key": key_data(job.plan.key),
                 "batch_size": job.batch_size,
             }
-            _keep(inside / f"maps.{file_name(label)}.npz", about, maps)
+            _keep(inside / f"maps.{own[label]}.npz", about, maps)
+
+
+def report_folders(
+    folder: pathlib.Path, models: Iterable[str]
+) -> dict[str, pathlib.Path]:
+    """Where the maps of each model are, models in the order of the run."""
+    return {m: folder / FOLDER / name for m, name in file_names(models).items()}
 
 
 def load_report_maps(
-    folder: pathlib.Path, model: str, methods: Iterable[str]
+    inside: pathlib.Path, methods: Iterable[str]
 ) -> tuple[dict[str, ReportMap], list[str]]:
     """What was kept of a model: file to photograph and maps.
+
+    Args:
+      inside: see ``report_folders``.
+      methods: in the order of the run.
 
     Returns:
       What there is, and a sentence for each file that cannot be read.
     """
-    inside = folder / FOLDER / file_name(model)
     unread: list[str] = []
 
     def read(name: str) -> dict[str, np.ndarray]:
@@ -154,9 +165,9 @@ def load_report_maps(
             kept.get("files", ()), kept.get("photographs", ()), strict=True
         )
     }
-    for method in methods if found else ():
-        kept = read(f"maps.{file_name(method)}.npz")
-        columns = [kept.get(name, ()) for name in ("files", "maps", "limits")]
+    for method, name in file_names(methods).items() if found else ():
+        kept = read(f"maps.{name}.npz")
+        columns = [kept.get(field, ()) for field in ("files", "maps", "limits")]
         for file, values, limit in zip(*columns, strict=True):
             if str(file) in found:
                 found[str(file)].maps[method] = (values, float(limit))

@@ -151,6 +151,7 @@ def explain_photographs(
     job = _Job(
         *(classifier, prepared, records, None, key, batch_size, curve_steps, weights)
     )
+    photographs.check_one_can_be_read()
     files = ResultFiles(out, job.record(), progress, run)
 
     # Explaining.

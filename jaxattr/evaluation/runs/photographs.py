@@ -91,9 +91,27 @@ class Photographs:
                 self.broken.append(str(seen))
                 continue
             yield Photograph(path, *own, jnp.asarray(seen)[None], digest(seen))
-        if self.broken and len(self.broken) == len(self):
+        self._refuse_none(self.broken)
+
+    def check_one_can_be_read(self) -> None:
+        """Looks for the first that can be read, before anything is written.
+
+        Raises:
+          ValueError: there is none.
+        """
+        broken: list[str] = []
+        for path in self._paths:
+            try:
+                read_photograph(path)
+                return
+            except ValueError as error:
+                broken.append(str(error))
+        self._refuse_none(broken)
+
+    def _refuse_none(self, broken: Sequence[str]) -> None:
+        if broken and len(broken) == len(self):
             several = f"none of {len(self)} photographs could be read; the first: "
-            raise ValueError((several if len(self) > 1 else "") + self.broken[0])
+            raise ValueError((several if len(self) > 1 else "") + broken[0])
 
 
 class ResultFiles:

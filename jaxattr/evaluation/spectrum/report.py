@@ -81,11 +81,11 @@ def write_report(
     lines = {
         s.name: (s.importance.values, s.importance.standard_error) for s in spectra
     }
-    with figures.one_panel(folder / "importance.png", (5.6, 3.6), figure_files) as ax:
+    with figures.one_panel(folder / "importance.png", (4.6, 3.6), figure_files) as ax:
         plots.band_importance(lines, ax, title=_over(spectra))
     for s in spectra:
         with figures.one_panel(
-            folder / f"{names[s.name]}.spread.png", (5.6, 3.6), figure_files
+            folder / f"{names[s.name]}.spread.png", (4.6, 3.6), figure_files
         ) as ax:
             plots.importance_spread(s.importance.per_image, ax, title=_over([s]))
         with figures.one_panel(
@@ -100,4 +100,5 @@ def write_report(
                 np.array([r[4] for r in rows], float),
                 np.array([r[-1] for r in rows], float),
                 ax,
+                title=_over(spectra),
             )

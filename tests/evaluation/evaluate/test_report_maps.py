@@ -37,9 +37,8 @@ def run(out, **options):
 
 def test_maps_of_both_ends_are_those_that_were_scored(tmp_path, monkeypatch):
     found = run(tmp_path, report_maps=1)
-    kept, unread = report_maps.load_report_maps(
-        tmp_path, "a model", ["saliency", "noisy", "agi"]
-    )
+    inside = report_maps.report_folders(tmp_path, ["a model"])["a model"]
+    kept, unread = report_maps.load_report_maps(inside, ["saliency", "noisy", "agi"])
     assert unread == []
     scores = [found.scores("a model", method) for method in ("saliency", "noisy")]
     expected = {f(s) for s in scores for f in (np.argmin, np.argmax)}
@@ -77,7 +76,8 @@ def test_maps_of_both_ends_are_those_that_were_scored(tmp_path, monkeypatch):
 
 def test_a_report_shows_them(tmp_path):
     run(tmp_path, report_maps=1)
-    kept, _ = report_maps.load_report_maps(tmp_path, "a model", ["saliency"])
+    inside = report_maps.report_folders(tmp_path, ["a model"])["a model"]
+    kept, _ = report_maps.load_report_maps(inside, ["saliency"])
     path, missing = write_report(tmp_path)
     assert missing == ()
     assert path.read_text().count("data:image/") == 3 * len(kept)
