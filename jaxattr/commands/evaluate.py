@@ -26,12 +26,11 @@ from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._photographs import unread_in
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation import evaluate
+from jaxattr.evaluation.evaluate.curves import CLASSES, Curve
 from jaxattr.evaluation.evaluate.maps import DETAILS
 from jaxattr.evaluation.evaluate.metrics import (
-    CLASSES,
     METRICS,
     AnyMetric,
-    Curve,
     as_metrics,
     with_options,
 )

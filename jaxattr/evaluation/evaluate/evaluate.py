@@ -6,8 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
-from typing import cast
+from collections.abc import Iterable
 
 import numpy as np
 from jax.sharding import Mesh
@@ -16,70 +15,56 @@ import jaxattr
 from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr._locations import as_path
 from jaxattr.evaluation.evaluate import outputs
-from jaxattr.evaluation.evaluate.gather import Tables, gather
+from jaxattr.evaluation.evaluate.curves import CLASSES
+from jaxattr.evaluation.evaluate.gather import gather
 from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
 from jaxattr.evaluation.evaluate.maps import FOLDER as MAPS_FOLDER
 from jaxattr.evaluation.evaluate.measure import Job, measure, tables_of
-from jaxattr.evaluation.evaluate.metrics import (
-    CLASSES,
-    Metrics,
-    as_metrics,
-    metrics_record,
-    with_options,
-)
+from jaxattr.evaluation.evaluate.metrics import Metrics, as_metrics, with_options
+from jaxattr.evaluation.evaluate.opening import Images, Labels, open_images
 from jaxattr.evaluation.evaluate.report_maps import keep_report_maps
 from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
+from jaxattr.evaluation.evaluate.settings import GROWING, good_marks, settings_record
 from jaxattr.evaluation.methods.requests import (
     Methods,
     Requests,
     as_methods,
     as_references,
     check_requests,
-    method_record,
     prepare,
 )
-from jaxattr.evaluation.runs import figures, image_sets, programs
+from jaxattr.evaluation.runs import figures, programs
 from jaxattr.evaluation.runs.batches import chunks
 from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
 from jaxattr.evaluation.runs.files import make_folder
-from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, PhotographFolder
+from jaxattr.evaluation.runs.image_sets import ImageSet, PhotographFolder
 from jaxattr.evaluation.runs.models import (
-    Model,
     Models,
     References,
     as_argument,
     as_models,
-    identity,
 )
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import Run, write_run
-from jaxattr.evaluation.runs.settings import claim, read_settings
+from jaxattr.evaluation.runs.settings import claim
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
-from jaxattr.evaluation.runs.sources import Source, from_source, is_source
 from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan
 from jaxattr.evaluation.runs.written import is_written, remember
-from jaxattr.typing import Array, LogitsFn
+from jaxattr.typing import Array
 
 MOST_IMAGES = 16
 """On one device, explained together."""
-GROWING = ("models", "methods", "metrics", "tables", "class_names")
-"""Sections of the settings that later calls may add to."""
 
 
 def evaluate(
     models: Models,
     methods: Methods,
     metrics: Metrics = ("insertion", "deletion"),
-    images: str
-    | os.PathLike[str]
-    | Arrays
-    | Mapping[str, Arrays]
-    | Source
-    | None = None,
-    labels: str | os.PathLike[str] | Arrays | Mapping[str, Arrays] | None = None,
+    images: str | os.PathLike[str] | Images = None,
+    labels: Labels = None,
     *,
     key: Array,
     folder: str | os.PathLike[str] | None = None,
@@ -202,26 +187,13 @@ def evaluate(
     # The images, of which none is read yet.
     say = progress.doing if progress else lambda what: None
     say("listing the images")
-    source: ImageSet | PhotographFolder
-    if folder is not None:
-        source = _open_folder(
-            folder, named, labels, max_images=max_images, out=out, on_missing=on_missing
-        )
-        shapes = source.shapes
-    elif is_source(images):
-        if labels is not None:
-            raise fail("labels", "none, a source has its own", labels)
-        source = from_source(
-            cast(Source, images), named, max_images=max_images, workers=workers
-        )
-        shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
-    elif isinstance(labels, str | os.PathLike):
-        raise fail("labels", "integers (N,), one label an image", labels)
-    else:
-        assert images is not None
-        given_arrays = cast(Arrays | Mapping[str, Arrays], images)
-        source = image_sets.from_arrays(given_arrays, labels, named)
-        shapes = {n: read(np.arange(1)).shape for n, read in source.pixels.items()}
+    source, shapes = open_images(
+        *(images, labels, folder, named),
+        max_images=max_images,
+        out=out,
+        on_missing=on_missing,
+        workers=workers,
+    )
 
     # The methods with all that each model needs, seen to be good ones.
     prepared: dict[str, Requests] = {}
@@ -255,7 +227,7 @@ def evaluate(
         name: tables_of(job, name, model, prepared[name], files)
         for name, model in named.items()
     }
-    good = _good_marks(out)
+    good = good_marks(out)
     for name, model in named.items():
         new = {
             m: p
@@ -273,7 +245,7 @@ def evaluate(
         source.examine()
     if out is not None:
         out = make_folder(out)
-        record = _record(job, named, prepared, tables, source)
+        record = settings_record(job, named, prepared, tables, source)
         claim(out, record, may_grow=GROWING, apart=("class_names",))
         make_folder(out / "parts")
         if save_maps is not None:
@@ -343,75 +315,3 @@ def evaluate(
                 *(out, job, given, named, prepared, evaluation, report_maps), progress
             )
     return evaluation
-
-
-def _good_marks(out: str | os.PathLike[str] | None) -> set[object]:
-    """Of tables of methods whose options have been checked, in an earlier call."""
-    folder = None if out is None else as_path(out, shared=True)
-    if folder is None or not (folder / "settings.json").exists():
-        return set()
-    known = read_settings(folder).get("tables")
-    return set(known.values()) if isinstance(known, dict) else set()
-
-
-def _open_folder(
-    folder: str | os.PathLike[str],
-    models: Mapping[str, LogitsFn],
-    labels: object,
-    *,
-    max_images: int | None,
-    out: str | os.PathLike[str] | None,
-    on_missing: str,
-) -> PhotographFolder:
-    """The photographs of a folder, for models that can prepare them."""
-    for name, model in models.items():
-        if not hasattr(model, "preprocess"):
-            what = "a model with preprocess, which a folder of photographs needs"
-            raise fail(f"models[{name!r}]", what, model)
-    if not isinstance(labels, str | os.PathLike | None):
-        raise fail("labels", "the path of a table, for a folder", labels)
-    return PhotographFolder(
-        folder,
-        cast(Mapping[str, Model], models),
-        table=labels,
-        max_images=max_images,
-        out=out,
-        on_missing=on_missing,
-    )
-
-
-def _about(model: LogitsFn) -> dict[str, object]:
-    """What tells a model from others; of one of the zoo also its preprocessing."""
-    preprocessing = getattr(getattr(model, "config", None), "preprocessing", None)
-    return {"preprocessing": preprocessing, "weights": identity(model)}
-
-
-def _record(
-    job: Job,
-    models: Mapping[str, LogitsFn],
-    prepared: Mapping[str, Requests],
-    tables: Mapping[str, Tables],
-    source: ImageSet | PhotographFolder,
-) -> dict[str, object]:
-    """All that decides the results, for ``settings.json``."""
-    first = next(iter(prepared.values()))
-    # References are the same photographs for every model, in its own size.
-    return {
-        "job": "evaluate",
-        "jaxattr": jaxattr.__version__,
-        "models": {name: _about(model) for name, model in models.items()},
-        "methods": {label: method_record(*pair) for label, pair in first.items()},
-        **job.record(),
-        "metrics": metrics_record(job.metrics),
-        "photographs": source.record if isinstance(source, ImageSet) else {},
-        "tables": {
-            json.dumps([name, *label]): mark
-            for name, of in tables.items()
-            for label, mark in of.marks().items()
-        },
-        "class_names": {
-            name: [*names]
-            for name, model in models.items()
-            if (names := getattr(model, "labels", None))
-        },
-    }

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import metrics, plots
-from jaxattr.evaluation.evaluate.metrics import CURVES
+from jaxattr.evaluation.evaluate.curves import CURVES
 from jaxattr.evaluation.explain.explanations import Explanation
 from jaxattr.evaluation.runs.figures import (
     DEFAULT,

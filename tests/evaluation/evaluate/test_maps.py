@@ -8,8 +8,8 @@ from small_photographs import rows
 
 from jaxattr import cli
 from jaxattr.evaluation.evaluate import maps, measure
+from jaxattr.evaluation.evaluate.curves import Curve
 from jaxattr.evaluation.evaluate.evaluate import evaluate
-from jaxattr.evaluation.evaluate.metrics import Curve
 
 CURVE = Curve(num_steps=4)
 JOINT = Curve("deletion", order="joint", num_steps=4)

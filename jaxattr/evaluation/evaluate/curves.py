@@ -1,0 +1,130 @@
+"""Scores that are areas under curves, with every choice that the number depends on.
+
+A curve is added by its function and one entry in ``CURVES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from jaxattr import metrics
+from jaxattr._checks import check_choice, check_integer, check_number
+from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.typing import Array, LogitsFn
+
+CLASSES = ("given", "predicted")
+_ORDER_TITLES = {
+    "channel_sum": "pixels by their summed channels",
+    "channel_union": "pixels by the first of their channels",
+    "joint": "values of all channels in one order",
+}
+"""The orders of pixels in words, for figures."""
+
+
+class CurveKind(NamedTuple):
+    """A curve whose area is a score."""
+
+    curve: Callable[..., Array]
+    """As ``metrics.insertion_curve``."""
+    better: str
+    """Which areas are better: ``higher`` or ``lower``."""
+    xlabel: str
+    """What grows along the curve."""
+
+
+CURVES: Mapping[str, CurveKind] = {
+    "insertion": CurveKind(metrics.insertion_curve, "higher", "pixels shown"),
+    "deletion": CurveKind(metrics.deletion_curve, "lower", "pixels removed"),
+}
+
+
+class Curve(NamedTuple):
+    """The area under a curve by one protocol; see ``ja.insertion_curve``."""
+
+    name: str = "insertion"
+    """One of ``CURVES``."""
+    order: str = "channel_sum"
+    num_steps: int = 224
+    substrate: float = 0.0
+    scored: str = "given"
+    """Whose probability is followed: of the class that is ``given`` and explained, or of
+    the one ``predicted`` on the clean image, as the published protocol has it."""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What ``with_options`` takes."""
+        return self._fields[1:]
+
+    @property
+    def needs_explainer(self) -> bool:
+        """It looks at one map only."""
+        return False
+
+    @property
+    def better(self) -> str:
+        """``higher`` or ``lower``."""
+        return CURVES[self.name].better
+
+    @property
+    def protocol(self) -> str:
+        """In words, recorded with every score."""
+        return (
+            f"{self.order}, {self.num_steps} steps, substrate {self.substrate:g}, "
+            f"{self.scored} class"
+        )
+
+    @property
+    def subtitle(self) -> str:
+        """What stands under its name on a figure."""
+        return _ORDER_TITLES.get(self.order, self.order)
+
+    @property
+    def xlabel(self) -> str:
+        """What grows along its curve."""
+        return CURVES[self.name].xlabel
+
+    @property
+    def function(self) -> object:
+        """Nothing beside name and protocol tells it from others."""
+        return None
+
+    def with_options(self, **options: object) -> Curve:
+        """This metric with other options."""
+        return self._replace(**options)  # type: ignore[arg-type]
+
+    def check(self) -> None:
+        """Raises ``ValueError`` for an unknown name or option."""
+        check_choice("metric", self.name, CURVES)
+        check_choice("order", self.order, ORDERS)
+        check_choice("scored", self.scored, CLASSES)
+        check_integer("num_steps", self.num_steps)
+        check_number("substrate", self.substrate)
+
+    def __call__(
+        self,
+        model: LogitsFn,
+        images: Array,
+        maps: Array,
+        labels: Array,
+        keys: Array,
+        batch_size: int | None,
+        explain_fn: Callable[[Array], Array] | None = None,
+    ) -> dict[str, Array]:
+        """``curve (N, T + 1)``, its area ``score (N,)``, and ``shown (N,)``: the mean
+        over the curve of the fraction of pixels shown (or removed)."""
+        del keys, explain_fn
+        curve = CURVES[self.name].curve(
+            *(model, images, maps),
+            labels=labels if self.scored == "given" else None,
+            substrate=self.substrate,
+            batch_size=batch_size,
+            num_steps=self.num_steps,
+            order=self.order,
+        )
+        shown = metrics.fraction_shown(maps, num_steps=self.num_steps, order=self.order)
+        return {
+            "score": metrics.area_under_curve(curve),
+            "curve": curve,
+            "shown": metrics.area_under_curve(shown),
+        }
