@@ -214,13 +214,18 @@ def test_softmax_by_its_taylor_expansion():
 
 
 def test_masked_softmax_leaves_out_what_is_masked():
-    def net(x):
-        logits = jnp.where(jnp.array([[True, True, False]]), x.reshape(1, 3), -jnp.inf)
-        return jax.nn.softmax(logits)
+    kept = jnp.array([[True, True, False]])
 
-    maps = explain(net)
-    assert maps[2] == 0
-    assert np.isfinite(maps).all()
+    def chosen(x):
+        return jax.nn.softmax(jnp.where(kept, x.reshape(1, 3), -jnp.inf))
+
+    def added(x):
+        return jax.nn.softmax(x.reshape(1, 3) + jnp.where(kept, 0.0, -jnp.inf))
+
+    for net in (chosen, added):
+        maps = explain(net)
+        assert maps[2] == 0
+        assert np.isfinite(maps).all()
 
 
 def layer_norm(x):
@@ -238,8 +243,11 @@ def flax_layer_norm(x):
 
 @pytest.mark.parametrize("norm", [layer_norm, flax_layer_norm])
 def test_layer_norm_as_identity(norm):
-    """Every number hands on what its normalised value has."""
-    readout = jnp.array([[1.0], [2.0], [-1.0]])
+    """Every number hands on what its normalised value has.
+
+    The readout is not the input, for which an affine layer would share alike.
+    """
+    readout = jnp.array([[1.0], [-2.0], [3.0]])
     maps = explain(lambda x: norm(dense(x, np.eye(3))) @ readout)
     values = np.asarray(norm(X.reshape(1, 3)))[0]
     np.testing.assert_allclose(maps, values * np.asarray(readout)[:, 0], rtol=1e-4)
