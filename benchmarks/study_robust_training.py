@@ -23,7 +23,7 @@ import optax
 import jaxattr as ja
 from benchmarks import mnist_twins, report
 from benchmarks.convolution import conv
-from jaxattr import training
+from jaxattr import plots, training
 
 SEED = 0
 EPSILON, STEPS, BATCH = 0.1, 400, 64
@@ -139,10 +139,10 @@ def evaluate(
             labels=y,
             score_explain_fn=judge if twin else None,
         ).images
-        before, after = (ja.pixel_magnitudes(judge(v)) for v in (x, found))
-        return found, before, after
+        return found, judge(x), judge(found)
 
-    found, before, after = attack(x)
+    found, *shown = attack(x)
+    before, after = map(ja.pixel_magnitudes, shown)
     lens = functools.partial(ja.lens_recall, k=k, window=WINDOW)
     scores = [
         ja.top_k_intersection(before, after, k=k),
@@ -150,33 +150,32 @@ def evaluate(
         ja.lens_chance(lens, before, after, key=jax.random.key(1), null="photographs"),
         ja.kendall(before, after),
     ]
-    maps = {"image": x[..., 0], "attacked": found[..., 0], "IG": before, "IG'": after}
+    panels = (x, found, *shown)
     means = [
         float(right.mean()),
         float(robust.mean()),
         *(float(s.mean()) for s in scores),
     ]
-    return means, {name: np.asarray(v[:2]) for name, v in maps.items()}
+    return means, [np.asarray(panel[0]) for panel in panels]
 
 
-def draw(maps: dict[str, dict[str, np.ndarray]], path: pathlib.Path) -> None:
+def draw(rows: dict[str, list[np.ndarray]], path: pathlib.Path) -> None:
     """Each network a row: image, attacked image, map before, map after."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 1.7 * len(maps) + 0.3), layout="constrained")
-    axes = figure.subplots(len(maps), 4, squeeze=False)
+    figure = Figure(figsize=(6.9, 1.85 * len(rows) + 0.3), layout="constrained")
+    axes = figure.subplots(len(rows), 4, squeeze=False)
     titles = ("image", "attacked", "map before", "map after")
-    for row, (name, panels) in zip(axes, maps.items(), strict=True):
-        for ax, title, (kind, values) in zip(row, titles, panels.items(), strict=True):
-            is_map = kind.startswith("IG")
-            top = panels["IG"][0].max() if is_map else 1
-            cmap = "magma" if is_map else "gray"
-            ax.imshow(values[0], cmap=cmap, vmin=0, vmax=top, interpolation="nearest")
+    for row, (name, (image, attacked, *maps)) in zip(axes, rows.items(), strict=True):
+        for ax, pixels in zip(row, (image, attacked)):
+            ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             ax.set_xticks([])
             ax.set_yticks([])
-            if row[0].get_subplotspec().is_first_row():
-                ax.set_title(title, fontsize=10)
-        row[0].set_ylabel(name, fontsize=10)
+        for ax, values in zip(row[2:], maps, strict=True):
+            plots.attribution_map(values, ax)
+        row[0].set_ylabel(name, fontsize=9)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=10)
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, dpi=150)
 

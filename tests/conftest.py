@@ -17,6 +17,7 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import pathlib
 
+import kept_programs
 import xla_flags
 
 # Kernels are made by XLA's older emitters, in 40 % of the time that the newer ones take.
@@ -25,9 +26,13 @@ if os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1" and xla_flags.is_known(
 ):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
+os.environ.update(kept_programs.settings())
+
 import hypothesis
 import jax
 import pytest
+
+from jaxattr.commands import _compile_cache
 
 # Drawn examples are few and the same each time. HYPOTHESIS_PROFILE=thorough draws others,
 # by the hundred.
@@ -41,6 +46,12 @@ collect_ignore = ["fuzz"]  # run by hand
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_sessionfinish(session):
+    place = kept_programs.folder()
+    if place is not None and not hasattr(session.config, "workerinput"):
+        _compile_cache.remove_oldest(place, kept_programs.MAX_BYTES)
 
 
 @pytest.fixture(scope="module", autouse=True)
