@@ -30,7 +30,7 @@ def good_marks(out: str | os.PathLike[str] | None) -> set[object]:
     return set(known.values()) if isinstance(known, dict) else set()
 
 
-def _about(model: LogitsFn) -> dict[str, object]:
+def about(model: LogitsFn) -> dict[str, object]:
     """What tells a model from others; of one of the zoo also its preprocessing."""
     preprocessing = getattr(getattr(model, "config", None), "preprocessing", None)
     return {"preprocessing": preprocessing, "weights": identity(model)}
@@ -49,7 +49,7 @@ def settings_record(
     return {
         "job": "evaluate",
         "jaxattr": jaxattr.__version__,
-        "models": {name: _about(model) for name, model in models.items()},
+        "models": {name: about(model) for name, model in models.items()},
         "methods": {label: method_record(*pair) for label, pair in first.items()},
         **job.record(),
         "metrics": metrics_record(job.metrics),

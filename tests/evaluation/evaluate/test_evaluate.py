@@ -18,9 +18,10 @@ from tiny_classifier import LABELS
 import jaxattr as ja
 from jaxattr import cli
 from jaxattr.evaluation import Curve, evaluate
-from jaxattr.evaluation.evaluate import evaluate as job
 from jaxattr.evaluation.evaluate import measure
+from jaxattr.evaluation.evaluate.settings import about
 from jaxattr.evaluation.runs import files
+from jaxattr.evaluation.runs.settings import claim
 
 METHODS = {"saliency": {}, "smoothgrad": {"num_samples": 3}}
 SMALL = (
@@ -336,8 +337,8 @@ def test_another_preprocessing_is_named_as_such(tmp_path, labelled):
         with pytest.raises(
             ValueError, match=r'm.preprocessing: "squash" there, "crop"'
         ):
-            asked = settings | {"models": {"m": job._about(crop)}}
-            job.claim(tmp_path, asked, may_grow=["models"])
+            asked = settings | {"models": {"m": about(crop)}}
+            claim(tmp_path, asked, may_grow=["models", "class_names"])
 
 
 @pytest.mark.parametrize("name", ["evaluation", "."])

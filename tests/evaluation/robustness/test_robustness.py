@@ -113,6 +113,7 @@ def test_an_attack_on_lrp_and_its_lens_curve(tiny, folder, tmp_path, capsys):
     assert recall["lens", "16/255"] < recall["lens", "4/255"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
     attacked = robustness._scored
