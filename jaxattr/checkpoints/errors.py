@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from typing import TypeGuard
 
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ def is_size(value: object) -> TypeGuard[int]:
 def check_shape(name: str, shape: object) -> tuple[int, ...]:
     """The shape as a tuple, of sizes only."""
     if not isinstance(shape, tuple | list) or not all(map(is_size, shape)):
-        raise CheckpointError(f"{name}: bad shape {shape!r:.80}")
+        raise CheckpointError(f"{name}: bad shape {reprlib.repr(shape):.80}")
     if len(shape) > 32:  # what NumPy 1 can hold; weights have at most six
         raise CheckpointError(f"{name}: {len(shape)} dimensions")
     # A size of 0 makes the product 0, but NumPy still multiplies the others.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import reprlib
 import zipfile
 from collections.abc import Callable, Iterator
 
@@ -68,7 +69,7 @@ def _legacy(data: bytes) -> tuple[object, Callable[[str], bytes]]:
         raise CheckpointError("not a file of torch.save")
     protocol, machine = load_pickle(stream), load_pickle(stream)
     if protocol != LEGACY_PROTOCOL:
-        raise CheckpointError(f"unknown protocol {protocol!r:.80}")
+        raise CheckpointError(f"unknown protocol {reprlib.repr(protocol):.80}")
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise CheckpointError("written on a big-endian machine")
     storages: dict[str, Storage] = {}

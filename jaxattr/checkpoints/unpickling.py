@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import collections
 import pickle
-from collections.abc import Callable
-from typing import BinaryIO, ClassVar, NamedTuple
+import reprlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, ClassVar, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +67,42 @@ def load_pickle(stream: BinaryIO, storages: dict[str, Storage] | None = None) ->
         raise CheckpointError(f"truncated or corrupt pickle ({reason:.120})") from error
 
 
+def _check_keys(keys: Iterable[object]) -> None:
+    """Of a state dict they are names. A tuple that holds itself twice, 50 levels deep, is
+    short as a pickle, and to hash it takes years."""
+    for key in keys:
+        if not isinstance(key, str | bytes | int | float | None):
+            raise CheckpointError(f"refused: a key that is a {type(key).__name__}")
+
+
+def _ordered(pairs: object = ()) -> collections.OrderedDict[object, object]:
+    pairs = [(key, value) for key, value in cast(Iterable[Any], pairs)]
+    _check_keys(key for key, _ in pairs)
+    return collections.OrderedDict(pairs)
+
+
+def _with_keys(
+    load: Callable[[Any], None], keys: Callable[[list[object]], Sequence[object]]
+) -> Callable[[Any], None]:
+    """An opcode that hashes some of what lies on the stack, after a look at it."""
+
+    def looked_at(unpickler: Any) -> None:
+        _check_keys(keys(unpickler.stack))
+        load(unpickler)
+
+    return looked_at
+
+
+_HASHED: dict[bytes, Callable[[list[object]], Sequence[object]]] = {
+    pickle.SETITEM: lambda stack: stack[-2:-1],
+    pickle.SETITEMS: lambda stack: stack[::2],
+    pickle.DICT: lambda stack: stack[::2],
+    pickle.ADDITEMS: lambda stack: stack,
+    pickle.FROZENSET: lambda stack: stack,
+}
+"""Opcodes that hash, and which of the stack (since the last mark)."""
+
+
 # The implementation in Python: the one in C allocates what the pickle asks for (a memo
 # index of 2³¹ takes 32 GB), and a state dict's pickle is small.
 class _Unpickler(pickle._Unpickler):
@@ -74,6 +111,9 @@ class _Unpickler(pickle._Unpickler):
         opcode: load
         for opcode, load in pickle._Unpickler.dispatch.items()
         if opcode != pickle.BYTEARRAY8[0]
+    } | {
+        opcode[0]: _with_keys(pickle._Unpickler.dispatch[opcode[0]], keys)
+        for opcode, keys in _HASHED.items()
     }
 
     def __init__(self, stream: BinaryIO, storages: dict[str, Storage]):
@@ -82,11 +122,11 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> object:
         # What this returns can be changed by a BUILD opcode, so nothing shared does
-        # come back: strings, fresh functions, and a type that cannot be changed.
+        # come back: strings and fresh functions.
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
         if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
+            return lambda *arguments: _ordered(*arguments)
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return lambda *arguments: _rebuild(*arguments)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -106,7 +146,7 @@ class _Unpickler(pickle._Unpickler):
             ):
                 storage = Storage(key, np.dtype(getattr(jnp, dtype)), numel)
             case _:
-                raise CheckpointError(f"unknown storage {reference!r:.120}")
+                raise CheckpointError(f"unknown storage {reprlib.repr(reference):.120}")
         if self._storages.setdefault(key, storage) != storage:
             raise CheckpointError(f"storage {key:.80} is described in two ways")
         return storage
@@ -118,7 +158,7 @@ def _rebuild(
     """As torch's; behind gradient and hooks may stand that the signs are turned."""
     if any(rest[2:]):
         raise CheckpointError(
-            f"a tensor is a negated or conjugated view ({rest[2]!r:.80}); save"
+            f"a tensor is a negated or conjugated view ({reprlib.repr(rest[2]):.80}); save"
             " tensor.clone() or tensor.resolve_neg()"
         )
     return _tensor(storage, offset, shape, strides)
