@@ -22,7 +22,13 @@ from jaxattr.interpreter.primitives import (
     RESHAPES,
     SUMS,
 )
-from jaxattr.interpreter.products import channels, is_convolution, is_linear, moved
+from jaxattr.interpreter.products import (
+    channels,
+    is_average,
+    is_convolution,
+    is_linear,
+    moved,
+)
 from jaxattr.interpreter.program import Equation, Program, Value, scopes
 from jaxattr.interpreter.signs import is_nonnegative
 
@@ -221,6 +227,7 @@ def _across(context: Context, equation: Equation) -> Node:
         len(inputs) != 1
         or len(weights) != 1
         or context.constants.number(weights[0]) is not None
+        or is_average(equation, weights[0], inputs[0])
     ):
         return Node("sum", [equation], inputs, outputs)
     node = Node("dense", [equation], inputs, outputs, weight=weights[0])

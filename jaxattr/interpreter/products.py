@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxattr.interpreter.program import Equation, Value
 
@@ -40,6 +41,23 @@ def is_convolution(equation: Equation, images: Value) -> bool:
     (left, right), _ = equation.params["dimension_numbers"]
     contracted = left if equation.inputs[0] is images else right
     return len(images.shape) - len(contracted) >= 3
+
+
+def is_average(equation: Equation, weight: Value, images: Value) -> bool:
+    """Means over places by a matrix that is known, as adaptive pooling has it.
+
+    Its weights are not negative and sum to one, and it is no layer that has learnt.
+    """
+    if equation.name != "dot_general" or not is_convolution(equation, images):
+        return False
+    contracted, batch = equation.params["dimension_numbers"]
+    side = 1 if equation.inputs[1] is weight else 0
+    known = weight.constant
+    if known is None or isinstance(known, jax.core.Tracer) or len(batch[side]):
+        return False
+    matrix = np.asarray(known, np.float64)
+    sums = matrix.sum(tuple(int(a) for a in contracted[side]))
+    return bool((matrix >= 0).all()) and bool(np.allclose(sums, 1, rtol=0, atol=1e-6))
 
 
 def moved(axes: Sequence[int], equation: Equation) -> list[int] | None:

@@ -9,6 +9,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from jaxattr import rules
 from jaxattr.attributions.lrp import lrp
+from jaxattr.convolutions.pooling import adaptive_mean
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.interpreter.nodes import Reading
 from jaxattr.rules import Composite
@@ -381,3 +382,13 @@ def test_the_interpreter_with_gradients_is_the_gradient():
     )
     expected = jax.grad(lambda x: jnp.sum(score(x)))(X)
     np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_means_over_places_pass_relevance_whatever_the_rule_of_convolutions():
+    """A matrix that averages is no layer with weights: with α = 2 it would double."""
+    weights = jnp.array([[1.0, 0.5], [2.0, 0.25]])
+    net = lambda x: jnp.mean(adaptive_mean(x, 3), (1, 2)) @ weights
+    x, labels = jnp.arange(1.0, 17.0).reshape(2, 2, 2, 2) / 16, jnp.array([0, 1])
+    maps = jax.jit(lambda x: lrp(net, x, labels, composite="epsilon_alpha2_beta1"))(x)
+    score = net(x)[jnp.arange(2), labels]
+    np.testing.assert_allclose(maps.sum((1, 2, 3)), score, rtol=1e-5)
