@@ -63,8 +63,9 @@ def diagnose(logits_fn: LogitsFn, images: Array) -> str:
         return "the gradient of the margin is zero"
     if found.loss_is_flat:
         return (
-            "the model is so sure of its class that the gradient of the cross-entropy is "
-            "zero, and no member that follows the margin came across within its budget"
+            "no member of the search came across within its budget; the model is so sure "
+            "of its class that the gradient of the cross-entropy is zero, so that only "
+            "members that follow the logits move (deepfool, fab, carlini_wagner, apgd_dlr)"
         )
     return "no member of the search came across within its budget"
 
