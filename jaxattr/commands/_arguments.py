@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import pathlib
 import re
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, Unpack
-
-import jax
-import jax.numpy as jnp
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from jaxattr import plots
 from jaxattr._checks import check_choice
 from jaxattr._locations import is_url
 from jaxattr.commands._compile_cache import add_compile_cache
 from jaxattr.commands._devices import add_devices, device
-from jaxattr.commands._model_requests import (
-    DTYPES,
-    OPTIONS,
-    LoadOptions,
-    parse_model,
-)
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
 from jaxattr.evaluation.runs.run_record import Run
-from jaxattr.photographs.reading import Unread
 
 if TYPE_CHECKING:
-    from jaxattr.models import Classifier
-
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
     """Where a command adds its parser."""
 
@@ -40,11 +25,8 @@ QUICK_SEARCH = ("deepfool", "ddn", "fab")
 of the library, at a quarter of its passes: what the commands search with."""
 
 
-DEFAULT_MODEL = "efficientnet_lite0"
 OF_A_SHARE = ("--shard", "--coordinator", "--device", "--devices", "--workers")
 """Options that differ from one share of a job to another and decide no result."""
-MAX_UNREAD = 5
-"""Of files that are no photographs for one reason, so many are named."""
 
 
 def run_of(
@@ -205,133 +187,3 @@ def formats(text: str) -> tuple[str, ...]:
         return tuple(check_choice("format", name, FORMATS) for name in names)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def print_results(
-    arguments: argparse.Namespace,
-    text: str,
-    records: Iterable[Mapping[str, object]],
-    skipped: Sequence[str] = (),
-    unread: Sequence[Unread] = (),
-) -> int:
-    """What a command found: a table, JSON, or nothing; names what was skipped.
-
-    Args:
-      arguments: of the command.
-      text: the table, and where the files are.
-      records: the rows of the table by column.
-      skipped: photographs that could not be read, a line each.
-      unread: files beside the photographs that are none of them.
-
-    Returns:
-      The exit code: 1 where a photograph was skipped.
-    """
-    if arguments.json:
-        found = {
-            "out": str(arguments.out),
-            "skipped": list(skipped),
-            "unread": [f"{path}: {reason}" for path, reason in unread],
-            "results": [
-                {k: _plain(cell) for k, cell in row.items()} for row in records
-            ],
-        }
-        print(json.dumps(found, indent=1))
-    elif not arguments.quiet:
-        print(text)
-    for reason in skipped:
-        print(f"jaxattr: skipped {reason}", file=sys.stderr)
-    for reason in dict.fromkeys(reason for _, reason in unread):
-        paths = [str(path) for path, why in unread if why == reason]
-        more = len(paths) - MAX_UNREAD
-        others = f" and {more} more" if more > 0 else ""
-        names = ", ".join(paths[:MAX_UNREAD])
-        print(f"jaxattr: skipped {names}{others}: {reason}", file=sys.stderr)
-    return 1 if skipped else 0
-
-
-def _plain(cell: object) -> object:
-    """A cell as JSON takes it: what is not finite is null."""
-    if isinstance(cell, float):
-        return cell if math.isfinite(cell) else None
-    return cell if isinstance(cell, int | str | None) else str(cell)
-
-
-def add_model(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """``--model``, once or several times, and ``--weights``."""
-    add, options = parser.add_argument, ", ".join(OPTIONS)
-    if several:
-        add(
-            "--model",
-            action="append",
-            metavar="NAME[=FILE][,OPTION=VALUE]",
-            help="may be given several times, each with a checkpoint and options of "
-            f"its own: {options} (default: {DEFAULT_MODEL})",
-        )
-    else:
-        text = "with a checkpoint or without; `jaxattr models` lists them; options: "
-        add(
-            "--model",
-            default=DEFAULT_MODEL,
-            metavar="NAME[=FILE][,OPTION=VALUE]",
-            help=f"{text}{options} (default: %(default)s)",
-        )
-    add("--weights", metavar="PATH", help="a checkpoint file, or the word random")
-    add(
-        "--preprocessing",
-        choices=("crop", "squash"),
-        help="of photographs (default: as the weights were trained)",
-    )
-    add(
-        "--dtype",
-        choices=DTYPES,
-        help="what to compute in (default: that of the weights)",
-    )
-
-
-def load_model(
-    asked: str,
-    arguments: argparse.Namespace,
-    **options: Unpack[LoadOptions],
-) -> Classifier:
-    """A model with the weights of its file, by default those of ``--weights``.
-
-    Args:
-      asked: a name as ``jaxattr models`` lists it, with file and options or without;
-        see ``parse_model``. What is typed here goes before options of the command.
-      arguments: of the command; random weights come from ``--seed``.
-      **options: of ``jaxattr.models.load``.
-
-    Raises:
-      ValueError: as ``parse_model`` and ``jaxattr.models.load`` raise it.
-    """
-    from jaxattr import models
-
-    request = parse_model(asked)
-    weights = request.file or arguments.weights
-    if arguments.preprocessing is not None:
-        options["preprocessing"] = arguments.preprocessing
-    if arguments.dtype is not None:
-        options["dtype"] = jnp.dtype(arguments.dtype)
-    if weights == "random":
-        options["key"] = jax.random.key(arguments.seed)
-    options.update(request.options())
-    try:
-        return models.load(request.name, weights, **options)
-    except ValueError as error:
-        # Here the argument has another name.
-        raise ValueError(
-            str(error).replace("name: unknown", "--model: unknown")
-        ) from None
-
-
-def load_models(
-    arguments: argparse.Namespace, **options: Unpack[LoadOptions]
-) -> dict[str, Classifier]:
-    """Label to model, of each ``--model``."""
-    models: dict[str, Classifier] = {}
-    asked = {parse_model(text): text for text in arguments.model or [DEFAULT_MODEL]}
-    for request, text in asked.items():
-        # Files of one name in two folders are two models.
-        label = request.label(whole_path=request.label() in models)
-        models[label] = load_model(text, arguments, **options)
-    return models

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from jaxattr.commands._arguments import print_results
+from jaxattr.commands._results import print_results
 from jaxattr.evaluation.runs.tables import TextTable, format_table
 from jaxattr.photographs.reading import Unread, list_photographs, unread_files
 

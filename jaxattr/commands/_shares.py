@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from jaxattr.commands._arguments import print_results, whole
+from jaxattr.commands._arguments import whole
+from jaxattr.commands._results import print_results
 from jaxattr.evaluation.runs.image_sets import ON_MISSING
 from jaxattr.evaluation.runs.shards import (
     WHOLE,

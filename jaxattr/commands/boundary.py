@@ -11,14 +11,13 @@ from jaxattr._checks import check_choice
 from jaxattr.commands._arguments import (
     QUICK_SEARCH,
     add_figure_options,
-    add_model,
     add_run_options,
     figures_of,
-    load_model,
     run_of,
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._models import add_model, load_model
 from jaxattr.commands._photographs import (
     add_photographs,
     photograph_files,

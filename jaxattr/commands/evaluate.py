@@ -13,17 +13,16 @@ from jaxattr.commands._arguments import (
     add_figure_options,
     add_labels,
     add_method_options,
-    add_model,
     add_run_options,
     figures_of,
     folder,
-    load_models,
-    print_results,
     run_of,
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._models import add_model, load_models
 from jaxattr.commands._photographs import unread_in
+from jaxattr.commands._results import print_results
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.curves import CLASSES, Curve

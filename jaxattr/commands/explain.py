@@ -9,14 +9,13 @@ from jaxattr.commands._arguments import (
     QUICK_SEARCH,
     add_figure_options,
     add_method_options,
-    add_model,
     add_run_options,
     figures_of,
-    load_model,
     run_of,
     whole,
 )
 from jaxattr.commands._model_requests import parse_model
+from jaxattr.commands._models import add_model, load_model
 from jaxattr.commands._photographs import (
     add_photographs,
     photograph_files,

@@ -11,16 +11,15 @@ from jaxattr._checks import check_choice
 from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
-    add_model,
     add_run_options,
     figures_of,
-    load_model,
-    print_results,
     run_of,
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._models import add_model, load_model
 from jaxattr.commands._photographs import unread_in
+from jaxattr.commands._results import print_results
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options

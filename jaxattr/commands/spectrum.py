@@ -12,15 +12,14 @@ from jaxattr._locations import as_path
 from jaxattr.commands._arguments import (
     add_figure_options,
     add_labels,
-    add_model,
     add_run_options,
     figures_of,
-    load_models,
-    print_results,
     run_of,
     whole,
 )
 from jaxattr.commands._devices import mesh_of
+from jaxattr.commands._models import add_model, load_models
+from jaxattr.commands._results import print_results
 from jaxattr.commands._shares import add_shares, print_share, shard_of
 from jaxattr.evaluation.runs.image_sets import PhotographFolder
 from jaxattr.evaluation.runs.progress import Progress

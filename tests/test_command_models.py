@@ -6,7 +6,7 @@ import jax
 import pytest
 
 import jaxattr as ja
-from jaxattr.commands import _arguments
+from jaxattr.commands import _arguments, _models
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def asked(monkeypatch):
 
 def parsed(*words):
     parser = argparse.ArgumentParser()
-    _arguments.add_model(parser, several=True)
+    _models.add_model(parser, several=True)
     _arguments.add_run_options(parser, batch_size=8, out="here")
     return parser.parse_args(words)
 
@@ -33,7 +33,7 @@ def test_every_model_may_have_a_checkpoint_of_its_own(asked):
         "--model", "resnet18=runs/plain.pth", "--model", "resnet18=runs/robust.pth",
         "--model", "vgg11",
     )  # fmt: skip
-    models = _arguments.load_models(arguments, padding="symmetric")
+    models = _models.load_models(arguments, padding="symmetric")
     assert list(models) == ["resnet18 (plain)", "resnet18 (robust)", "vgg11"]
     options = {"padding": "symmetric"}
     assert asked == [
@@ -45,7 +45,7 @@ def test_every_model_may_have_a_checkpoint_of_its_own(asked):
 
 def test_files_of_one_name_are_two_models_and_one_asked_for_twice_is_one(asked):
     a, b = "vgg11=a/best.pth", "vgg11=b/best.pth"
-    models = _arguments.load_models(parsed("--model", a, "--model", b, "--model", a))
+    models = _models.load_models(parsed("--model", a, "--model", b, "--model", a))
     assert list(models) == ["vgg11 (best)", "vgg11 (b/best.pth)"]
     assert [weights for _, weights, _ in asked] == ["a/best.pth", "b/best.pth"]
 
@@ -57,7 +57,7 @@ def test_options_of_a_model(asked):
         *("--model", b),
         *("--model", "vgg11, preprocessing=squash"),
     ]
-    models = _arguments.load_models(parsed(*given, "--preprocessing", "crop"))
+    models = _models.load_models(parsed(*given, "--preprocessing", "crop"))
     assert list(models) == [
         "vgg11 (a,b, padding=tf_same)",
         "vgg11 (a,b, dtype=float16, num_classes=10)",
@@ -89,11 +89,11 @@ def test_options_of_a_model(asked):
 )
 def test_misuse_of_options_of_a_model(asked, text, message):
     with pytest.raises(ValueError, match=message):
-        _arguments.load_models(parsed("--model", text))
+        _models.load_models(parsed("--model", text))
 
 
 def test_random_weights_come_from_the_seed(asked):
-    _arguments.load_models(parsed("--weights", "random", "--seed", "7"))
+    _models.load_models(parsed("--weights", "random", "--seed", "7"))
     key = jax.random.key(7)
     ((name, weights, options),) = asked
     assert (name, weights) == ("efficientnet_lite0", "random")
