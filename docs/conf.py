@@ -44,14 +44,16 @@ exclude_patterns = [
     "docs/_build",
     "docs/_ext",
 ]
-suppress_warnings = ["mystnb.unknown_mime_type"]
+suppress_warnings = ["mystnb.unknown_mime_type", "config.cache"]
 
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_design",
     "api_pages",
+    "command_pages",
     "gallery",
 ]
 
