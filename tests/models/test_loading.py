@@ -63,6 +63,7 @@ def test_models_without_published_weights():
         models.load("squeezenet1_0")
 
 
+@pytest.mark.slow
 def test_paddings():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="padding: vgg11 has only one, got 'tf_same'"):

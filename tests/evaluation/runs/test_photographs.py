@@ -19,10 +19,8 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("command", "each"),
-    [("explain", 2), pytest.param("boundary", 1, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "each"), [("explain", 2), ("boundary", 1)])
 def test_killed_and_resumed_gives_the_same_files(
     tiny_zoo, tmp_path, monkeypatch, command, each
 ):
