@@ -71,8 +71,6 @@ def test_names_that_a_page_uses_exist(page):
         for part in name.split(".")[1:]:
             value = getattr(value, part, None)
             assert value is not None, f"{page.name}: {name}"
-            if part in ("Array", "__version__") or not hasattr(value, "__dict__"):
-                break
 
 
 def test_the_table_of_methods_has_all():
@@ -120,7 +118,7 @@ def test_numbers_of_the_overview_are_those_of_the_study():
     scores = study.split("50 photographs: scores")[1].split("## ")[0]
     overview = words(DOCS / "which-method.md").split("### On the object")[0]
     rows = re.findall(r"^\| (.*?) \| \*?(0\.\d+)\*? \| \*?(0\.\d+)", overview, re.M)
-    assert len(rows) == 15
+    assert len(rows) == 16
     for _, insertion, deletion in rows:
         assert re.search(rf"\| +{insertion} \([^|]*\| +{deletion} \(", scores), (
             insertion

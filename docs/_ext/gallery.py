@@ -7,6 +7,7 @@ photographs are not installed, the page says so and has no pictures.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import json
@@ -24,17 +25,21 @@ from sphinx.util.docutils import SphinxDirective
 MODEL = "efficientnet_lite0"
 # What is not the default here is cheaper, so that two CPU cores are done in minutes.
 OPTIONS: dict[str, dict[str, object]] = {
-    "agi": {"num_targets": 4},
+    "agi": {"num_targets": 2},
     "attexplore": {"num_samples": 8},
-    "attexplore_pp": {"attack": "gra"},
-    "bsg": {"search": "deepfool,fab", "num_samples": 16},
-    "bsm": {"search": "deepfool,fab"},
-    "big": {"search": "deepfool,fab", "num_steps": 20},
+    "attexplore_pp": {"attack": "mi_fgsm"},
+    "bsg": {"search": "deepfool", "num_samples": 16},
+    "bsm": {"search": "deepfool"},
+    "big": {"search": "deepfool", "num_steps": 16},
+    "expected_gradients": {"num_samples": 16},
     "fampe": {"num_samples": 8},
-    "integrated_gradients": {"num_steps": 20, "rule": "gauss-legendre"},
+    "integrated_gradients": {"num_steps": 16, "rule": "gauss-legendre"},
+    "kernel_shap": {"num_samples": 200},
+    "lime": {"num_samples": 200},
+    "mfaba": {"num_steps": 20},
     "occlusion": {"window": 32, "stride": 16},
-    "rise": {"num_samples": 500},
-    "smoothgrad": {"num_samples": 20},
+    "rise": {"num_samples": 400},
+    "smoothgrad": {"num_samples": 16},
 }
 # These do not decide a map.
 ELSEWHERE = {"commands", "evaluation", "photographs", "plots", "report", "training"}
@@ -50,6 +55,8 @@ class Subjects(NamedTuple):
     labels: np.ndarray
     captions: list[str]
     digest: str
+    boundaries: dict
+    """What was found so far, by the name of the search."""
 
 
 class Entry(NamedTuple):
@@ -152,7 +159,7 @@ def _subjects(root: pathlib.Path) -> Subjects:
     digest = hashlib.sha256(images.tobytes())
     for path in (weights, *sources):
         digest.update(path.read_bytes())
-    return Subjects(model, images, labels, captions, digest.hexdigest())
+    return Subjects(model, images, labels, captions, digest.hexdigest(), {})
 
 
 def _entries(subjects: Subjects, folder: pathlib.Path) -> Iterator[Entry]:
@@ -183,14 +190,28 @@ def _entries(subjects: Subjects, folder: pathlib.Path) -> Iterator[Entry]:
         yield Entry(name, options, picture, "")
 
 
-def _maps(method, options: dict[str, object], subjects: Subjects) -> np.ndarray:
-    import functools
+def _boundary(search: object, subjects: Subjects):
+    """The boundary points of the photographs: searched once, explained with thrice."""
+    import jax
 
+    import jaxattr as ja
+
+    if search not in subjects.boundaries:
+        run = jax.jit(functools.partial(ja.nearest_boundary, search=search))
+        subjects.boundaries[search] = run(
+            subjects.model, subjects.images, subjects.labels, key=jax.random.key(0)
+        )
+    return subjects.boundaries[search]
+
+
+def _maps(method, options: dict[str, object], subjects: Subjects) -> np.ndarray:
     import jax
 
     needs = {"batch_size": BATCH_SIZE} | options
     if method.needs_key:
         needs["key"] = jax.random.key(0)
+    if "search" in options:
+        needs["search"] = _boundary(options["search"], subjects)
     if method.needs_references:
         needs["references"] = subjects.images
     fixed = functools.partial(method.explain, **needs)

@@ -82,6 +82,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
         models.load("vgg16")
 
 
+@pytest.mark.slow
 def test_paddings():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="padding: vgg11 has only one, got 'tf_same'"):
