@@ -54,6 +54,7 @@ extensions = [
     "sphinx_design",
     "api_pages",
     "command_pages",
+    "mathml",
     "gallery",
 ]
 
@@ -80,6 +81,7 @@ nb_output_stderr = "remove"
 
 html_theme = "sphinx_book_theme"
 html_title = "jaxattr"
+html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = ["_root"]
