@@ -55,6 +55,7 @@ extensions = [
     "api_pages",
     "command_pages",
     "mathml",
+    "other_pages",
     "gallery",
 ]
 

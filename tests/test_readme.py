@@ -100,3 +100,5 @@ def test_version_is_one():
     dynamic = project["tool"]["setuptools"]["dynamic"]["version"]
     assert dynamic == {"attr": "jaxattr._version.__version__"}
     assert jaxattr.__version__ == jaxattr._version.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {jaxattr.__version__}\n" in citation
