@@ -25,12 +25,13 @@ METHODS = registry.methods()
 KEY = jax.random.key(3)
 # Where minutes count, one stands for those that are made of the same parts: big for what
 # searches as it does, attexplore for what explores, smoothgrad and integrated_gradients
-# for their expectation, guided_backprop for the other gradient of a rectifier.
+# for their expectation, guided_backprop for the other gradient of a rectifier, agi for la.
 SLOW = (
     *("bsg", "bsm"),
     *("attexplore_pp", "fampe"),
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
+    "la",
 )
 
 
@@ -92,6 +93,7 @@ SMALL = {
     "fampe": {"num_steps": 3, "num_samples": 5},
     "mfaba": {"num_steps": 4, "step_size": 0.02},
     "agi": {"num_targets": 2, "num_steps": 3},
+    "la": {"num_targets": 2, "num_steps": 3},
 }
 
 

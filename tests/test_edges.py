@@ -36,6 +36,7 @@ EXPLAINERS = {
     "guided_ig": functools.partial(ja.guided_ig, net, num_steps=2),
     "mfaba": functools.partial(ja.mfaba, net, num_steps=2),
     "agi": functools.partial(ja.agi, net, key=KEY, num_targets=2, num_steps=2),
+    "la": functools.partial(ja.la, net, key=KEY, num_targets=2, num_steps=2),
     "attexplore": functools.partial(
         ja.attexplore, net, key=KEY, num_steps=2, num_samples=2
     ),

@@ -15,6 +15,7 @@ from jaxattr.attributions.grad_cam import grad_cam
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
+from jaxattr.attributions.la import la
 from jaxattr.attributions.layer import (
     internal_influence,
     layer_gradient_x_activation,
@@ -50,6 +51,7 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "internal_influence",
+    "la",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
     "legrad",

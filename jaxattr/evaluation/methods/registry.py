@@ -55,6 +55,7 @@ _METHODS = (
     Method("guided_ig", attributions.guided_ig, differentiable=False),
     Method("mfaba", attributions.mfaba, differentiable=False),
     Method("agi", attributions.agi, needs_key=True, differentiable=False),
+    Method("la", attributions.la, needs_key=True, differentiable=False),
     Method("attexplore", attributions.attexplore, needs_key=True, differentiable=False),
     Method(
         "attexplore_pp",
@@ -81,6 +82,7 @@ _OTHER_NAMES = {
     "gradient_shap": ("expected_gradients",),
     "smooth_grad": ("smoothgrad",),
     "attexplore++": ("attexplore_pp",),
+    "local_attribution": ("la",),
     "rollout": ("attention_rollout",),
     "chefer": ("attention_gradients",),
 }
