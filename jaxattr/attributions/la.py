@@ -47,8 +47,8 @@ def la(
     ``A = -Σ_l Σₜ (xₜ₊₁ - x) ⊙ ∂p_y/∂x (xₜ)`` over the targets l and one untargeted path,
     p the softmax probabilities, x₀ = x the image, and::
 
-        toward l     xₜ₊₁ = clip(x + x/s ⊙ sign ∂p_l/∂x (xₜ))
-        untargeted   xₜ₊₁ = clip(x - x/s ⊙ sign ∂p_y/∂x (xₜ))
+        toward l     xₜ₊₁ = clip(x + |x|/s ⊙ sign ∂p_l/∂x (xₜ))
+        untargeted   xₜ₊₁ = clip(x - |x|/s ⊙ sign ∂p_y/∂x (xₜ))
 
     So a value is only ever looked at within the fraction 1/s of itself, a black one not
     at all. No path stops before T steps.
@@ -135,9 +135,10 @@ def _follow(
     """The part of one path toward the targets, or away from the labels, in the map."""
     label_probability = scores.probability(logits_fn, labels)
     if targets is None:
-        driver, step = label_probability, -images / spatial_range
+        driver, step = label_probability, -jnp.abs(images) / spatial_range
     else:
-        driver, step = scores.probability(logits_fn, targets), images / spatial_range
+        driver = scores.probability(logits_fn, targets)
+        step = jnp.abs(images) / spatial_range
     path = adversarial_path(
         gradient_at_points(driver),
         direction=optax.identity(),
