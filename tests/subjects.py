@@ -33,6 +33,7 @@ SLOW = (
     "agi",
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
+    *("la", "isa", "idgi", "blur_ig"),
 )
 
 
@@ -94,6 +95,15 @@ SMALL = {
     "fampe": {"num_steps": 3, "num_samples": 5},
     "mfaba": {"num_steps": 4, "step_size": 0.02},
     "agi": {"num_targets": 2, "num_steps": 3},
+    "isa": {
+        "values_per_round": 30,
+        "num_ascent_steps": 3,
+        "num_descent_steps": 3,
+        "step_size": 0.05,
+    },
+    "idgi": {"num_steps": 5},
+    "blur_ig": {"num_steps": 5, "max_sigma": 3.0},
+    "la": {"num_targets": 2, "num_steps": 3},
 }
 
 

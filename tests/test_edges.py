@@ -36,6 +36,10 @@ EXPLAINERS = {
     "guided_ig": functools.partial(ja.guided_ig, net, num_steps=2),
     "mfaba": functools.partial(ja.mfaba, net, num_steps=2),
     "agi": functools.partial(ja.agi, net, key=KEY, num_targets=2, num_steps=2),
+    "isa": functools.partial(ja.isa, net, key=KEY, values_per_round=24),
+    "idgi": functools.partial(ja.idgi, net, num_steps=2),
+    "blur_ig": functools.partial(ja.blur_ig, net, num_steps=2, max_sigma=2.0),
+    "la": functools.partial(ja.la, net, key=KEY, num_targets=2, num_steps=2),
     "attexplore": functools.partial(
         ja.attexplore, net, key=KEY, num_steps=2, num_samples=2
     ),
