@@ -1,8 +1,9 @@
 """What is public, and which page of the reference has it.
 
 A name is public if the ``__all__`` of ``jaxattr``, or of a module that is public itself,
-lists it; a public module without one has what it defines. Pages say what they document in blocks of the directive ``api``; every public
-name must be on exactly one of them. Sphinx is not needed here, so that a test can ask.
+lists it; a public module without one has what it defines. Pages say what they document
+in blocks of the directive ``api``; every public name must be on exactly one of them.
+Sphinx is not needed here, so that a test can ask.
 """
 
 from __future__ import annotations
