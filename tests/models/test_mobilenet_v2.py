@@ -48,7 +48,7 @@ def test_the_cat(file):
     ],
 )
 def test_top_1(file, assets, folder, preprocessing, expected, count):
-    """To one photograph. Torch on the same files is the source of the figures."""
+    """As measured here, to one photograph; torch was not asked on these files."""
     image = pytest.importorskip("PIL.Image")
     with next((assets / folder).glob("*.tsv")).open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
