@@ -164,6 +164,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     # Rounding the pixels moves maxima of its pooling: 0.2 of a gradient in float32 too.
     "small_resnet": functools.partial(of_zoo, "small_resnet", 0.3),
     "small_vit": functools.partial(of_zoo, "small_vit", 0.1),
+    "small_maxvit": functools.partial(of_zoo, "small_maxvit", 0.1),
 }
 
 

@@ -136,7 +136,12 @@ class MaxViTLayer(nnx.Module):
         self.grid = PartitionAttention(outputs, shape, True, activation)
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
-        return self.grid(self.window(self.conv(x)))
+        x = self.conv(x)
+        # Each attention has a name, as each block of a transformer has.
+        with jax.named_scope("window"):
+            x = self.window(x)
+        with jax.named_scope("grid"):
+            return self.grid(x)
 
 
 class MaxViT(nnx.Module):

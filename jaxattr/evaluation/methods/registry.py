@@ -25,7 +25,7 @@ class Method(NamedTuple):
     needs_split: bool = False
     """Takes a model in two halves, ``features`` and ``head``; classifiers are."""
     needs_attention: bool = False
-    """Takes a model with attention among all tokens of an image; others it refuses."""
+    """Takes a model with attention among the places of an image; others it refuses."""
     differentiable: bool = True
     """The map is a continuous function of the image (no sign steps, no sorting)."""
 
