@@ -23,15 +23,17 @@ from jaxattr.typing import Array, LogitsFn
 
 METHODS = registry.methods()
 KEY = jax.random.key(3)
-# Where minutes count, one stands for those that are made of the same parts: big for what
-# searches as it does, attexplore for what explores, smoothgrad and integrated_gradients
-# for their expectation, guided_backprop for the other gradient of a rectifier, agi for la.
+# Where minutes count, one stands for those that are made of the same parts: attexplore for
+# what explores, mfaba for paths that stop, smoothgrad and integrated_gradients for their
+# expectation, guided_backprop for the other gradient of a rectifier. What searches for a
+# boundary is compiled the longest and is held by tests of its own.
 SLOW = (
-    *("bsg", "bsm"),
+    *("big", "bsg", "bsm"),
     *("attexplore_pp", "fampe"),
+    "agi",
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
-    "la",
+    *("la", "isa", "idgi", "blur_ig"),
 )
 
 
