@@ -18,6 +18,7 @@ def run(page):
     return names
 
 
+@pytest.mark.slow
 def test_bases():
     names = run("bases.md")
     logits, labels = names["logits_fn"](names["images"]), names["labels"]
