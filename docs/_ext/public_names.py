@@ -1,8 +1,9 @@
 """What is public, and which page of the reference has it.
 
 A name is public if the ``__all__`` of ``jaxattr``, or of a module that is public itself,
-lists it. Pages say what they document in blocks of the directive ``api``; every public
-name must be on exactly one of them. Sphinx is not needed here, so that a test can ask.
+lists it; a public module without one has what it defines. Pages say what they document
+in blocks of the directive ``api``; every public name must be on exactly one of them.
+Sphinx is not needed here, so that a test can ask.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class PublicName(NamedTuple):
 def public_names() -> list[PublicName]:
     """Every public object once, sorted by its path without regard to case."""
     found: dict[object, list[tuple[str, str, object]]] = {}
-    _walk(jaxattr, found)
+    _walk(jaxattr, "jaxattr", found)
     names = []
     for places in found.values():
         (path, home, value), *others = sorted(places, key=lambda p: (len(p[0]), p[0]))
@@ -39,12 +40,12 @@ def public_names() -> list[PublicName]:
     return sorted(names, key=lambda name: name.path.lower())
 
 
-def _walk(module: types.ModuleType, found: dict) -> None:
-    for name in module.__all__:
+def _walk(module: types.ModuleType, written: str, found: dict) -> None:
+    for name in _listed(module):
         value = getattr(module, name)
-        path = f"{module.__name__}.{name}"
+        path = f"{written}.{name}"
         if isinstance(value, types.ModuleType):
-            _walk(value, found)
+            _walk(value, path, found)
             continue
         home = getattr(value, "__module__", None)
         if callable(value) and str(home).startswith("jaxattr"):
@@ -52,6 +53,18 @@ def _walk(module: types.ModuleType, found: dict) -> None:
         else:  # a constant, or an alias of a type: where it stands is all it has
             identity, home = path, module.__name__
         found.setdefault(identity, []).append((path, str(home), value))
+
+
+def _listed(module: types.ModuleType) -> Iterable[str]:
+    """The names of ``__all__``; without one, what the module itself defines."""
+    if hasattr(module, "__all__"):
+        return module.__all__
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+    ]
 
 
 def asks(text: str) -> list[str]:
