@@ -11,11 +11,21 @@ an image has the same map in any batch.
 from jaxattr import _start  # noqa: F401
 
 # isort: split
-from jaxattr import attacks, boundaries, corruptions, inside, rules, scores, training
+from jaxattr import (
+    attacks,
+    boundaries,
+    corruptions,
+    inside,
+    rules,
+    scores,
+    segments,
+    training,
+)
 from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr._version import __version__
 from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
+    SegmentShapley,
     SpectralImportance,
     agi,
     attention_gradients,
@@ -36,12 +46,17 @@ from jaxattr.attributions import (
     input_x_gradient,
     integrated_gradients,
     internal_influence,
+    kernel_shap,
     layer_gradient_x_activation,
     layer_integrated_gradients,
     legrad,
+    lime,
     lrp,
     mfaba,
+    occlusion,
+    rise,
     saliency,
+    segment_shapley,
     smoothgrad,
     spectral_distribution,
     spectral_importance,
@@ -95,6 +110,7 @@ __all__ = [
     "BoundarySearch",
     "Localization",
     "RandomizationCheck",
+    "SegmentShapley",
     "SpectralImportance",
     "__version__",
     "agi",
@@ -136,6 +152,7 @@ __all__ = [
     "integrated_gradients",
     "internal_influence",
     "kendall",
+    "kernel_shap",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
     "layer_names",
@@ -147,6 +164,7 @@ __all__ = [
     "lens_recall",
     "lens_recall_diverse",
     "lens_spearman",
+    "lime",
     "local_lipschitz",
     "localization",
     "lrp",
@@ -155,13 +173,17 @@ __all__ = [
     "mfaba",
     "models",
     "nearest_boundary",
+    "occlusion",
     "pixel_magnitudes",
     "plots",
     "prediction_change",
     "randomization_check",
+    "rise",
     "rules",
     "saliency",
     "scores",
+    "segment_shapley",
+    "segments",
     "shapley_interactions",
     "shapley_matrix",
     "shapley_sampled",

@@ -5,6 +5,8 @@ import re
 import tomllib
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,6 +30,21 @@ def test_the_example_of_figures_runs(tmp_path, monkeypatch):
     exec(block, {"__name__": "results"})
     assert (tmp_path / "figure.pdf").stat().st_size > 5000
     plt.close("all")
+
+
+@pytest.mark.slow
+def test_the_examples_of_perturbation_run(capsys):
+    text = (ROOT / "docs" / "perturbation.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    names = {"__name__": "perturbation"}
+    exec("\n".join(blocks), names)
+    assert capsys.readouterr().out == "(2, 6) (2, 6, 6)\n"
+    np.testing.assert_allclose(names["maps"].shape, (2, 16, 16, 3))
+    logits, black = (
+        names["logits_fn"](x) for x in (names["images"], 0 * names["images"])
+    )
+    gain = np.take_along_axis(np.asarray(logits - black), names["labels"][:, None], 1)
+    np.testing.assert_allclose(names["values"].sum(1), gain[:, 0], atol=1e-5)
 
 
 def test_figure_is_there_and_small():

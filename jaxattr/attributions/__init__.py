@@ -15,14 +15,22 @@ from jaxattr.attributions.grad_cam import grad_cam
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
+from jaxattr.attributions.kernel_shap import (
+    SegmentShapley,
+    kernel_shap,
+    segment_shapley,
+)
 from jaxattr.attributions.layer import (
     internal_influence,
     layer_gradient_x_activation,
     layer_integrated_gradients,
 )
+from jaxattr.attributions.lime import lime
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.mfaba import mfaba
+from jaxattr.attributions.occlusion import occlusion
 from jaxattr.attributions.rectified import deconvnet, guided_backprop
+from jaxattr.attributions.rise import rise
 from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
     spectral_importance,
@@ -30,6 +38,7 @@ from jaxattr.attributions.spectral_importance import (
 from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 
 __all__ = [
+    "SegmentShapley",
     "SpectralImportance",
     "agi",
     "attention_gradients",
@@ -50,12 +59,17 @@ __all__ = [
     "input_x_gradient",
     "integrated_gradients",
     "internal_influence",
+    "kernel_shap",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
     "legrad",
+    "lime",
     "lrp",
     "mfaba",
+    "occlusion",
+    "rise",
     "saliency",
+    "segment_shapley",
     "smoothgrad",
     "spectral_distribution",
     "spectral_importance",
