@@ -6,7 +6,7 @@ added.
 
 from jaxattr.models.activations import SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
-from jaxattr.models.finding import Description, descriptions, fetch
+from jaxattr.models.finding import Description, descriptions, fetch, installed
 from jaxattr.models.loading import load, names
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Split",
     "descriptions",
     "fetch",
+    "installed",
     "load",
     "names",
 ]
