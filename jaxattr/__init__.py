@@ -11,11 +11,21 @@ an image has the same map in any batch.
 from jaxattr import _start  # noqa: F401
 
 # isort: split
-from jaxattr import attacks, boundaries, corruptions, inside, rules, scores, training
+from jaxattr import (
+    attacks,
+    boundaries,
+    corruptions,
+    inside,
+    rules,
+    scores,
+    segments,
+    training,
+)
 from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr._version import __version__
 from jaxattr.attacks import attack_explanation
 from jaxattr.attributions import (
+    SegmentShapley,
     SpectralImportance,
     agi,
     attention_gradients,
@@ -40,13 +50,18 @@ from jaxattr.attributions import (
     integrated_gradients,
     internal_influence,
     isa,
+    kernel_shap,
     la,
     layer_gradient_x_activation,
     layer_integrated_gradients,
     legrad,
+    lime,
     lrp,
     mfaba,
+    occlusion,
+    rise,
     saliency,
+    segment_shapley,
     smoothgrad,
     spectral_distribution,
     spectral_importance,
@@ -108,6 +123,7 @@ __all__ = [
     "Localization",
     "PixelCertificate",
     "RandomizationCheck",
+    "SegmentShapley",
     "SpectralImportance",
     "__version__",
     "agi",
@@ -156,6 +172,7 @@ __all__ = [
     "internal_influence",
     "isa",
     "kendall",
+    "kernel_shap",
     "la",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
@@ -168,6 +185,7 @@ __all__ = [
     "lens_recall",
     "lens_recall_diverse",
     "lens_spearman",
+    "lime",
     "local_lipschitz",
     "localization",
     "lrp",
@@ -176,13 +194,17 @@ __all__ = [
     "mfaba",
     "models",
     "nearest_boundary",
+    "occlusion",
     "pixel_magnitudes",
     "plots",
     "prediction_change",
     "randomization_check",
+    "rise",
     "rules",
     "saliency",
     "scores",
+    "segment_shapley",
+    "segments",
     "shapley_interactions",
     "shapley_matrix",
     "shapley_sampled",

@@ -33,6 +33,7 @@ SLOW = (
     "agi",
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
+    *("kernel_shap", "lime"),
     *("la", "isa", "idgi", "blur_ig"),
 )
 
@@ -90,6 +91,10 @@ SMALL = {
     "integrated_gradients": {"num_steps": 5},
     "expected_gradients": {"num_samples": 5},
     "guided_ig": {"num_steps": 4},
+    "occlusion": {"window": 3, "stride": 2},
+    "rise": {"num_samples": 5, "grid": 3},
+    "lime": {"segments": (2, 3), "num_samples": 11},
+    "kernel_shap": {"segments": (2, 3), "num_samples": 19},
     "attexplore": {"num_steps": 3, "num_samples": 5},
     "attexplore_pp": {"num_steps": 3, "attack": ja.attacks.gra(num_samples=5)},
     "fampe": {"num_steps": 3, "num_samples": 5},

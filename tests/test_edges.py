@@ -33,6 +33,12 @@ EXPLAINERS = {
     "expected_gradients": functools.partial(
         ja.expected_gradients, net, key=KEY, num_samples=2, references=x
     ),
+    "occlusion": functools.partial(ja.occlusion, net, window=2, stride=1),
+    "rise": functools.partial(ja.rise, net, key=KEY, num_samples=2, grid=2),
+    "lime": functools.partial(ja.lime, net, key=KEY, num_samples=4, segments=(1, 2)),
+    "kernel_shap": functools.partial(
+        ja.kernel_shap, net, key=KEY, num_samples=4, segments=(1, 2)
+    ),
     "guided_ig": functools.partial(ja.guided_ig, net, num_steps=2),
     "mfaba": functools.partial(ja.mfaba, net, num_steps=2),
     "agi": functools.partial(ja.agi, net, key=KEY, num_targets=2, num_steps=2),

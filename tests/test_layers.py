@@ -21,6 +21,7 @@ LAYERS = (
         "games",
         "perturbations",
         "projections",
+        "segments",
     },
     {"interpreter"},
     {"inside", "rules"},
@@ -119,6 +120,8 @@ def test_libraries_stay_where_they_belong(path):
         allowed |= {"PIL"}  # JPEG
     if own in ("evaluation", "photographs", "plots", "report", "corruptions"):
         allowed |= LAZY
+    if own == "segments":
+        allowed |= {"skimage"}
     if own == "commands":
         allowed |= {"shtab"}
     if own == "_locations":

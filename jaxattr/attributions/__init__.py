@@ -19,15 +19,23 @@ from jaxattr.attributions.idgi import idgi
 from jaxattr.attributions.in_basis import in_basis
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
 from jaxattr.attributions.isa import isa
+from jaxattr.attributions.kernel_shap import (
+    SegmentShapley,
+    kernel_shap,
+    segment_shapley,
+)
 from jaxattr.attributions.la import la
 from jaxattr.attributions.layer import (
     internal_influence,
     layer_gradient_x_activation,
     layer_integrated_gradients,
 )
+from jaxattr.attributions.lime import lime
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.mfaba import mfaba
+from jaxattr.attributions.occlusion import occlusion
 from jaxattr.attributions.rectified import deconvnet, guided_backprop
+from jaxattr.attributions.rise import rise
 from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
     spectral_importance,
@@ -35,6 +43,7 @@ from jaxattr.attributions.spectral_importance import (
 from jaxattr.attributions.spectral_score import spectral_distribution, spectral_score
 
 __all__ = [
+    "SegmentShapley",
     "SpectralImportance",
     "agi",
     "attention_gradients",
@@ -59,13 +68,18 @@ __all__ = [
     "integrated_gradients",
     "internal_influence",
     "isa",
+    "kernel_shap",
     "la",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
     "legrad",
+    "lime",
     "lrp",
     "mfaba",
+    "occlusion",
+    "rise",
     "saliency",
+    "segment_shapley",
     "smoothgrad",
     "spectral_distribution",
     "spectral_importance",
