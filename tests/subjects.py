@@ -31,6 +31,7 @@ SLOW = (
     *("attexplore_pp", "fampe"),
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
+    *("grad_cam_pp", "layer_cam", "xgrad_cam"),
 )
 
 

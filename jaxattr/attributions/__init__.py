@@ -1,5 +1,6 @@
 """Attribution methods: ``explain(logits_fn, images, labels, *, key, batch_size, ...)``."""
 
+from jaxattr.attributions.ablation_cam import ablation_cam
 from jaxattr.attributions.agi import agi
 from jaxattr.attributions.attention import (
     attention_gradients,
@@ -9,10 +10,17 @@ from jaxattr.attributions.attention import (
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
 from jaxattr.attributions.bsm_big_bsg import big, bsg, bsm
 from jaxattr.attributions.deeplift import deeplift
+from jaxattr.attributions.eigen_cam import eigen_cam
 from jaxattr.attributions.excitation_backprop import excitation_backprop
 from jaxattr.attributions.fampe import fampe
 from jaxattr.attributions.grad_cam import grad_cam
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
+from jaxattr.attributions.gradient_cams import (
+    grad_cam_pp,
+    hires_cam,
+    layer_cam,
+    xgrad_cam,
+)
 from jaxattr.attributions.guided import guided_ig
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
 from jaxattr.attributions.layer import (
@@ -23,6 +31,7 @@ from jaxattr.attributions.layer import (
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.mfaba import mfaba
 from jaxattr.attributions.rectified import deconvnet, guided_backprop
+from jaxattr.attributions.score_cam import score_cam
 from jaxattr.attributions.spectral_importance import (
     SpectralImportance,
     spectral_importance,
@@ -31,6 +40,7 @@ from jaxattr.attributions.spectral_score import spectral_distribution, spectral_
 
 __all__ = [
     "SpectralImportance",
+    "ablation_cam",
     "agi",
     "attention_gradients",
     "attention_rollout",
@@ -41,23 +51,29 @@ __all__ = [
     "bsm",
     "deconvnet",
     "deeplift",
+    "eigen_cam",
     "excitation_backprop",
     "expected_gradients",
     "fampe",
     "grad_cam",
+    "grad_cam_pp",
     "guided_backprop",
     "guided_ig",
+    "hires_cam",
     "input_x_gradient",
     "integrated_gradients",
     "internal_influence",
+    "layer_cam",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
     "legrad",
     "lrp",
     "mfaba",
     "saliency",
+    "score_cam",
     "smoothgrad",
     "spectral_distribution",
     "spectral_importance",
     "spectral_score",
+    "xgrad_cam",
 ]

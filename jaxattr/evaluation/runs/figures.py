@@ -16,19 +16,26 @@ if TYPE_CHECKING:
 
 # As the publications write them; other names only lose their underscores.
 _TITLES = {
+    "ablation_cam": "Ablation-CAM",
     "agi": "AGI",
     "attexplore": "AttEXplore",
     "attexplore_pp": "AttEXplore++",
     "big": "BIG",
     "bsg": "BSG",
     "bsm": "BSM",
+    "eigen_cam": "Eigen-CAM",
     "fampe": "FAMPE",
     "grad_cam": "Grad-CAM",
+    "grad_cam_pp": "Grad-CAM++",
     "guided_ig": "Guided IG",
+    "hires_cam": "HiResCAM",
     "input_x_gradient": "Input × gradient",
+    "layer_cam": "LayerCAM",
     "legrad": "LeGrad",
     "mfaba": "MFABA",
+    "score_cam": "Score-CAM",
     "smoothgrad": "SmoothGrad",
+    "xgrad_cam": "XGrad-CAM",
 }
 
 
