@@ -35,6 +35,7 @@ SLOW = (
     "deconvnet",
     *("kernel_shap", "lime"),
     *("la", "isa", "idgi", "blur_ig"),
+    *("grad_cam_pp", "layer_cam", "xgrad_cam"),
 )
 
 

@@ -53,6 +53,11 @@ EXPLAINERS = {
         ja.attexplore_pp, net, key=KEY, num_steps=2, attack="mi_fgsm"
     ),
     "grad_cam": functools.partial(ja.grad_cam, split_net),
+    "grad_cam_pp": functools.partial(ja.grad_cam_pp, split_net),
+    "layer_cam": functools.partial(ja.layer_cam, split_net, relu=False),
+    "xgrad_cam": functools.partial(ja.xgrad_cam, split_net, relu=False),
+    "score_cam": functools.partial(ja.score_cam, split_net),
+    "ablation_cam": functools.partial(ja.ablation_cam, split_net, relu=False),
     "bsm": functools.partial(
         ja.bsm, net, search=ja.BoundarySearch("deepfool", leave="label")
     ),

@@ -44,6 +44,13 @@ _METHODS = (
     Method("idgi", attributions.idgi),
     Method("blur_ig", attributions.blur_ig),
     Method("grad_cam", attributions.grad_cam, needs_split=True),
+    Method("grad_cam_pp", attributions.grad_cam_pp, needs_split=True),
+    Method("hires_cam", attributions.hires_cam, needs_split=True),
+    Method("layer_cam", attributions.layer_cam, needs_split=True),
+    Method("xgrad_cam", attributions.xgrad_cam, needs_split=True),
+    Method("score_cam", attributions.score_cam, needs_split=True),
+    Method("ablation_cam", attributions.ablation_cam, needs_split=True),
+    Method("eigen_cam", attributions.eigen_cam, needs_split=True),
     Method("attention_rollout", attributions.attention_rollout, needs_attention=True),
     Method(
         "attention_gradients", attributions.attention_gradients, needs_attention=True
@@ -93,6 +100,8 @@ _OTHER_NAMES = {
     "feature_ablation": ("occlusion",),
     "shap": ("kernel_shap",),
     "local_attribution": ("la",),
+    "grad_cam++": ("grad_cam_pp",),
+    "gradcam++": ("grad_cam_pp",),
     "rollout": ("attention_rollout",),
     "chefer": ("attention_gradients",),
 }
