@@ -88,6 +88,8 @@ def load_model(
     options.update(request.options())
     try:
         model = models.load(request.name, weights, **options)
+        for note in model.notes:
+            print(f"jaxattr: {weights}: {note}", file=sys.stderr)
         return model
     except ValueError as error:
         # Here the argument has another name.
