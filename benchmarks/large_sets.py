@@ -62,12 +62,12 @@ def run(folder, out):
     measure._scores = scores
     methods = {f"m{i}": ("smoothgrad", {"num_samples": i + 1}) for i in range(18)}
     metrics = [Curve("insertion"), Curve("deletion")]
-    imported = time.perf_counter() - begin
     model = tiny_classifier.tiny_classifier()
+    before = time.perf_counter() - begin
     evaluate(model, methods, metrics, folder, key=jax.random.key(0), out=out)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - begin
-    print(json.dumps({"peak": peak, "seconds": seconds, "imported": imported}))
+    print(json.dumps({"peak": peak, "seconds": seconds, "before": before}))
 
 
 def child(folder, out):
@@ -116,12 +116,13 @@ def main():
             rows.append(
                 [
                     *(f"{count:,}", f"{first['peak']:.0f}", f"{first['seconds']:.1f}"),
-                    *(f"{again['seconds']:.1f}", f"{again['imported']:.1f}"),
+                    f"{again['seconds'] - again['before']:.1f}",
+                    f"{again['before']:.1f}",
                     *(f"{again['peak']:.0f}", str(len(parts)), f"{size:.0f}"),
                 ]
             )
             print(rows[-1], flush=True)
-    header = ["photographs", "peak, MB", "s", "again, s", "of them imports"]
+    header = ["photographs", "peak, MB", "s", "again, s", "imports, model, s"]
     header += ["again, peak", "files", "MB of files"]
     seconds, peak = bootstrap(50_000, 36)
     report.write(

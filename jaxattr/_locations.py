@@ -8,6 +8,8 @@ object, which is there or not.
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
 import pathlib
 import re
@@ -15,6 +17,14 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+# Clients of stores log at length what they raise as well. Who wants to read that gives
+# the logger a handler.
+_CLIENTS = ("adlfs", "fsspec", "gcsfs", "s3fs")
+for _client in _CLIENTS:
+    logging.getLogger(_client).addHandler(logging.NullHandler())
+_BENEATH = ("aiobotocore", "aiohttp", "azure", "botocore", "google")
+"""What clients are made of, and whose errors they hand on."""
 
 
 def is_url(location: object) -> bool:
@@ -36,6 +46,8 @@ def as_path(location: str | os.PathLike[str], *, shared: bool = False) -> pathli
     Raises:
       ImportError: a URL, and the extra is not installed; the message names it.
       ValueError: a store that is unknown, or whose own package is missing.
+      OSError: a store that cannot be asked: it does not answer, or credentials are
+        missing.
     """
     if not is_url(location):
         return pathlib.Path(location)
@@ -53,7 +65,35 @@ def as_path(location: str | os.PathLike[str], *, shared: bool = False) -> pathli
         path.fs  # noqa: B018  the package of the store is imported here
     except (ImportError, ValueError) as error:
         raise ValueError(f"{location}: {' '.join(str(error).split())}") from None
+    with store_errors(path):
+        _ask(path.fs, path.path.strip("/").partition("/")[0])
     return cast(pathlib.Path, path)
+
+
+@functools.cache
+def _ask(store: Any, bucket: str) -> None:
+    """Asks for a bucket, once: what is raised here would be raised anywhere later.
+
+    That ``exists`` and ``is_dir`` say no of a store that did not answer, some clients do.
+    """
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        store.info(bucket)
+
+
+def is_folder(path: pathlib.Path) -> bool:
+    """Whether there is a folder of this name.
+
+    Raises:
+      OSError: a store that cannot be asked; ``is_dir`` takes that for no.
+    """
+    if not is_url(path):
+        return path.is_dir()
+    store: Any = path
+    with store_errors(path):
+        try:
+            return bool(store.fs.info(store.path)["type"] == "directory")
+        except FileNotFoundError:
+            return False
 
 
 def is_inside(path: pathlib.Path, folder: pathlib.Path) -> bool:
@@ -76,8 +116,19 @@ def store_errors(path: pathlib.Path) -> Iterator[None]:
     except Exception as error:
         if not is_url(path):
             raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise OSError(getattr(error, "errno", None) or 0, reason, str(path)) from error
+        number = getattr(error, "errno", None) or 0
+        raise OSError(number, _reason(error), str(path)) from error
+
+
+def store_reason(error: Exception) -> str | None:
+    """Why a store failed in the middle, by an error of its client; None of others."""
+    package = type(error).__module__.partition(".")[0]
+    return _reason(error) if package in (*_CLIENTS, *_BENEATH) else None
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def write_object(path: pathlib.Path, data: bytes, *, only_new: bool = False) -> bool:

@@ -12,6 +12,7 @@ import jax
 
 import jaxattr
 from jaxattr._checks import check_choice
+from jaxattr._locations import store_reason
 from jaxattr.commands import (
     boundary,
     completion,
@@ -90,9 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return 130
-    except Exception:
+    except Exception as error:
         # JAX fails to start in several classes, AssertionError among them.
-        reason = _why_no_device()
+        reason = store_reason(error) or _why_no_device()
         if reason is None:
             raise
         _complain(reason)

@@ -178,9 +178,61 @@ def integrate_line(
     nodes = jnp.asarray(rule.nodes, start.dtype)
     weights = jnp.asarray(rule.weights, start.dtype)
 
-    def terms(index: Array) -> Array:
+    def line(index: Array) -> tuple[Array, Array]:
         alpha, weight = (v[index][:, None, None, None, None] for v in (nodes, weights))
-        points = start[None] + alpha * (end - start)[None]
-        return weight * gradient(score_fn, points)
+        return start[None] + alpha * (end - start)[None], weight
 
-    return sum_over(terms, len(rule.nodes), steps_per_call)
+    return integrate_curve(
+        score_fn, line, len(rule.nodes), steps_per_call=steps_per_call
+    )
+
+
+def integrate_curve(
+    score_fn: ScoreFn,
+    curve: Callable[[Array], tuple[Array, Array]],
+    num_steps: int,
+    *,
+    steps_per_call: int = 1,
+) -> Array:
+    """``Σₖ vₖ ⊙ ∇ score(xₖ)`` over points that are known beforehand.
+
+    Args:
+      score_fn: points ``(..., H, W, C)`` to ``(...)``.
+      curve: indices ``(S,)`` to points x ``(S, N, H, W, C)`` and what their gradients are
+        multiplied by, v, that broadcasts to them.
+      num_steps: how many points there are.
+      steps_per_call: how many of them share a model call.
+    """
+
+    def terms(index: Array) -> Array:
+        points, factor = curve(index)
+        return factor * gradient(score_fn, points)
+
+    return sum_over(terms, num_steps, steps_per_call)
+
+
+def sum_of_changes(
+    score_fn: ScoreFn,
+    curve: Callable[[Array], Array],
+    num_steps: int,
+    share: Callable[[Array], Array],
+    *,
+    steps_per_call: int = 1,
+) -> Array:
+    """``Σₖ (score(xₖ₊₁) - score(xₖ)) share(∇ score(xₖ))``: changes, and who made them.
+
+    Args:
+      score_fn: points ``(..., H, W, C)`` to ``(...)``.
+      curve: indices ``(S,)``, 0 to T, to points ``(S, N, H, W, C)``.
+      num_steps: T.
+      share: gradients ``(..., H, W, C)`` to what each value has of a change of one.
+      steps_per_call: how many steps share a model call.
+    """
+
+    def terms(index: Array) -> Array:
+        values, pullback = jax.vjp(score_fn, curve(index))
+        (slope,) = pullback(jnp.ones_like(values))
+        change = score_fn(curve(index + 1)) - values
+        return change[..., None, None, None] * share(slope)
+
+    return sum_over(terms, num_steps, steps_per_call)

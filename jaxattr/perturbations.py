@@ -6,6 +6,7 @@ work in pixel units and none clips.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import _random
+from jaxattr._numerics import norms
 from jaxattr.frequencies import transforms
 from jaxattr.typing import Array, Perturbation, Scalar
 
@@ -49,6 +51,27 @@ def uniform(radius: Scalar) -> Perturbation:
         def draw(keys: Array) -> Array:
             noise = _random.uniform(keys, shape, dtype, -1.0, 1.0)
             return _per_draw(images, keys) + radius * noise
+
+        return draw
+
+    return prepare
+
+
+def uniform_ball(radius: Scalar) -> Perturbation:
+    """``x + u``, u uniform in the Euclidean ball of radius r, of D dimensions.
+
+    ``u = r U^{1/D} ξ / ‖ξ‖₂``, ``ξ ~ N(0, I)``, ``U ~ U(0, 1)``.
+    """
+
+    def prepare(images: Array) -> Callable[[Array], Array]:
+        shape, dtype = images.shape[-3:], images.dtype
+        power = 1 / math.prod(shape)
+
+        def draw(keys: Array) -> Array:
+            ray_keys, length_keys = _random.split(keys, 2)
+            ray = norms.unit(_random.normal(ray_keys, shape, dtype), (-3, -2, -1))
+            length = _random.uniform(length_keys, (1, 1, 1), dtype) ** power
+            return _per_draw(images, keys) + radius * length * ray
 
         return draw
 

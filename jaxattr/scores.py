@@ -23,6 +23,15 @@ from jaxattr._checks import check_choice
 from jaxattr._numerics.dtypes import widen
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
+__all__ = [
+    "cross_entropy",
+    "log_probability",
+    "logit",
+    "margin",
+    "probability",
+    "two_columns",
+]
+
 
 def logit(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
     """``z_y``: the logit of the label."""

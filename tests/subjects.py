@@ -23,14 +23,17 @@ from jaxattr.typing import Array, LogitsFn
 
 METHODS = registry.methods()
 KEY = jax.random.key(3)
-# Where minutes count, one stands for those that are made of the same parts: big for what
-# searches as it does, attexplore for what explores, smoothgrad and integrated_gradients
-# for their expectation, guided_backprop for the other gradient of a rectifier.
+# Where minutes count, one stands for those that are made of the same parts: attexplore for
+# what explores, mfaba for paths that stop, smoothgrad and integrated_gradients for their
+# expectation, guided_backprop for the other gradient of a rectifier. What searches for a
+# boundary is compiled the longest and is held by tests of its own.
 SLOW = (
-    *("bsg", "bsm"),
+    *("big", "bsg", "bsm"),
     *("attexplore_pp", "fampe"),
+    "agi",
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
+    *("la", "isa", "idgi", "blur_ig"),
 )
 
 
@@ -92,6 +95,15 @@ SMALL = {
     "fampe": {"num_steps": 3, "num_samples": 5},
     "mfaba": {"num_steps": 4, "step_size": 0.02},
     "agi": {"num_targets": 2, "num_steps": 3},
+    "isa": {
+        "values_per_round": 30,
+        "num_ascent_steps": 3,
+        "num_descent_steps": 3,
+        "step_size": 0.05,
+    },
+    "idgi": {"num_steps": 5},
+    "blur_ig": {"num_steps": 5, "max_sigma": 3.0},
+    "la": {"num_targets": 2, "num_steps": 3},
 }
 
 

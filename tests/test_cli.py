@@ -262,13 +262,22 @@ def test_methods_lists_options_that_can_be_given_back(tiny, photograph, capsys):
 def test_demo_with_a_tiny_classifier(tiny, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "METHODS", {"saliency": {}, "guided_ig": {}})
     monkeypatch.setattr(demo, "CURVE_STEPS", 2)
+    monkeypatch.setattr(ja.models, "installed", lambda name: False)
     out = tmp_path / "demo"
     assert cli.main(["demo", "--out", str(out)]) == 0
     names = {path.name for path in out.iterdir()}
     assert {"explanations.png", "curves.png", "rocket.guided_ig.npz"} <= names
     text = capsys.readouterr().out
-    for word in ("chelsea", "coffee", "rocket", "insertion", str(out)):
+    for word in ("chelsea", "coffee", "rocket", "insertion", str(out), "--no-deps"):
         assert word in text
+    assert "networks.png" not in names
+    # With a second network what the first has made is there already.
+    monkeypatch.setattr(ja.models, "installed", lambda name: name == "mobilenet_v2")
+    assert cli.main(["demo", "--out", str(out)]) == 0
+    assert [name for name, *_ in tiny] == ["efficientnet_lite0"] * 2 + ["mobilenet_v2"]
+    assert (out / "mobilenet_v2" / "chelsea.guided_ig.npz").is_file()
+    assert (out / "networks.png").stat().st_size > 5000
+    assert "networks.png" in capsys.readouterr().out
     assert demo_command.run_demo is demo.run_demo
 
 

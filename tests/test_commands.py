@@ -181,7 +181,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", quick(COMMANDS, "explain", "evaluate"))
+@pytest.mark.parametrize("command", quick(COMMANDS, "explain"))
 def test_files_that_are_no_photographs_are_named(
     command, folder, tmp_path, capsys, monkeypatch
 ):

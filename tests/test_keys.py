@@ -26,6 +26,7 @@ def model(images):
 images = jax.random.uniform(jax.random.key(2), (3, 4, 4, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", quick(IMPLEMENTATIONS, "rbg"))
 def test_a_map_does_not_depend_on_how_the_work_is_cut(impl):
     key = jax.random.key(0, impl=impl)

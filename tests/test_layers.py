@@ -28,7 +28,7 @@ LAYERS = (
     {"paths"},
     {"attacks"},
     {"boundaries"},
-    {"attributions", "metrics", "training"},
+    {"attributions", "certificates", "metrics", "training"},
     {"convolutions", "checkpoints"},
     {"models"},
     {"photographs", "plots"},

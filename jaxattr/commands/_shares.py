@@ -21,17 +21,21 @@ COORDINATOR_SECONDS = 120
 """So long ``--shard auto`` waits for the other processes."""
 
 
-def add_shares(parser: argparse.ArgumentParser) -> None:
-    """``--shard``, ``--coordinator``, ``--prepare``, ``--on-missing`` and
-    ``--images-per-part``."""
+def add_shard(parser: argparse.ArgumentParser, then: str) -> None:
+    """``--shard`` and ``--coordinator``.
+
+    Args:
+      parser: of the command.
+      then: what makes the tables when all shares are done.
+    """
     add = parser.add_argument
     add(
         "--shard",
         type=_shard,
         metavar="I/N|auto",
-        help="do the share I of N, counted from 0, of the photographs; `jaxattr merge "
-        "DIR` makes the tables when all are done. auto: as jax.distributed counts the "
-        "processes of a Slurm job, an MPI job or a TPU pod",
+        help=f"do the share I of N, counted from 0, of the photographs; {then} when all "
+        "are done. auto: as jax.distributed counts the processes of a Slurm job, an MPI "
+        "job or a TPU pod",
     )
     add(
         "--coordinator",
@@ -39,6 +43,13 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
         help="for --shard auto elsewhere: the address of the first process, and which "
         "of how many this one is",
     )
+
+
+def add_shares(parser: argparse.ArgumentParser) -> None:
+    """``--shard``, ``--coordinator``, ``--prepare``, ``--on-missing`` and
+    ``--images-per-part``."""
+    add_shard(parser, "`jaxattr merge DIR` makes the tables")
+    add = parser.add_argument
     add(
         "--prepare",
         action="store_true",

@@ -23,6 +23,7 @@ from jaxattr.commands._photographs import (
     photograph_files,
     print_report,
 )
+from jaxattr.commands._shares import add_shard, shard_of
 from jaxattr.evaluation.boundary.boundary import draw_boundaries
 from jaxattr.evaluation.runs.progress import Progress
 
@@ -67,6 +68,7 @@ def add_parser(commands: Commands) -> None:
         "--steps", type=whole(1), default=50, metavar="INT", help="of BIG (default: 50)"
     )
     add_run_options(parser, batch_size=8, out="boundaries", devices=True)
+    add_shard(parser, "the same command without it prints the table of all")
     add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
@@ -75,8 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs it, prints the table, and names what was skipped or not found."""
     search = members_named(arguments.search or QUICK_SEARCH)
     photographs = photograph_files(arguments.photographs)
-    figures = figures_of(arguments)
-    with Progress(len(photographs), quiet=arguments.quiet) as progress:
+    figures, shard = figures_of(arguments), shard_of(arguments)
+    with Progress(shard.share_of(len(photographs)), quiet=arguments.quiet) as progress:
         report = draw_boundaries(
             photographs,
             load_model(arguments.model, arguments),
@@ -88,10 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
             mesh=mesh_of(arguments),
             workers=arguments.workers,
             run=run_of(arguments, photographs=photographs),
+            shard=shard,
             figure_files=figures,
             progress=progress,
         )
-    return print_report(arguments, report, "figures and arrays")
+    return print_report(arguments, report, shard, "figures and arrays")
 
 
 def members_named(texts: Iterable[str]) -> tuple[str, ...]:

@@ -18,7 +18,10 @@ def add_parser(commands: Commands) -> None:
     """Registers the command."""
     text = "explain three photographs with a classifier trained on ImageNet"
     parser = commands.add_parser(
-        "demo", help=text, description=text[0].upper() + text[1:] + "."
+        "demo",
+        help=text,
+        description=text[0].upper() + text[1:] + ", and one of them with a second one, "
+        "if the package of its weights is installed.",
     )
     parser.add_argument(
         "--out", default="demo", metavar="DIR", help="where to write (default: demo)"
@@ -33,5 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     demo = run_demo(arguments.out)
     print(format_table(*demo.report.table()))
     print(f"\nfigures    {demo.explanations}\n           {demo.curves}")
+    if demo.networks is not None:
+        print(f"           {demo.networks}")
+    else:
+        from jaxattr.models.mobilenet_v2 import PACKAGE
+
+        print(f"           (no second network beside the first: {PACKAGE.missing()})")
     print(f"raw maps   {demo.report.rows[0].file.parent}/*.npz")
     return 0

@@ -21,6 +21,7 @@ from jaxattr.commands._photographs import (
     photograph_files,
     print_report,
 )
+from jaxattr.commands._shares import add_shard, shard_of
 from jaxattr.evaluation.explain.explain import explain_photographs
 from jaxattr.evaluation.explain.shared_search import explains_at_boundary
 from jaxattr.evaluation.methods import registry
@@ -96,6 +97,7 @@ def add_parser(commands: Commands) -> None:
         dest="curve_steps",
         help="the same as --curve-steps 0",
     )
+    add_shard(parser, "the same command without it prints the table of all")
     add_figure_options(parser, maps=True)
     parser.set_defaults(run=run)
 
@@ -108,8 +110,11 @@ def run(arguments: argparse.Namespace) -> int:
     at_boundary = [name for name in chosen if explains_at_boundary(chosen[name])]
     quick = [f"{name}.search={','.join(QUICK_SEARCH)}" for name in at_boundary]
     methods = parse_options([*quick, *arguments.option], chosen)
+    shard = shard_of(arguments)
     photographs = photograph_files(arguments.photographs)
-    total = len(photographs) * len(methods) * len(arguments.label or [""])
+    total = (
+        shard.share_of(len(photographs)) * len(methods) * len(arguments.label or [""])
+    )
     figures = figures_of(arguments)
     with Progress(total, quiet=arguments.quiet) as progress:
         report = explain_photographs(
@@ -123,8 +128,9 @@ def run(arguments: argparse.Namespace) -> int:
             curve_steps=arguments.curve_steps,
             references=arguments.references,
             weights=parse_model(arguments.model).file or arguments.weights or "default",
+            shard=shard,
             figure_files=figures,
             run=run_of(arguments, methods=tuple(chosen), photographs=photographs),
             progress=progress,
         )
-    return print_report(arguments, report, "figures and raw maps")
+    return print_report(arguments, report, shard, "figures and raw maps")

@@ -51,6 +51,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "pixelate": digital.pixelate,
     "jpeg_compression": digital.jpeg_compression,
 }
+"""The corruptions by name, each a function of images and its own parameters."""
 
 
 def names() -> tuple[str, ...]:

@@ -31,12 +31,12 @@ def lens_recall(
     ``|N_w(Sₖ(a)) ∩ Sₖ(b)| / k``: Sₖ the k largest values as they are, N_w all pixels
     within w rows and columns of the set (squares of ``2w + 1``, cut at the border).
 
-    =================  =============  ==================  =====================
-    function           dilated        counted             default of ``dilate``
-    =================  =============  ==================  =====================
-    ``lens_recall``    ``Sₖ(a)``      pixels of Sₖ(b)     ``"original"``
-    ``lens_precision`` ``Sₖ(b)``      pixels of Sₖ(a)     ``"perturbed"``
-    =================  =============  ==================  =====================
+    ==================  =============  ==================  =====================
+    function            dilated        counted             default of ``dilate``
+    ==================  =============  ==================  =====================
+    ``lens_recall``     ``Sₖ(a)``      pixels of Sₖ(b)     ``"original"``
+    ``lens_precision``  ``Sₖ(b)``      pixels of Sₖ(a)     ``"perturbed"``
+    ==================  =============  ==================  =====================
 
     These are the names of the authors' scripts. In the words of retrieval (what was
     retrieved under perturbation, what is relevant) they are the other way round, so

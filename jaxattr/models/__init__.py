@@ -8,7 +8,7 @@ from jaxattr.models.activations import SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
 from jaxattr.models.exported import ExportedModel, from_exported
 from jaxattr.models.exporting import export
-from jaxattr.models.finding import Description, descriptions, fetch
+from jaxattr.models.finding import Description, descriptions, fetch, installed
 from jaxattr.models.loading import load, names
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "export",
     "fetch",
     "from_exported",
+    "installed",
     "load",
     "names",
 ]

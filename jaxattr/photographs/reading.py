@@ -8,7 +8,7 @@ import pathlib
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
-from jaxattr._locations import as_path, is_url, store_errors
+from jaxattr._locations import as_path, is_folder, is_url
 from jaxattr._pixels import to_rgb
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ def list_photographs(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
       ValueError: there is no such folder, or no image file in it.
     """
     folder = as_path(folder)
-    with store_errors(folder):
-        there = folder.is_dir()
-    if not there:
+    if not is_folder(folder):
         raise ValueError(f"{folder}: expected a folder of photographs")
     files = [path for path in _visible_files(folder) if _is_photograph(path)]
     if not files:

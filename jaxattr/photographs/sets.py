@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from jaxattr._locations import as_path, is_inside, is_url, store_errors
+from jaxattr._locations import as_path, is_folder, is_inside, is_url
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.photographs.reading import (
     Unread,
@@ -53,9 +53,7 @@ def labelled_photographs(
         names a photograph twice or one that is not in the folder.
     """
     folder = as_path(folder)
-    with store_errors(folder):
-        is_there = folder.is_dir()
-    if not is_there:
+    if not is_folder(folder):
         raise ValueError(f"{folder}: expected a folder of photographs")
     table = _table_of(folder) if table is None else table
     if table is not None:

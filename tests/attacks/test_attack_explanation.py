@@ -253,6 +253,7 @@ def test_the_schedule_is_followed_and_its_end_is_judged():
     assert [b for b in seen if b != 7.0] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
 
 
+@pytest.mark.slow
 def test_the_measure_chooses_the_step():
     given = options("top_k", labels=None, logits_fn=None)
     kept = {
@@ -280,6 +281,7 @@ def test_a_wrongly_classified_image_stands():
     np.testing.assert_array_equal(result.images[stands], IMAGES[stands])
 
 
+@pytest.mark.slow
 def test_random_signs_one_step_and_per_image():
     given = {"kind": "random_sign", "k": 6, "epsilon": 0.05, "step_size": 0.05}
     keys = jax.random.split(KEY, 3)

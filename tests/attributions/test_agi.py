@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -25,7 +26,7 @@ def prediction(x):
     return int(jnp.argmax(model(jnp.asarray(x)[None])[0]))
 
 
-@pytest.mark.parametrize("origin", ["image", "current"])
+@pytest.mark.parametrize("origin", quick(["image", "current"], "current"))
 def test_agi_against_a_loop(origin):
     with toys.float64():
         images = toys.images(2, 8, 7, dtype=jnp.float64)
@@ -50,6 +51,7 @@ def test_agi_against_a_loop(origin):
             np.testing.assert_allclose(actual, expected, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_agi_of_an_image_does_not_depend_on_its_batch():
     """The released batch code sums the classes of a batch."""
     images, keys = toys.images(3, 8, 7), jax.random.split(KEY, 3)

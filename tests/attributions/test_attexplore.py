@@ -81,7 +81,8 @@ def diversity_matrix(key, side, which):
 
 
 @pytest.mark.parametrize(
-    ("direction", "stack", "decay"), [("descend", 1, 1.0), ("ascend", 3, 0.7)]
+    ("direction", "stack", "decay"),
+    [pytest.param("descend", 1, 1.0, marks=pytest.mark.slow), ("ascend", 3, 0.7)],
 )
 def test_against_the_algorithm_in_a_loop(direction, stack, decay):
     """To 1e-6 of the map's maximum, in float64, with all parts on and clipping."""
@@ -192,6 +193,7 @@ def test_descend_raises_the_label_s_probability_and_ascend_lowers_it():
     assert (final["ascend"] < probability(images)).all()
 
 
+@pytest.mark.slow
 def test_it_makes_as_many_passes_as_it_needs_and_no_more():
     """T·N gradients of one row each: the released code makes T more than it uses."""
     rows = []

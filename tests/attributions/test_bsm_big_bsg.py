@@ -58,7 +58,12 @@ def test_a_linear_model_in_closed_form():
 
 
 @pytest.mark.parametrize(
-    ("rule", "order"), [("trapezoid", 2), ("midpoint", 2), ("gauss-legendre", 9)]
+    ("rule", "order"),
+    [
+        pytest.param("trapezoid", 2, marks=pytest.mark.slow),
+        pytest.param("midpoint", 2, marks=pytest.mark.slow),
+        ("gauss-legendre", 9),
+    ],
 )
 def test_big_is_complete_at_the_order_of_its_rule(rule, order):
     """Σ BIG = f(x) - f(x'), the error of a rule falling as it should."""
@@ -122,6 +127,7 @@ def test_each_is_its_plain_method_at_the_point():
     )
 
 
+@pytest.mark.slow
 def test_nothing_found_is_explained_by_nothing():
     """NaN, whatever the method; the maps of other images are as they were."""
     images, boundary = toys.images(), found()
@@ -150,6 +156,7 @@ def test_a_model_of_one_class_has_no_map():
     assert np.isnan(maps).all()
 
 
+@pytest.mark.slow
 def test_the_released_search_by_its_name():
     images = toys.images()
     labels = predicted(images)
@@ -165,7 +172,7 @@ def test_the_released_search_by_its_name():
 @pytest.mark.parametrize(
     "search",
     [
-        ja.BoundarySearch.released(),
+        pytest.param(ja.BoundarySearch.released(), marks=pytest.mark.slow),
         # So few bisections that the side is seen.
         ja.BoundarySearch(
             "fab", norm="linf", num_bisections=3, side="inside", leave="label"
@@ -188,6 +195,7 @@ def test_options_of_the_search_reach_it(search):
     assert float(jnp.nanmax(jnp.abs(maps - other))) > 1e-5
 
 
+@pytest.mark.slow
 def test_the_derivative_of_big_through_its_own_search():
     """Against finite differences with the ray held: the point is found again on it."""
     with toys.float64():

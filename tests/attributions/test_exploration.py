@@ -19,7 +19,7 @@ model = functools.partial(toys.smooth_logits, PARAMS)
 EPSILON = 16 / 255
 
 
-@pytest.mark.parametrize("name", ["attexplore", "fampe"])
+@pytest.mark.parametrize("name", quick(["attexplore", "fampe"], "attexplore"))
 def test_attexplore_pp_with_an_explainer_s_attack_is_the_explainer(name):
     images, labels = toys.images(2, 8, 7), toys.labels(2)
     given = {"key": KEY, "num_steps": 3}
@@ -89,7 +89,7 @@ def test_both_integrands_of_attexplore_pp_against_a_loop(name, direction, integr
         np.testing.assert_allclose(maps, expected, atol=atol)
 
 
-@pytest.mark.parametrize("direction", ["ascend", "descend"])
+@pytest.mark.parametrize("direction", quick(["ascend", "descend"], "descend"))
 @pytest.mark.parametrize("alpha", quick([0.0, 0.1, 0.5, 0.9], 0.1))
 def test_fampe_against_a_loop(alpha, direction):
     """All its randomness is on but for input diversity."""
@@ -136,6 +136,7 @@ def test_an_attack_keeps_its_own_start_and_step_as_an_explorer(name):
     assert maps.min() >= 0
 
 
+@pytest.mark.slow
 def test_fampe_at_one_half_is_its_all_pass_twin_to_the_bit():
     """W = 1 everywhere: the cutoff no longer matters."""
     images, labels = toys.images(2, 8, 7), toys.labels(2)
@@ -147,6 +148,7 @@ def test_fampe_at_one_half_is_its_all_pass_twin_to_the_bit():
     assert float(jnp.abs(run(alpha=0.1) - twin).max()) > 0
 
 
+@pytest.mark.slow
 def test_fampe_without_randomness_is_attexplore_without_randomness():
     quiet = {
         "key": KEY,
@@ -164,7 +166,7 @@ def test_fampe_without_randomness_is_attexplore_without_randomness():
             np.testing.assert_allclose(actual, expected, atol=1e-6 * expected.max())
 
 
-@pytest.mark.parametrize("cutoff", ["step", 3])
+@pytest.mark.parametrize("cutoff", quick(["step", 3], "step"))
 def test_the_attack_of_fampe_by_itself_is_what_fampe_follows(cutoff):
     images, labels = toys.images(2, 8, 7), toys.labels(2)
     given = {"key": KEY, "num_steps": 2}

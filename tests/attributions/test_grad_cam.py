@@ -174,6 +174,7 @@ def test_misuse(change, message):
         ja.grad_cam(**given)
 
 
+@pytest.mark.slow
 def test_features_without_places():
     model = ja.models.load("resnet18", "random", key=jax.random.key(0), num_classes=4)
     images = jnp.zeros((1, 32, 32, 3))
@@ -181,6 +182,7 @@ def test_features_without_places():
         ja.grad_cam(model.split("avgpool"), images, jnp.array([0]))
 
 
+@pytest.mark.slow
 def test_a_classifier_is_split_by_itself_and_for_an_attack():
     """At its default layer; the attack on features takes the halves."""
     options = {"key": jax.random.key(0), "num_classes": 4}

@@ -140,6 +140,7 @@ def test_expected_gradients_of_a_linear_model_is_exact_for_one_reference():
     np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_expected_gradients_is_ig_averaged_over_references():
     """Within Monte-Carlo error, which is estimated from the spread over keys."""
     params = toys.init_smooth(KEY)

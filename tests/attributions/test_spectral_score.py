@@ -73,6 +73,7 @@ def test_snr_of_white_noise_mirrors_the_image():
     np.testing.assert_allclose(slope, -3, atol=0.15)
 
 
+@pytest.mark.slow
 def test_snr_by_hand():
     """A perturbation in one ring: finite there alone; geometric means over images."""
     images = toys.images(2, 8, 8)

@@ -16,7 +16,11 @@ PARAMS = toys.init_smooth(jax.random.key(2))
 MODES = ("ray", "nearest")
 IN_UNITS = pytest.mark.parametrize(
     ("gradient", "units"),
-    [("ray", "pixels"), ("nearest", "pixels"), ("ray", ((0.4,) * 3, (0.25,) * 3))],
+    [
+        pytest.param("ray", "pixels", marks=pytest.mark.slow),
+        ("nearest", "pixels"),
+        pytest.param("ray", ((0.4,) * 3, (0.25,) * 3), marks=pytest.mark.slow),
+    ],
 )
 
 
@@ -58,7 +62,10 @@ def distances(params, images, *, gradient, **options):
     return found.distances
 
 
-@pytest.mark.parametrize(("gradient", "batch_size"), [("ray", 2), ("nearest", None)])
+@pytest.mark.parametrize(
+    ("gradient", "batch_size"),
+    [pytest.param("ray", 2, marks=pytest.mark.slow), ("nearest", None)],
+)
 def test_distances_of_linear_models_in_closed_form(gradient, batch_size):
     """Both ways agree with the derivative of |w·x + b| / ‖w‖, to image and parameters."""
     with toys.float64():
@@ -87,7 +94,8 @@ def test_eagerly_and_under_vmap():
         np.testing.assert_allclose(mapped[0], expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("norm", ["l2", pytest.param("linf", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_ray_against_finite_differences_of_its_equation(norm):
     """x + s D with D held: s is found again for images and parameters moved a little."""
     with toys.float64():

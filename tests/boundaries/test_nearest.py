@@ -231,6 +231,7 @@ def test_against_the_exact_nearest_point_of_relu_networks():
     assert max(small_margins) < 1e-4
 
 
+@pytest.mark.slow
 def test_the_end_of_the_last_interval_lies_on_either_side():
     images = toys.images()
     outside, inside = (
@@ -249,7 +250,8 @@ def test_the_end_of_the_last_interval_lies_on_either_side():
         assert float(jnp.abs(margins(found.points)).max()) < 1e-4 * scale
 
 
-@pytest.mark.parametrize("names", [SOME, pytest.param((), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [SOME, ()])
 def test_an_ensemble_is_never_farther_than_any_of_its_members(names):
     """Nor than what a member found by itself, before any bisection."""
     names = names or boundaries.boundary_names()
@@ -334,6 +336,7 @@ def test_the_released_search_stops_behind_a_linear_boundary():
     assert min(cosine / ours.distances) > 0.999
 
 
+@pytest.mark.slow
 def test_normalized_units_replay_a_search_in_network_units():
     """Radii, bounds and distances are those of what the network is given."""
     mean, stddev = jnp.array([0.5, 0.4, 0.6]), jnp.array([0.25, 0.2, 0.5])
@@ -486,6 +489,7 @@ def test_radii_that_are_left_cost_nothing_when_all_are_done():
     assert counts["forward"] == 6 + 3
 
 
+@pytest.mark.slow
 def test_deepfool_costs_nothing_once_all_are_across():
     """A forward pass a step until the last image is across, and one that sees it."""
     counts = {"forward": 0, "backward": 0}
@@ -524,6 +528,7 @@ BUDGETS = dict.fromkeys(("pgd_l2", "pgd_linf", "apgd_ce", "apgd_dlr"), RADII) | 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to_differentiate", quick([False, True], True))
 @pytest.mark.parametrize("name", quick(BUDGETS, "pgd_l2"))
 def test_memory_does_not_grow_with_radii_or_steps(name, to_differentiate):
@@ -547,6 +552,7 @@ def test_memory_does_not_grow_with_radii_or_steps(name, to_differentiate):
     assert many <= few + 4096
 
 
+@pytest.mark.slow
 def test_jitted_an_ensemble_is_traced_once_for_all_keys_and_weights():
     traced = []
 

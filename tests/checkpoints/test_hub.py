@@ -288,6 +288,7 @@ def test_without_the_library(monkeypatch):
         ja.models.load("resnet50")
 
 
+@pytest.mark.slow
 def test_on_the_command_line(server, tmp_path):
     """With the variables of the environment that the library documents."""
     environment = os.environ | {

@@ -201,6 +201,7 @@ def test_plasma_and_fog():
     np.testing.assert_allclose(fog.min(), 1 / 2.5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_frost_is_a_part_of_a_texture():
     black = jnp.zeros((3, 32, 32, 3))
     ice = corruptions.corrupt("frost", black, severity=1, key=KEY, textures=ICE)

@@ -214,7 +214,7 @@ def in_keras():
 # Keras takes seconds to import.
 @pytest.mark.parametrize(
     "framework",
-    [in_nnx, in_equinox, pytest.param(in_keras, marks=pytest.mark.slow)],
+    quick([in_nnx, in_equinox, in_keras], in_nnx),
 )
 @pytest.mark.parametrize(
     "composite",

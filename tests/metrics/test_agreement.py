@@ -101,6 +101,7 @@ def test_integers_are_ordered_as_floats(dtype):
         np.testing.assert_array_equal(np.argsort(integers), np.argsort(values))
 
 
+@pytest.mark.slow
 def test_tied_pixels_may_be_permuted_for_correlations_but_not_for_the_top_k():
     """What a map with ties can say, and what it cannot."""
     a = np.zeros((1, 4, 4), np.float32)

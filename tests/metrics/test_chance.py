@@ -22,6 +22,7 @@ TABLE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", quick(TABLE, 28))
 def test_the_chance_table(side):
     k, expected = TABLE[side]
@@ -126,7 +127,12 @@ def pooled(a, window, pool, pad):
 @pytest.mark.parametrize("pair", quick(["random", "edges"], "edges"))
 @pytest.mark.parametrize("window", [pytest.param(0, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize(
-    ("pool", "pad"), [("mean", "count"), ("mean", "zero"), ("max", "zero")]
+    ("pool", "pad"),
+    [
+        ("mean", "count"),
+        pytest.param("mean", "zero", marks=pytest.mark.slow),
+        pytest.param("max", "zero", marks=pytest.mark.slow),
+    ],
 )
 def test_smoothed_correlations(pair, window, pool, pad):
     # Quarters: the sums of a window are exact, and ties stay ties.

@@ -19,6 +19,7 @@ def model(x):
     return jnp.stack([left, right], axis=1) * 10
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_corrupted_images():
     images, labels = toys.images(4, 8, 8), jnp.array([0, 1, 0, 1])
     key = jax.random.key(0)

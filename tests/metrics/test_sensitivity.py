@@ -126,6 +126,7 @@ def test_layers_are_named_in_the_order_of_use():
     assert ja.layer_names(jax.jit(mlp), MLP, IMAGES) == ("a_second", "b_first")
 
 
+@pytest.mark.slow
 def test_layers_of_the_zoo():
     network = models.load("efficientnet_lite0", "random", key=KEY)
     layers = ja.layer_names(lambda m, x: m(x), network, jnp.zeros((1, 32, 32, 3)))

@@ -43,6 +43,7 @@ def test_smooth_relu_refuses_what_is_not_above_zero(name, value):
         ja.models.SmoothRelu(**{"beta": 1.0, name: value})
 
 
+@pytest.mark.slow
 def test_a_smooth_twin_has_the_weights_and_curvature():
     """The model that the documentation advises for attacks on explanations."""
     with small_zoo.in_catalog():

@@ -1,4 +1,4 @@
-"""What ``docs/models.md`` shows runs, the adapters of other libraries above all."""
+"""What the pages on models show runs, the adapters of other libraries above all."""
 
 import pathlib
 import re
@@ -10,29 +10,30 @@ import pytest
 
 import jaxattr as ja
 
-DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "models.md"
-BLOCKS = re.findall(
-    r"^```python\n(.*?)^```", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE
-)
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+
+
+def blocks(page):
+    text = (DOCS / page).read_text("utf-8")
+    return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
 IMAGES = jax.random.uniform(jax.random.key(0), (2, 8, 8, 3))
 LABELS = jnp.array([0, 3])
 
 
 @pytest.fixture(scope="module")
 def adapters():
-    """The functions of the last block."""
-    import equinox as eqx
-    from flax import nnx
-
-    names = {"jax": jax, "jnp": jnp, "nnx": nnx, "eqx": eqx}
-    exec(BLOCKS[-1], names)
+    """All that the page on models of one's own defines."""
+    names = {}
+    exec("\n".join(blocks("your-model.md")), names)
     return names
 
 
 @pytest.mark.slow
-def test_the_other_blocks_run():
+def test_the_page_of_models_runs():
     names = {}
-    exec("\n".join(BLOCKS[:-1]), names)
+    exec("\n".join(blocks("models.md")), names)
     assert names["maps"].shape == (2, 64, 64, 3)
 
 
@@ -55,6 +56,13 @@ def check(logits_fn, other):
     assert len(traces) == 2
 
 
+def check_cam(adapters, logits_fn):
+    """The layer that the page names is found."""
+    maps = adapters["cam_by_name"](logits_fn, IMAGES, LABELS)
+    assert maps.shape == IMAGES.shape
+    assert jnp.isfinite(maps).all()
+
+
 def test_linen(adapters):
     from flax import linen
 
@@ -66,12 +74,12 @@ def test_linen(adapters):
 
     network = Network()
     init = jax.jit(network.init)
-    check(
-        *(
-            adapters["from_linen"](network, init(jax.random.key(seed), IMAGES))
-            for seed in range(2)
-        )
-    )
+    models = [
+        adapters["from_linen"](network, init(jax.random.key(seed), IMAGES))
+        for seed in range(2)
+    ]
+    check(*models)
+    check_cam(adapters, models[0])
 
 
 def test_nnx(adapters):
@@ -89,6 +97,7 @@ def test_nnx(adapters):
 
     networks = [Network(nnx.Rngs(seed)) for seed in range(2)]
     check(*map(adapters["from_nnx"], networks))
+    check_cam(adapters, adapters["from_nnx"](networks[0]))
     assert not networks[0].dropout.deterministic, "the caller's module is as it was"
 
 
@@ -107,12 +116,26 @@ def test_equinox(adapters):
             self.dense = eqx.nn.Linear(64, 5, key=keys[1])
 
         def __call__(self, image):  # one image, channels first
-            x = self.dropout(jax.nn.relu(self.conv(image)))
+            return self.rest(self.conv(image))
+
+        def rest(self, values):
+            x = self.dropout(jax.nn.relu(values))
             return self.dense(x.reshape(-1))
 
     networks = [Network(jax.random.key(seed)) for seed in range(2)]
     check(*map(adapters["from_equinox"], networks))
     assert not networks[0].dropout.inference, "the caller's module is as it was"
+    network = eqx.nn.inference_mode(networks[0])
+    halves = adapters["equinox_halves"](network.conv, network.rest)
+    maps = adapters["cam_of_halves"](*halves, IMAGES, LABELS)
+    # By hand, channels first.
+    values = jax.vmap(network.conv)(jnp.moveaxis(IMAGES, -1, 1))
+    score = lambda v: jax.vmap(network.rest)(v)[jnp.arange(2), LABELS].sum()
+    weights = jax.grad(score)(values).mean((2, 3), keepdims=True)
+    cam = jax.nn.relu((weights * values).sum(1))
+    cam = jax.image.resize(cam, (2, 8, 8), "bilinear")
+    assert cam.max() > 0
+    np.testing.assert_allclose(maps[..., 0], cam, atol=1e-6)
 
 
 def test_keras(adapters, monkeypatch, tmp_path):

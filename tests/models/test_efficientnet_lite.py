@@ -69,6 +69,7 @@ def test_top_1(classifier, assets, folder, preprocessing, expected, count):
     assert abs(correct - expected * count / 100) <= 1.05
 
 
+@pytest.mark.slow
 def test_random_weights_are_not_degenerate():
     classifier = models.load(NAME, "random", key=jax.random.key(0), num_classes=10)
     images = jax.random.uniform(jax.random.key(1), (4, 64, 64, 3))

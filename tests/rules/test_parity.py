@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import toys
 from jax import lax
+from quick import quick
 from rules import peer_nets
 
 import jaxattr as ja
@@ -134,7 +135,9 @@ BASELINES = {
 
 
 @pytest.mark.parametrize("baseline", BASELINES)
-@pytest.mark.parametrize("model", ["tiny_conv", "tiny_residual", "tiny_smooth"])
+@pytest.mark.parametrize(
+    "model", quick(["tiny_conv", "tiny_residual", "tiny_smooth"], "tiny_residual")
+)
 def test_deeplift(model, baseline):
     """Captum's where it is exact; ties of a constant baseline are decided by rounding."""
     with toys.float64():
@@ -181,6 +184,7 @@ def test_attn_lrp(variant, composite, tolerance):
     assert_close(maps, arrays[f"lxt/{variant}/images"], tolerance)
 
 
+@pytest.mark.slow
 def test_attn_lrp_of_three_blocks():
     weights = peer_nets.vit_weights(peer_nets.SMALL_VIT)
     arrays = peer_nets.load("small_vit").arrays

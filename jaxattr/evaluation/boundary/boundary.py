@@ -32,6 +32,7 @@ from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.run_record import Run
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.typing import Array, LogitsFn
 
 
@@ -46,6 +47,7 @@ def draw_boundaries(
     num_steps: int = 50,
     mesh: Mesh | None = None,
     workers: int | None = None,
+    shard: Shard = WHOLE,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -68,6 +70,7 @@ def draw_boundaries(
         number.
       workers: threads that read photographs while the devices compute; by default one a
         core, at most 16.
+      shard: only this share of the photographs; files are those of a run of all.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where each photograph is reported; None for nowhere.
@@ -85,7 +88,7 @@ def draw_boundaries(
         *(classifier, members, jax.random.key(seed), batch_size, num_steps),
         Devices(mesh),
     )
-    photographs = Photographs(paths, classifier, out, workers=workers)
+    photographs = Photographs(paths, classifier, out, workers=workers, shard=shard)
     photographs.check_one_can_be_read()
     files = ResultFiles(out, job.record(), progress, run)
     rows: list[outputs.BoundaryRow] = []

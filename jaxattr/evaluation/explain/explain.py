@@ -40,6 +40,7 @@ from jaxattr.evaluation.runs.models import Model, identity, image_size, label_na
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.run_record import Run
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.typing import Array
 
@@ -82,6 +83,7 @@ def explain_photographs(
     references: str | os.PathLike[str] | None = None,
     weights: str = "default",
     draw: bool = True,
+    shard: Shard = WHOLE,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
     progress: Progress | None = None,
@@ -112,6 +114,7 @@ def explain_photographs(
       references: a folder of photographs, for methods that need references.
       weights: where the weights came from, for the record.
       draw: whether to draw ``STEM.png`` and ``STEM.curves.png``.
+      shard: only this share of the photographs; files are those of a run of all.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.
       progress: where each map is reported; None for nowhere.
@@ -143,7 +146,7 @@ def explain_photographs(
     found = [resolve_label(str(x), classifier.labels, classes) for x in asked]
     indices = list(dict.fromkeys(found))
     endings = [str(index) for index in indices] if len(indices) > 1 else []
-    photographs = Photographs(paths, classifier, out, endings=endings)
+    photographs = Photographs(paths, classifier, out, endings=endings, shard=shard)
     key = jax.random.key(seed)
     if draw:
         figures.need_matplotlib()

@@ -136,6 +136,8 @@ def draw_maps(
 ) -> None:
     """One row for each photograph: itself, then its maps by the same methods.
 
+    Rows of several networks are named after them.
+
     Args:
       path: the file to write.
       rows: for each photograph its explanations, the methods in the same order.
@@ -143,14 +145,19 @@ def draw_maps(
     """
     width, height = plots.grid_size(len(rows), len(rows[0]))
     figure = new_figure((width, height + 0.25))
-    figure.suptitle(rows[0][0].model, fontsize=10, color="#555555")
+    models = [row[0].model for row in rows]
+    captions = [row[0].caption for row in rows]
+    if len(set(models)) == 1:
+        figure.suptitle(models[0], fontsize=10, color="#555555")
+    else:
+        captions = [f"{m}:\n{c}" for m, c in zip(models, captions, strict=True)]
     plots.explanation_grid(
         np.stack([row[0].image for row in rows]),
         {
             method_title(first.method): np.stack([row[i].map for row in rows])
             for i, first in enumerate(rows[0])
         },
-        captions=[row[0].caption for row in rows],
+        captions=captions,
         overlay=figure_files.overlay,
         colors=figure_files.colors,
         figure=figure,

@@ -41,6 +41,8 @@ _METHODS = (
         needs_key=True,
         needs_references=True,
     ),
+    Method("idgi", attributions.idgi),
+    Method("blur_ig", attributions.blur_ig),
     Method("grad_cam", attributions.grad_cam, needs_split=True),
     Method("attention_rollout", attributions.attention_rollout, needs_attention=True),
     Method(
@@ -55,6 +57,8 @@ _METHODS = (
     Method("guided_ig", attributions.guided_ig, differentiable=False),
     Method("mfaba", attributions.mfaba, differentiable=False),
     Method("agi", attributions.agi, needs_key=True, differentiable=False),
+    Method("isa", attributions.isa, needs_key=True, differentiable=False),
+    Method("la", attributions.la, needs_key=True, differentiable=False),
     Method("attexplore", attributions.attexplore, needs_key=True, differentiable=False),
     Method(
         "attexplore_pp",
@@ -81,6 +85,7 @@ _OTHER_NAMES = {
     "gradient_shap": ("expected_gradients",),
     "smooth_grad": ("smoothgrad",),
     "attexplore++": ("attexplore_pp",),
+    "local_attribution": ("la",),
     "rollout": ("attention_rollout",),
     "chefer": ("attention_gradients",),
 }

@@ -16,19 +16,35 @@ if TYPE_CHECKING:
 
 # As the publications write them; other names only lose their underscores.
 _TITLES = {
+    "ablation_cam": "Ablation-CAM",
     "agi": "AGI",
     "attexplore": "AttEXplore",
     "attexplore_pp": "AttEXplore++",
     "big": "BIG",
+    "blur_ig": "Blur IG",
     "bsg": "BSG",
     "bsm": "BSM",
+    "deeplift": "DeepLIFT",
+    "eigen_cam": "Eigen-CAM",
     "fampe": "FAMPE",
     "grad_cam": "Grad-CAM",
+    "grad_cam_pp": "Grad-CAM++",
     "guided_ig": "Guided IG",
+    "hires_cam": "HiResCAM",
+    "idgi": "IDGI",
     "input_x_gradient": "Input × gradient",
+    "isa": "ISA",
+    "kernel_shap": "KernelSHAP",
+    "la": "LA",
+    "layer_cam": "LayerCAM",
     "legrad": "LeGrad",
+    "lime": "LIME",
+    "lrp": "LRP",
     "mfaba": "MFABA",
+    "rise": "RISE",
+    "score_cam": "Score-CAM",
     "smoothgrad": "SmoothGrad",
+    "xgrad_cam": "XGrad-CAM",
 }
 
 

@@ -53,8 +53,9 @@ def create(path: str | os.PathLike[str], data: bytes) -> bool:
       OSError: no space, no right to write and the like; ``filename`` is ``path``.
     """
     path = as_path(path)
-    if path.exists():
-        return False
+    with store_errors(path):
+        if path.exists():
+            return False
     if is_url(path):
         return write_object(path, data, only_new=True)
     with _partial(path) as (partial, file):

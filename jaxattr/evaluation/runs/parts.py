@@ -13,7 +13,7 @@ import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import BinaryIO
 
 import numpy as np
@@ -96,13 +96,23 @@ def mark_of(made_from: MadeFrom) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray] | None:
-    """The arrays of a file by name; None where it is not there, or not whole."""
+def read_arrays(
+    path: pathlib.Path, only: Collection[str] | None = None
+) -> dict[str, np.ndarray] | None:
+    """The arrays of a file by name; None where it is not there, or not whole.
+
+    Args:
+      path: of a file that ``write_arrays`` made.
+      only: the names of those that are read; of the others there are no rows.
+    """
     try:
         # Opened here: numpy leaves a damaged file open.
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
-            return {key: archive[key] for key in archive.files}
+            return {
+                key: archive[key] if only is None or key in only else np.zeros(0)
+                for key in archive.files
+            }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

@@ -25,6 +25,7 @@ from jaxattr.evaluation.runs.parts import MadeFrom, Parts
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.read_ahead import read_ahead
 from jaxattr.evaluation.runs.run_record import Run, write_run
+from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.evaluation.runs.stems import unique_stems
 from jaxattr.photographs.reading import read_photograph
 from jaxattr.typing import Array
@@ -54,6 +55,7 @@ class Photographs:
         stem, whichever call they belong to; None for those of one call.
       workers: threads that read ahead; see ``read_ahead``.
       endings: of the stems that each has beside its own; see ``unique_stems``.
+      shard: which share of them is read. They are called as in a run of all.
     """
 
     def __init__(
@@ -63,9 +65,13 @@ class Photographs:
         out: str | os.PathLike[str] | None = None,
         workers: int | None = None,
         endings: Sequence[str] = (),
+        shard: Shard = WHOLE,
     ) -> None:
         self._workers = workers
-        self._paths = [pathlib.Path(path) for path in paths]
+        self._every = [pathlib.Path(path) for path in paths]
+        self._mine = [i for i in range(len(self._every)) if shard.has(i)]
+        self._paths = [self._every[i] for i in self._mine]
+        self._is_share = shard.count > 1
         self._model = model
         self._endings = tuple(endings)
         self._record = None if out is None else pathlib.Path(out) / "parts/stems.json"
@@ -79,10 +85,11 @@ class Photographs:
         """Each in its turn; the next ones are read meanwhile.
 
         Raises:
-          ValueError: at the end, where not one could be read.
+          ValueError: at the end, where not one could be read, but for a share.
         """
         self.broken.clear()
-        stems = unique_stems(self._paths, self._record, endings=self._endings)
+        every = unique_stems(self._every, self._record, endings=self._endings)
+        stems = [every[i] for i in self._mine]
         read = lambda path: as_seen(self._model, read_photograph(path))
         one_by_one = ([path] for path in self._paths)
         ahead = read_ahead(read, one_by_one, workers=self._workers)
@@ -109,7 +116,7 @@ class Photographs:
         self._refuse_none(broken)
 
     def _refuse_none(self, broken: Sequence[str]) -> None:
-        if broken and len(broken) == len(self):
+        if broken and len(broken) == len(self) and not self._is_share:
             several = f"none of {len(self)} photographs could be read; the first: "
             raise ValueError((several if len(self) > 1 else "") + broken[0])
 

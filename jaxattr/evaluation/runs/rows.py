@@ -29,6 +29,7 @@ from jaxattr.evaluation.runs.parts import (
 )
 
 _NAME = re.compile(r"-([0-9a-f]{20})-(\d{8,})-(\d{8,})-[0-9a-f]{8}\.npz$")
+_OF_IMAGES = {"place", "image"}
 
 
 class Found(NamedTuple):
@@ -99,6 +100,17 @@ class Rows:
         """How many files there are."""
         return len(self._files)
 
+    def there(self, places: np.ndarray, images: np.ndarray) -> Found:
+        """Which columns are known of some images, without their values.
+
+        Of a file only what tells its images apart is read.
+
+        Args:
+          places: ``(n,)`` in growing order.
+          images: ``(n,)``, what tells each from others in its place.
+        """
+        return self._find(places, images, with_values=False)
+
     def find(self, places: np.ndarray, images: np.ndarray | None = None) -> Found:
         """What is known of some images.
 
@@ -107,6 +119,11 @@ class Rows:
           images: ``(n,)``, what tells each from others in its place; None where there
             are no others.
         """
+        return self._find(places, images, with_values=True)
+
+    def _find(
+        self, places: np.ndarray, images: np.ndarray | None, *, with_values: bool
+    ) -> Found:
         there: dict[str, np.ndarray] = {}
         values: dict[str, np.ndarray] = {}
         if not len(places):
@@ -114,20 +131,21 @@ class Rows:
         for file in self._files:
             if file.last < places[0] or places[-1] < file.first:
                 continue
-            part = self._read(file)
+            part = self._read(file) if with_values else _read_images(file)
             if part is None:
                 continue
             to = np.searchsorted(places, part["place"]).clip(max=len(places) - 1)
             same = places[to] == part["place"]
             if images is not None:
                 same &= images[to] == part["image"]
-            for field in part.keys() - {"place", "image"}:
-                rows = part[field]
-                empty = np.zeros((len(places), *rows.shape[1:]), rows.dtype)
-                values.setdefault(field, empty)[to[same]] = rows[same]
+            for field in part.keys() - _OF_IMAGES:
                 column = field.partition(".")[0]
                 known = there.setdefault(column, np.zeros(len(places), bool))
                 known[to[same]] = True
+                if with_values:
+                    rows = part[field]
+                    empty = np.zeros((len(places), *rows.shape[1:]), rows.dtype)
+                    values.setdefault(field, empty)[to[same]] = rows[same]
         return Found(there, values)
 
     def add(
@@ -167,6 +185,11 @@ class Rows:
         if self._last is None or self._last[0] != file.path:
             self._last = file.path, read_arrays(file.path)
         return self._last[1]
+
+
+def _read_images(file: _File) -> dict[str, np.ndarray] | None:
+    """Of a file what tells its images apart, and no rows of its fields."""
+    return file.part if file.path is None else read_arrays(file.path, _OF_IMAGES)
 
 
 def _as_kept(field: str, rows: np.ndarray) -> np.ndarray:

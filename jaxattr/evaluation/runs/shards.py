@@ -24,6 +24,14 @@ class Shard:
         """Whether a chunk of images is of this share."""
         return chunk % self.count == self.index
 
+    def share_of(self, total: int) -> int:
+        """How many of so many chunks it has.
+
+        >>> [Shard(i, 3).share_of(7) for i in range(3)]
+        [3, 2, 2]
+        """
+        return len(range(self.index, total, self.count))
+
 
 WHOLE = Shard()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -82,14 +83,18 @@ class _Pending:
 
     def __init__(self, task: Task, places: np.ndarray, ids: np.ndarray) -> None:
         self.task = task
-        found = task.rows.find(places, ids)
+        found = task.rows.there(places, ids)
         self.missing = {c: found.missing(c, len(places)) for c in task.columns}
         self.lacking = np.any([*self.missing.values()], axis=0)
         self.left = int(self.lacking.sum())
-        self.found = found
         self._places, self._ids = places, ids
         self._made: list[tuple[np.ndarray, Part]] = []
         self._since = time.monotonic()
+
+    @functools.cached_property
+    def found(self) -> Found:
+        """What is known of all of them: read when some are to be computed."""
+        return self.task.rows.find(self._places, self._ids)
 
     def columns(self, where: np.ndarray) -> tuple[str, ...]:
         """Which columns some of these rows lack."""

@@ -60,6 +60,7 @@ def test_boundary(model, photograph, tmp_path, capsys):
     assert "broken.jpg" in captured.err
 
 
+@pytest.mark.slow
 def test_photographs_on_all_devices_have_the_boundaries_of_one(model, tmp_path):
     paths = []
     for seed in range(3):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
+from quick import quick
 from small_photographs import draw, rows
 from tiny_classifier import LABELS
 
@@ -319,6 +320,7 @@ def test_results_of_other_photographs_are_refused(tiny_zoo, labelled, tmp_path, 
     assert run(labelled, out, *SMALL) == 0
 
 
+@pytest.mark.slow
 def test_another_preprocessing_is_named_as_such(tmp_path, labelled):
     import small_zoo
 
@@ -341,7 +343,7 @@ def test_another_preprocessing_is_named_as_such(tmp_path, labelled):
             claim(tmp_path, asked, may_grow=["models", "class_names"])
 
 
-@pytest.mark.parametrize("name", ["evaluation", "."])
+@pytest.mark.parametrize("name", quick(["evaluation", "."], "."))
 def test_results_beside_the_classes_are_gone_on_with(
     tiny_zoo, tmp_path, monkeypatch, name
 ):
@@ -356,6 +358,7 @@ def test_results_beside_the_classes_are_gone_on_with(
         (folder / name / "summary.csv").unlink()
 
 
+@pytest.mark.slow
 def test_the_table_does_not_shrink_on_the_way(
     tiny_zoo, labelled, tmp_path, monkeypatch
 ):
@@ -531,6 +534,7 @@ def test_misuse(change, message):
         evaluate(**given | change)
 
 
+@pytest.mark.slow
 def test_settings_are_for_readers(tiny_zoo, labelled, tmp_path):
     out = tmp_path / "out"
     run(labelled, out, "--method", "fampe", "--option", "fampe.cutoff=3",

@@ -70,6 +70,7 @@ def test_kept_maps_are_scored_without_the_explainer(tmp_path, monkeypatch):
             evaluate(model, asked, CURVE, *given, from_maps=out, **options | change)
 
 
+@pytest.mark.slow
 def test_of_a_killed_run_maps_are_completed_and_pixels_are_enough_for_the_curves(
     tiny_zoo, labelled, tmp_path, capsys
 ):

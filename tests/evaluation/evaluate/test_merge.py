@@ -42,6 +42,7 @@ def nine(tmp_path):
     return draw_labelled(tmp_path / "photographs", 9)
 
 
+@pytest.mark.slow
 def test_shards_and_merge_equal_the_single_run(
     tiny_zoo, nine, tmp_path, capsys, monkeypatch
 ):

@@ -74,6 +74,7 @@ def test_which_class_is_scored_and_explained_agree(labelled, tmp_path, capsys):
     assert "--scored: curves follow the class explained" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_metric_that_explains_other_images():
     """``max_sensitivity`` of the very explainer that made the maps."""
     model = tiny_classifier.tiny_classifier()

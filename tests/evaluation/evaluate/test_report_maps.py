@@ -35,6 +35,7 @@ def run(out, **options):
     )
 
 
+@pytest.mark.slow
 def test_maps_of_both_ends_are_those_that_were_scored(tmp_path, monkeypatch):
     found = run(tmp_path, report_maps=1)
     inside = report_maps.report_folders(tmp_path, ["a model"])["a model"]

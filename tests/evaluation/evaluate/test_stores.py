@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from jaxattr import cli
+from jaxattr import _locations, cli
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("upath")
@@ -88,6 +88,24 @@ def test_bad_input(tiny_zoo, labelled, capsys, folder, out, message, tmp_path):
     assert message in line
 
 
+def test_a_store_that_does_not_answer_is_no_folder_that_is_missing(
+    memory, tiny_zoo, labelled, tmp_path, monkeypatch, capsys
+):
+    def refuse(*_, **__):
+        raise ConnectionRefusedError(111, "connection refused")
+
+    put(memory, labelled, "memory://photographs")
+    _locations._ask.cache_clear()
+    for name in ("info", "exists", "pipe_file"):
+        monkeypatch.setattr(type(memory), name, refuse)
+    assert run("memory://photographs", tmp_path / "out") == 2
+    assert run(labelled, "memory://results") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "jaxattr: error: memory://photographs: connection refused"
+    assert second.startswith("jaxattr: error: memory://results")
+    assert second.endswith("connection refused")
+
+
 def test_explanations_are_written_to_folders_only(tiny_zoo, labelled, capsys):
     path = str(labelled / "0.png")
     assert cli.main(["explain", path, "--out", "memory://a", "--model", "tiny"]) == 2
@@ -134,5 +152,19 @@ def test_a_real_s3_server(
             lines = capsys.readouterr().err.splitlines()
             assert len(lines) == 2
             assert all(line.startswith("jaxattr: error: s3://none/") for line in lines)
+            # Without credentials: others than those of clients that are connected.
+            s3fs.S3FileSystem.clear_instance_cache()
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+                monkeypatch.delenv(name)
+            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+            assert run(given, tmp_path / "c") == 2
+            assert run(labelled, out) == 2
+            # In the middle of a run a client says it without the path.
+            _locations._ask.cache_clear()
+            assert run(labelled, out) == 2
+            lines = capsys.readouterr().err.splitlines()
+            assert [" credentials" in line for line in lines] == [True] * 3
+            assert ["s3://bucket/" in line for line in lines] == [True, False, True]
         finally:
             server.terminate()

@@ -267,6 +267,7 @@ BOUNDARY = {
 }
 
 
+@pytest.mark.slow
 def test_methods_at_a_boundary_point_share_its_search(
     photographs, model, tmp_path, monkeypatch
 ):
@@ -298,6 +299,7 @@ def test_methods_at_a_boundary_point_share_its_search(
         np.testing.assert_allclose(explanation.map, expected[0], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
     quick = {
         "smoothgrad": {"num_samples": 2},
@@ -330,6 +332,7 @@ def test_every_registered_method_runs_from_files(photographs, model, tmp_path):
         assert np.abs(values).max() > 0
 
 
+@pytest.mark.slow
 def test_a_model_of_one_class_is_warned_of(photographs, tmp_path, capsys, monkeypatch):
     flat = dataclasses.replace(
         tiny_classifier.tiny_classifier(), weights=jnp.zeros((48, 4))

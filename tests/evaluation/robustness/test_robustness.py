@@ -151,6 +151,7 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
         assert (whole / name).read_bytes() == (shares / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_scores_on_several_devices_are_those_of_one(monkeypatch):
     top_k = functools.partial(ja.metrics.top_k_intersection, k=9)
     quick = {"top_k": top_k, "spearman": ja.metrics.spearman}
@@ -175,6 +176,7 @@ def test_scores_on_several_devices_are_those_of_one(monkeypatch):
             np.testing.assert_allclose(spread[name], values, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_warnings(tiny, folder, tmp_path, capsys):
     run(folder, *SMALL, "--beta", "0", "--max-images", "1", out=tmp_path / "a")
     assert "curvature of a ReLU network is zero" in capsys.readouterr().err

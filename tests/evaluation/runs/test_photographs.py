@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import small_photographs
 import tiny_classifier
+from quick import quick
 
 from jaxattr import cli
 from jaxattr.evaluation.runs import programs
@@ -19,10 +20,8 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("command", "each"),
-    [("explain", 2), pytest.param("boundary", 1, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "each"), [("explain", 2), ("boundary", 1)])
 def test_killed_and_resumed_gives_the_same_files(
     tiny_zoo, tmp_path, monkeypatch, command, each
 ):
@@ -54,6 +53,46 @@ def test_killed_and_resumed_gives_the_same_files(
     }
     assert contents(broken) == contents(whole)
     assert {p: p.stat().st_mtime_ns for p in there} == there
+
+
+@pytest.mark.parametrize("command", quick(SMALL, "explain"))
+def test_shares_make_the_files_of_one_run(
+    tiny_zoo, tmp_path, monkeypatch, capsys, command
+):
+    paths = [tmp_path / f / "cat.png" for f in "abc"]
+    for i, path in enumerate(paths):
+        small_photographs.draw(path, i)
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    given = [command, *map(str, paths), str(bad), "--model", "tiny", *SMALL[command]]
+
+    def run(out, *words):
+        code = cli.main([*given, "--out", str(tmp_path / out), *words])
+        return code, *capsys.readouterr()
+
+    for index in (1, 0, 3, 4):
+        code, text, errors = run("shares", "--shard", f"{index}/5")
+        assert code == (1 if index == 3 else 0)
+        assert f"shard {index}/5; the same command without --shard" in text
+        assert ("bad.png: the file is empty" in errors) == (index == 3)
+    assert "cat-3" not in {
+        p.name.split(".")[0] for p in (tmp_path / "shares").iterdir()
+    }
+    calls, timed = [], programs.timed
+    monkeypatch.setattr(
+        programs, "timed", lambda *a, **k: (calls.append(1), timed(*a, **k))[1]
+    )
+    code, text, _ = run("shares")
+    assert code == 1
+    assert len(calls) == (2 if command == "explain" else 1), "of the third cat alone"
+    _, expected, _ = run("one")
+    contents = lambda out: {
+        p.name: p.read_bytes().replace(str(tmp_path / out).encode(), b"OUT")
+        for p in (tmp_path / out).iterdir()
+        if p.is_file()
+    }
+    assert contents("shares") == contents("one")
+    assert text.count("cat.png") == expected.count("cat.png")
 
 
 def test_files_are_written_once_for_the_same_settings(tmp_path):

@@ -130,6 +130,7 @@ cli.main({arguments!r})
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_tables(tiny_zoo, labelled, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = ["spectrum", str(labelled), "--model", "tiny", *SMALL]
@@ -182,6 +183,7 @@ def test_robustness_is_measured_when_asked(tiny_zoo, labelled, tmp_path, monkeyp
     assert float(first["mce"]) > 0
 
 
+@pytest.mark.slow
 def test_attacks_are_measured_by_chunks():
     model = tiny_classifier.tiny_classifier()
     images = np.random.default_rng(0).uniform(size=(3, 16, 16, 3)).astype(np.float32)
