@@ -6,16 +6,21 @@ added.
 
 from jaxattr.models.activations import SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
+from jaxattr.models.exported import ExportedModel, from_exported
+from jaxattr.models.exporting import export
 from jaxattr.models.finding import Description, descriptions, fetch, installed
 from jaxattr.models.loading import load, names
 
 __all__ = [
     "Classifier",
     "Description",
+    "ExportedModel",
     "SmoothRelu",
     "Split",
     "descriptions",
+    "export",
     "fetch",
+    "from_exported",
     "installed",
     "load",
     "names",

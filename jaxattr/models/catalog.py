@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from jaxattr.models import (
+    cifar_resnet,
+    cifar_wide_resnet,
     efficientnet_lite,
     inception,
     maxvit,
@@ -23,4 +25,6 @@ MODELS: dict[str, Entry] = {
     **inception.MODELS,
     **vit.MODELS,
     **maxvit.MODELS,
+    **cifar_resnet.MODELS,
+    **cifar_wide_resnet.MODELS,
 }

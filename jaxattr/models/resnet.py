@@ -126,8 +126,8 @@ class ResNet(nnx.Module):
         }
 
 
-def rules(shape: Shape) -> list[Rule]:
-    """Names as in torchvision, which timm shares."""
+def rules(shape: Shape, projection: str = "downsample", head: str = "fc") -> list[Rule]:
+    """Names as in torchvision, which timm shares; networks for CIFAR have two others."""
     table: list[Rule] = [LayerRule("conv1", "conv1", norm="bn1")]
     channels = 64
     for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
@@ -141,12 +141,12 @@ def rules(shape: Shape) -> list[Rule]:
                 for k in ((1, 2, 3) if shape.bottleneck else (1, 2))
             ]
             if j == 0 and (i > 0 or channels != outputs):
-                name = f"{theirs}.downsample"
+                name = f"{theirs}.{projection}"
                 table.append(
                     LayerRule(f"{ours}/downsample", f"{name}.0", norm=f"{name}.1")
                 )
             channels = outputs
-    return [*table, LayerRule("fc", "fc")]
+    return [*table, LayerRule("fc", head)]
 
 
 def _model(
