@@ -278,9 +278,9 @@ def test_captum_and_shapiq():
         for n in range(2):
             m = ids[n].max() + 1
             close(by_segment[n, :m], golden[f"lime_{n}"])
-            close(found.values[n, :m], golden[f"shapley_{n}"])
-            # Its sum is held by a large weight.
-            close(found.values[n, :m], golden[f"kernel_shap_{n}"], rtol=1e-5)
+            # Captum keeps these in float32.
+            close(found.values[n, :m], golden[f"shapley_{n}"], atol=1e-5)
+            close(found.values[n, :m], golden[f"kernel_shap_{n}"], atol=1e-5)
             close(found.interactions[n, :m, :m], golden[f"sii_{n}"])
 
 
