@@ -58,7 +58,8 @@ def kernel_shap(
 
     over all coalitions. With ``num_samples`` of at least ``2^m`` that is what is
     solved, and φ is exact. Else coalitions are drawn with their complements, after all
-    single segments: φ still sums to ``v(all) - v(∅)``.
+    single segments: φ still sums to ``v(all) - v(∅)``, and has a bias of order
+    ``1 / num_samples``, below its standard error.
 
     Only values of the model are used, no derivatives: it may be a remote service. See
     ``docs/perturbation.md``.

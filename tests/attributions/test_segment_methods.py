@@ -97,15 +97,15 @@ def test_all_coalitions_give_the_shapley_values_and_interactions(num_samples):
         assert float(jnp.abs(error).max()) == 0
 
 
-def test_few_coalitions_are_unbiased_and_their_errors_mean_what_they_say():
+def test_few_coalitions_are_near_and_their_errors_mean_what_they_say():
     _, values = table()
     exact = np.asarray(ja.shapley_values(jnp.asarray(values[:, 0], jnp.float32)))
     pairs = np.asarray(ja.shapley_interactions(jnp.asarray(values[:, 0], jnp.float32)))
     found = repeated(40)
     seeds = len(found.values)
     spread = found.values.std(0, ddof=1)
-    # The bias of the regression is far below its spread.
-    assert (np.abs(found.values.mean(0) - exact) < 5 * spread / seeds**0.5).all()
+    # A regression on drawn rows has a bias of order one in their number, 13 here.
+    assert (np.abs(found.values.mean(0) - exact) < 0.5 * spread).all()
     typical = np.sqrt((found.standard_error**2).mean(0))
     ratio = typical / spread
     assert ((ratio > 0.75) & (ratio < 1.6)).all(), ratio
@@ -278,9 +278,9 @@ def test_captum_and_shapiq():
         for n in range(2):
             m = ids[n].max() + 1
             close(by_segment[n, :m], golden[f"lime_{n}"])
-            close(found.values[n, :m], golden[f"shapley_{n}"])
-            # Its sum is held by a large weight.
-            close(found.values[n, :m], golden[f"kernel_shap_{n}"], rtol=1e-5)
+            # Captum keeps these in float32.
+            close(found.values[n, :m], golden[f"shapley_{n}"], atol=1e-5)
+            close(found.values[n, :m], golden[f"kernel_shap_{n}"], atol=1e-5)
             close(found.interactions[n, :m, :m], golden[f"sii_{n}"])
 
 
