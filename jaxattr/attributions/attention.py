@@ -253,7 +253,8 @@ def legrad(
                 matrix = jnp.mean(positive, axis=1)
                 maps.append(attention.seen_from(i, queries, matrix))
         mean = sum(maps[1:], maps[0]) / len(maps)
-        return _placed(mean, images, grid, attention.windows and attention.windows[-1])
+        windows = attention.windows
+        return _placed(mean, images, grid, windows[-1] if windows else None)
 
     return by_image_batches(explain, batch_size, images, labels)
 
@@ -290,14 +291,14 @@ def _rolled(
             last = windows[min(i + 1, len(windows) - 1)].grid
             row = places.shared(row, last, windows[i].grid)
         row = mix(row, attention.seen_from(i, row, jnp.mean(matrices[i], axis=1)))
-    return _placed(row, images, grid, windows and windows[0])
+    return _placed(row, images, grid, windows[0] if windows else None)
 
 
 def _read_out(
     num_tokens: int, matrix: Array, images: Array, grid: tuple[int, int] | None
 ) -> Array:
     """The class token ``(N, T)``; without one, the mean of all tokens."""
-    rows, columns = places.grid_of(num_tokens, images.shape[1:3], grid)
+    rows, columns = places.grid_of(num_tokens, (images.shape[1], images.shape[2]), grid)
     has_class_token = rows * columns < num_tokens
     weights = jnp.arange(num_tokens) == 0 if has_class_token else 1 / num_tokens
     zeros = jnp.zeros_like(matrix[:, 0, 0])

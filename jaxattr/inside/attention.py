@@ -54,7 +54,7 @@ class Attention:
         num_images = images.shape[0]
         self.positions = positions(
             self.program,
-            images.shape[1:3] if grid is None else grid,
+            (images.shape[1], images.shape[2]) if grid is None else grid,
             {m.value: m.order[-1] for m in self.matrices},
             {m.product: m.values for m in self.matrices},
         )
@@ -94,8 +94,8 @@ class Attention:
             expected = (
                 "attention (N, heads, T, T) among all T tokens of an image, the same in "
                 "every block, as ViT has it, or in windows that together have each place "
-                "of features (N, h, w, C) once, h : w as the images (or grid) have it, "
-                "as MaxViT has it"
+                "of features (N, h, w, C) once, without padding, h : w as the images (or "
+                "grid) have it, as MaxViT has it"
             )
             where = f" in {matrix.scope}" if matrix.scope else ""
             raise ValueError(

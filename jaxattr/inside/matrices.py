@@ -87,12 +87,13 @@ def _matrix(program: Program, active: set[Value], node: Node) -> Matrix | None:
         ):
             contracted, batch = equation.params["dimension_numbers"]
             keys = [before[int(a)] for a in contracted[here[0]]]
-            shared = [before[int(a)] for a in batch[here[0]]]
+            batch_axes = [before[int(a)] for a in batch[here[0]]]
             # Beside the queries, heads that share their values are free as well.
-            free = [a for a in before if a not in (*keys, *shared) and a is not None]
+            taken = (*keys, *batch_axes, None)
+            free = [a for a in before if a is not None and a not in taken]
             # An axis of size 1 may be left out: a single image or head.
             absent = [a for a in range(len(value.shape)) if a not in before]
-            shared = [*absent, *(a for a in shared if a is not None)]
+            shared = [*absent, *(a for a in batch_axes if a is not None)]
             if tuple(keys) == node.axes and free and shared:
                 size = value.shape[node.axes[0]]
                 alike = [a for a in free if value.shape[a] == size]

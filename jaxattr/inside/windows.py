@@ -86,7 +86,8 @@ def windows(
     if (places != places[:, :1]).any():
         return None
     in_order = (order == np.arange(order.size)).all()
-    return laid_out, Windows(grid, *places[:, 0], None if in_order else order)
+    first, second = places[:, 0]
+    return laid_out, Windows(grid, first, second, None if in_order else order)
 
 
 def leading_axes(matrix: Matrix, *ids: np.ndarray) -> list[int]:
