@@ -106,6 +106,8 @@ SMALL = {
         "num_ascent_steps": 3,
         "num_descent_steps": 3,
         "step_size": 0.05,
+        # Differences within a round, which rounding sets off, beside its number.
+        "factor": 0.1,
     },
     "idgi": {"num_steps": 5},
     "blur_ig": {"num_steps": 5, "max_sigma": 3.0},
