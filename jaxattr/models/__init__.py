@@ -10,6 +10,7 @@ from jaxattr.models.exported import ExportedModel, from_exported
 from jaxattr.models.exporting import export
 from jaxattr.models.finding import Description, descriptions, fetch, installed
 from jaxattr.models.loading import load, names
+from jaxattr.models.torch_module import TorchModel, from_torch
 
 __all__ = [
     "Classifier",
@@ -17,10 +18,12 @@ __all__ = [
     "ExportedModel",
     "SmoothRelu",
     "Split",
+    "TorchModel",
     "descriptions",
     "export",
     "fetch",
     "from_exported",
+    "from_torch",
     "installed",
     "load",
     "names",

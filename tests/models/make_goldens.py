@@ -25,6 +25,9 @@ ALIASES = (
     (r"^norm$", "classifier.2"),
     (r"^pool$", "classifier.0"),
     (r"^head$", "heads"),
+    # Of robust networks for CIFAR-10.
+    (r"^block(\d+)\.(\d+)$", r"block\1.layer.\2"),
+    (r"^norm$", "relu"),
     # Timm's.
     (r"^tokens$", "norm_pre"),
     (r"^features\.0$", "bn1"),
@@ -41,7 +44,8 @@ def main() -> None:
     sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
     import goldens
 
-    import_torchvision()
+    if not sys.argv[1:] or not all(name.startswith("cifar") for name in sys.argv[1:]):
+        import_torchvision()
     goldens.FOLDER.mkdir(exist_ok=True)
     for case in goldens.CASES:
         if not sys.argv[1:] or case.model in sys.argv[1:]:
@@ -128,6 +132,11 @@ LIBRARIES: list[Any] = []
 
 def build(case: Any, source: Any) -> Any:
     import goldens
+
+    if case.source in ("robustbench", "deepmind"):
+        import cifar_networks
+
+        return cifar_networks.build(case.model, case.source, goldens.NUM_CLASSES)
     import timm
     import torchvision
 
@@ -149,6 +158,15 @@ def find(name: str, modules: dict[str, Any]) -> Any:
     index = re.fullmatch(r"features\.(\d+)", name)
     if index and 0 < int(index[1]) <= len(blocks):
         names.append(blocks[int(index[1]) - 1])
+    # DeepMind's wide networks count stages from zero.
+    stage = re.fullmatch(r"block(\d+)\.(\d+)", name)
+    if stage:
+        names.append(f"layer.{int(stage[1]) - 1}.block.{stage[2]}")
+    # Before its first norm a wide network's stem is a convolution.
+    if name == "stem" and "block1" in modules:
+        names = ["conv1"]
+    elif name == "stem" and "init_conv" in modules:
+        names = ["init_conv"]
     return next((modules[n] for n in names if n in modules), None)
 
 
