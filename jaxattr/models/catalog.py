@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from jaxattr.models import (
+    alexnet,
+    convnext,
+    densenet,
+    efficientnet,
     efficientnet_lite,
+    googlenet,
     inception,
     maxvit,
+    mnasnet,
     mobilenet_v2,
+    mobilenet_v3,
+    regnet,
     resnet,
+    shufflenet_v2,
     squeezenet,
+    swin,
     vgg,
     vit,
 )
@@ -23,4 +33,14 @@ MODELS: dict[str, Entry] = {
     **inception.MODELS,
     **vit.MODELS,
     **maxvit.MODELS,
+    **alexnet.MODELS,
+    **googlenet.MODELS,
+    **densenet.MODELS,
+    **mobilenet_v3.MODELS,
+    **mnasnet.MODELS,
+    **efficientnet.MODELS,
+    **shufflenet_v2.MODELS,
+    **regnet.MODELS,
+    **convnext.MODELS,
+    **swin.MODELS,
 }
