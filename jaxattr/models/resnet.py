@@ -22,8 +22,8 @@ from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.entries import Entry, imagenet_source, photo_preprocessings
-from jaxattr.models.layers import BRANCH, Conv, Linear
-from jaxattr.typing import Array
+from jaxattr.models.layers import Conv, Linear
+from jaxattr.models.residual_blocks import BasicBlock, Bottleneck
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -36,44 +36,6 @@ class Shape(NamedTuple):
     groups: int = 1
     width: int = 64
     """Of a group of the 3x3 convolutions, in the first stage."""
-
-
-class Block(nnx.Module):
-    """Convolutions, added to the input or its projection, then the activation."""
-
-    def __init__(
-        self,
-        inputs: int,
-        base: int,
-        shape: Shape,
-        *,
-        stride: int,
-        activation: Activation,
-        padding: Padding,
-    ):
-        conv = functools.partial(Conv, window=3, padding=padding)
-        if shape.bottleneck:
-            width, outputs = base * shape.width // 64 * shape.groups, 4 * base
-            self.conv1: Linear | Conv = Linear(inputs, width)
-            self.conv2 = conv(width, width, stride=stride, groups=shape.groups)
-            self.conv3: Linear | None = Linear(width, outputs, gain=BRANCH)
-        else:
-            outputs = base
-            self.conv1 = conv(inputs, base, stride=stride)
-            self.conv2 = conv(base, outputs, gain=BRANCH)
-            self.conv3 = None
-        alike = stride == 1 and inputs == outputs
-        self.downsample = None if alike else Linear(inputs, outputs, stride=stride)
-        self.activation = activation
-        self.outputs = outputs
-
-    def __call__(self, x: Array) -> Array:  # noqa: D102
-        y = self.conv2(self.activation(self.conv1(x)))
-        if self.conv3 is not None:
-            y = self.conv3(self.activation(y))
-        return self.activation(
-            y + (x if self.downsample is None else self.downsample(x))
-        )
 
 
 class ResNet(nnx.Module):
@@ -96,19 +58,34 @@ class ResNet(nnx.Module):
         for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
             blocks = []
             for j in range(depth):
-                block = Block(
-                    channels,
-                    base,
-                    shape,
-                    stride=2 if i > 0 and j == 0 else 1,
-                    activation=self.activation,
-                    padding=padding,
-                )
+                stride = 2 if i > 0 and j == 0 else 1
+                block, channels = self._block(channels, base, shape, stride)
                 blocks.append(block)
-                channels = block.outputs
             stages.append(nnx.List(blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc = Linear(channels, num_classes)
+
+    def _block(
+        self, inputs: int, base: int, shape: Shape, stride: int
+    ) -> tuple[BasicBlock | Bottleneck, int]:
+        """A block and its channels."""
+        activation, padding = self.activation, self.padding
+        if not shape.bottleneck:
+            basic = BasicBlock(
+                inputs, base, stride=stride, activation=activation, padding=padding
+            )
+            return basic, base
+        width, outputs = base * shape.width // 64 * shape.groups, 4 * base
+        block = Bottleneck(
+            inputs,
+            width,
+            outputs,
+            stride=stride,
+            groups=shape.groups,
+            activation=activation,
+            padding=padding,
+        )
+        return block, outputs
 
     def chain(self) -> Chain:  # noqa: D102
         stages = (self.layer1, self.layer2, self.layer3, self.layer4)
