@@ -23,7 +23,7 @@ from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.entries import Entry, Source, photo_preprocessings
 from jaxattr.models.layers import Conv, Linear
-from jaxattr.models.resnet import WIDTHS, Block, Shape
+from jaxattr.models.resnet import Shape
 
 AS_IS = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """Mean and standard deviation of networks that take [0, 1]."""
@@ -44,31 +44,12 @@ class CifarResNet(nnx.Module):
     ):
         self.activation = jax.nn.relu if activation is None else activation
         self.conv1 = Conv(3, 64, 3, padding=padding)
-        channels, stages = 64, []
-        for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
-            blocks = []
-            for j in range(depth):
-                block = Block(
-                    channels,
-                    base,
-                    shape,
-                    stride=2 if i > 0 and j == 0 else 1,
-                    activation=self.activation,
-                    padding=padding,
-                )
-                blocks.append(block)
-                channels = block.outputs
-            stages.append(nnx.List(blocks))
+        stages, channels = resnet.stages(shape, self.activation, padding)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc = Linear(channels, num_classes)
 
     def chain(self) -> Chain:  # noqa: D102
-        stages = (self.layer1, self.layer2, self.layer3, self.layer4)
-        blocks = {
-            f"layer{i + 1}.{j}": block
-            for i, stage in enumerate(stages)
-            for j, block in enumerate(stage)
-        }
+        blocks = resnet.named_blocks(self.layer1, self.layer2, self.layer3, self.layer4)
         return {
             "stem": lambda x: self.activation(self.conv1(x)),
             **blocks,

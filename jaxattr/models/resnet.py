@@ -38,6 +38,57 @@ class Shape(NamedTuple):
     """Of a group of the 3x3 convolutions, in the first stage."""
 
 
+def stages(
+    shape: Shape, activation: Activation, padding: Padding
+) -> tuple[list[nnx.List], int]:
+    """The blocks of the four stages, and the channels of the last."""
+    channels, found = WIDTHS[0], []
+    for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
+        blocks = []
+        for j in range(depth):
+            stride = 2 if i > 0 and j == 0 else 1
+            block, channels = _block(channels, base, shape, stride, activation, padding)
+            blocks.append(block)
+        found.append(nnx.List(blocks))
+    return found, channels
+
+
+def _block(
+    inputs: int,
+    base: int,
+    shape: Shape,
+    stride: int,
+    activation: Activation,
+    padding: Padding,
+) -> tuple[BasicBlock | Bottleneck, int]:
+    """A block and its channels."""
+    if not shape.bottleneck:
+        basic = BasicBlock(
+            inputs, base, stride=stride, activation=activation, padding=padding
+        )
+        return basic, base
+    width, outputs = base * shape.width // 64 * shape.groups, 4 * base
+    block = Bottleneck(
+        inputs,
+        width,
+        outputs,
+        stride=stride,
+        groups=shape.groups,
+        activation=activation,
+        padding=padding,
+    )
+    return block, outputs
+
+
+def named_blocks(*stages: nnx.List) -> Chain:
+    """The layers of the stages, by torch's names."""
+    return {
+        f"layer{i}.{j}": block
+        for i, stage in enumerate(stages, 1)
+        for j, block in enumerate(stage)
+    }
+
+
 class ResNet(nnx.Module):
     """Normalised images ``(N, H, W, 3)`` to logits ``(N, num_classes)``."""
 
@@ -54,50 +105,15 @@ class ResNet(nnx.Module):
         self.activation = jax.nn.relu if activation is None else activation
         self.padding = padding
         self.conv1 = Conv(3, 64, 7, stride=2, padding=padding)
-        channels, stages = 64, []
-        for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
-            blocks = []
-            for j in range(depth):
-                stride = 2 if i > 0 and j == 0 else 1
-                block, channels = self._block(channels, base, shape, stride)
-                blocks.append(block)
-            stages.append(nnx.List(blocks))
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        found, channels = stages(shape, self.activation, padding)
+        self.layer1, self.layer2, self.layer3, self.layer4 = found
         self.fc = Linear(channels, num_classes)
 
-    def _block(
-        self, inputs: int, base: int, shape: Shape, stride: int
-    ) -> tuple[BasicBlock | Bottleneck, int]:
-        """A block and its channels."""
-        activation, padding = self.activation, self.padding
-        if not shape.bottleneck:
-            basic = BasicBlock(
-                inputs, base, stride=stride, activation=activation, padding=padding
-            )
-            return basic, base
-        width, outputs = base * shape.width // 64 * shape.groups, 4 * base
-        block = Bottleneck(
-            inputs,
-            width,
-            outputs,
-            stride=stride,
-            groups=shape.groups,
-            activation=activation,
-            padding=padding,
-        )
-        return block, outputs
-
     def chain(self) -> Chain:  # noqa: D102
-        stages = (self.layer1, self.layer2, self.layer3, self.layer4)
-        blocks = {
-            f"layer{i + 1}.{j}": block
-            for i, stage in enumerate(stages)
-            for j, block in enumerate(stage)
-        }
         return {
             "stem": lambda x: self.activation(self.conv1(x)),
             "maxpool": lambda x: max_pool(x, 3, 2, padding=self.padding),
-            **blocks,
+            **named_blocks(self.layer1, self.layer2, self.layer3, self.layer4),
             "avgpool": global_mean,
             "fc": self.fc,
         }
