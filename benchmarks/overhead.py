@@ -172,6 +172,24 @@ def cases():
     yield attack("fgsra", both + STEPS, "210", uniforms=2)
     yield attack("sia", both, "200", uniforms=1)
     yield attack("naa", 30, "30 + features", normals=1)
+    for name, function, options, whole in (
+        ("occlusion", ja.occlusion, {"window": 56, "stride": 28}, "730 forward"),
+        ("rise", ja.rise, {"num_samples": 50}, "4000 forward"),
+        ("lime", ja.lime, {"segments": (4, 4), "num_samples": 50}, "1000 forward"),
+        (
+            "kernel_shap",
+            ja.kernel_shap,
+            {"segments": (4, 4), "num_samples": 50},
+            "1000 forward",
+        ),
+    ):
+        yield Case(
+            name,
+            functools.partial(explain, function, **options),
+            functools.partial(forward_loop, passes=50),
+            50,
+            whole,
+        )
     yield Case(
         "insertion and deletion (60 points)",
         functools.partial(insertion_and_deletion, num_steps=29),

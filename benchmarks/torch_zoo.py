@@ -1,4 +1,4 @@
-"""Torchvision's own networks with weights drawn by torch, and the same numbers here."""
+"""The networks of torchvision, or else of timm, and the same numbers here."""
 
 from __future__ import annotations
 
@@ -57,10 +57,17 @@ def load_both(name: str, dtype: str | None = None) -> tuple[models.Classifier, A
 
     torchvision = import_torchvision()
     torch.manual_seed(0)
-    options = {"transform_input": False} if name == "inception_v3" else {}
-    network = getattr(torchvision.models, name)(weights=None, **options)
-    source = MODELS[name].sources["torchvision"]
-    config = Config(name, "torchvision", 1000, None, dtype, source.padding, "crop")
+    if "torchvision" in MODELS[name].sources:
+        library, options = "torchvision", {}
+        if name in ("inception_v3", "googlenet"):
+            options = {"transform_input": False, "init_weights": False}
+        network = getattr(torchvision.models, name)(weights=None, **options)
+    else:
+        import timm
+
+        library, network = "timm", timm.create_model(f"tf_{name}")
+    source = MODELS[name].sources[library]
+    config = Config(name, library, 1000, None, dtype, source.padding, "crop")
     tensors = {k: v.numpy() for k, v in network.state_dict().items()}
     classifier = models.Classifier(from_tensors(config, tensors, "torch"), config)
     return classifier, Normalised(network, source.mean, source.std).eval()

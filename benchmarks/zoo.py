@@ -1,7 +1,8 @@
 """Forward and input gradient of the zoo, here and in torchvision, in turn.
 
-Needs the extra ``bench``, and torchvision 0.28.0 installed with ``--no-deps``. The same
-weights, the same images; the logits are compared first, so that the same work is timed.
+Needs the extra ``bench``, and torchvision 0.28.0 (and timm 1.0.31 for EfficientNet-Lite1
+to 4) installed with ``--no-deps``. The same weights, the same images; the logits are
+compared first, so that the same work is timed.
 Every network has a process of its own.
 """
 
@@ -24,7 +25,22 @@ NAMES = (
     "squeezenet1_0",
     "inception_v3",
     "vit_b_16",
+    "alexnet",
+    "googlenet",
+    "densenet121",
+    "mobilenet_v3_large",
+    "mnasnet1_0",
+    "efficientnet_lite4",
+    "efficientnet_b0",
+    "efficientnet_v2_s",
+    "shufflenet_v2_x1_0",
+    "resnext50_32x4d",
+    "regnet_y_1_6gf",
+    "convnext_tiny",
+    "swin_t",
+    "swin_v2_t",
 )
+"""One of each family; any other name of the zoo that torchvision has will do, too."""
 TOLERANCES = {"float32": 1e-3, "bfloat16": 2e-1}
 """How far logits may be apart, relative to the largest."""
 TOLERANCE_TF32 = 2e-2

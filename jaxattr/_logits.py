@@ -67,7 +67,7 @@ def _check_logits(
         and logits.shape[0] == num_rows
         and jnp.issubdtype(logits.dtype, jnp.floating)
     ):
-        hint = _hint(model)
+        hint = _hint(model) or _other_output(logits, num_rows)
         raise ValueError(
             f"{name}: expected a function of {list(images.shape)} that returns "
             f"float logits ({num_rows}, K), one row an image, got "
@@ -78,7 +78,8 @@ def _check_logits(
         raise ValueError(
             f"{name}: expected logits of at least two classes, got "
             f"{describe(logits)}; give a model with one output and a sigmoid a second "
-            f"class, ja.scores.two_columns(logits_fn), label 1 the one it had; {PAGE}"
+            "class, ja.scores.two_columns(logits_fn), label 1 the one it had "
+            f"({ANY_SCALAR}); {PAGE}"
         )
     if labels is not None:
         wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
@@ -88,6 +89,31 @@ def _check_logits(
                 f"{labels[wrong[0]]} for image {wrong[0]}"
             )
     return logits
+
+
+ANY_SCALAR = "docs/any-scalar.md"
+
+
+def _other_output(output: Any, num_rows: int) -> str:
+    """What makes logits of an output of another shape."""
+    if isinstance(output, tuple | list | dict):
+        return (
+            "of a detector ja.scores.box(detector, box) makes logits; of other outputs "
+            "pass a function that returns one of them, or one number an image with "
+            f"ja.scores.two_columns ({ANY_SCALAR})"
+        )
+    shape = getattr(output, "shape", ())
+    if shape == (num_rows,):
+        return (
+            "one number an image is explained by ja.scores.two_columns(logits_fn), "
+            f"label 1 ({ANY_SCALAR})"
+        )
+    if len(shape) in (3, 4) and shape[0] == num_rows:
+        return (
+            "of values at places ja.scores.region(logits_fn, mask) makes logits, for a "
+            f"region or a pixel ({ANY_SCALAR})"
+        )
+    return ""
 
 
 def _describe_output(output: Any) -> str:

@@ -10,6 +10,9 @@ outside ``0 .. K-1`` gives NaN, and a gradient of NaN: scores look at no values.
 refuse such a label where it is not traced.
 
 Wherever a score is taken its name is too: ``score="margin"``.
+
+Models that are no classifiers become such before they are scored: ``two_columns``,
+``region``, ``box``, ``similarity``.
 """
 
 from __future__ import annotations
@@ -19,16 +22,22 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxattr._checks import check_choice
+from jaxattr._checks import check_choice, check_integer
 from jaxattr._numerics.dtypes import widen
+from jaxattr._outputs import box, region, similarity, two_columns
 from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 __all__ = [
+    "as_score",
+    "box",
     "cross_entropy",
+    "difference",
     "log_probability",
     "logit",
     "margin",
     "probability",
+    "region",
+    "similarity",
     "two_columns",
 ]
 
@@ -65,6 +74,36 @@ def margin(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
     return score_fn
 
 
+def difference(other: int) -> Score:
+    """``z_y - z_o``: why this class and not that one.
+
+    Unlike ``margin``, which takes whichever other class is largest at each point, the other
+    class stays. Of the two classes with the largest logits it is the difference of the
+    first and the second.
+
+    Args:
+      other: o, a class, the same for all images.
+
+    Example:
+      >>> import jax.numpy as jnp, jaxattr as ja
+      >>> logits_fn = lambda x: x[:, 0, 0]
+      >>> images = jnp.array([3.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
+      >>> score = ja.scores.difference(2)
+      >>> ja.saliency(logits_fn, images, jnp.array([0]), score=score).ravel()
+      Array([ 1.,  0., -1.], dtype=float32)
+    """
+    other = check_integer("other", other, 0)
+
+    def difference(logits_fn: LogitsFn, labels: Array) -> ScoreFn:
+        def score_fn(images: Array) -> Array:
+            logits = widen(logits_fn(images))
+            return select(logits, labels) - select(logits, jnp.full_like(labels, other))
+
+        return score_fn
+
+    return difference
+
+
 NAMED: dict[str, Score] = {
     score.__name__: score
     for score in (logit, probability, log_probability, cross_entropy, margin)
@@ -76,32 +115,6 @@ def as_score(score: Score | str) -> Score:
     if callable(score):
         return score
     return NAMED[check_choice("score", score, NAMED)]
-
-
-def two_columns(logits_fn: LogitsFn) -> LogitsFn:
-    """A model with one output z as one with logits ``(0, z)`` of two classes.
-
-    Its softmax has ``sigmoid(z)`` for class 1, so that every method and attack takes
-    it. Label 1 is what the output speaks for, label 0 the opposite.
-
-    Args:
-      logits_fn: images ``(N, H, W, C)`` to ``(N, 1)`` or ``(N,)``, before the sigmoid.
-
-    Returns:
-      A function of images to logits ``(N, 2)``.
-
-    Example:
-      >>> import jax.numpy as jnp, jaxattr as ja
-      >>> model = ja.scores.two_columns(lambda x: jnp.sum(x, axis=(1, 2, 3)))
-      >>> ja.saliency(model, jnp.ones((1, 1, 1, 2)), jnp.array([1])).ravel()
-      Array([1., 1.], dtype=float32)
-    """
-
-    def both(images: Array) -> Array:
-        logits = logits_fn(images).reshape(images.shape[0], 1)
-        return jnp.concatenate([jnp.zeros_like(logits), logits], axis=1)
-
-    return both
 
 
 def stacked_rows(score: Score, logits_fn: LogitsFn, labels: Array) -> ScoreFn:

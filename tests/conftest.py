@@ -42,7 +42,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "cheap"))
 
-collect_ignore = ["fuzz"]  # run by hand
+# Run by hand, with packages that nothing else needs.
+collect_ignore = ["fuzz"]
+collect_ignore_glob = ["**/make_*.py"]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

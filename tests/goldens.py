@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxattr.models.catalog import MODELS
 from jaxattr.models.classifier import Classifier, Config, layer_names, skeleton
 from jaxattr.models.convert import expected_shapes
 from jaxattr.models.loading import from_tensors
@@ -39,7 +40,8 @@ class Case(NamedTuple):
         return FOLDER / f"{self.model}-{self.source}.npz"
 
 
-# The default ones are the smallest of each family and layout.
+# The default ones are the smallest of their family and layout, where that takes a second
+# or two to compile.
 CASES = (
     Case("resnet18", "torchvision"),
     Case("resnet50", "torchvision", slow=True),
@@ -83,6 +85,49 @@ CASES = (
     Case("deit_tiny_patch16_224", "timm", 224, slow=True),
     Case("deit_small_patch16_224", "timm", 224, slow=True),
     Case("maxvit_t", "torchvision", 224, slow=True),
+    Case("alexnet", "torchvision", slow=True),
+    Case("googlenet", "torchvision", slow=True),
+    Case("densenet121", "torchvision", slow=True),
+    Case("densenet161", "torchvision", slow=True),
+    Case("densenet169", "torchvision", slow=True),
+    Case("densenet201", "torchvision", slow=True),
+    Case("mobilenet_v3_small", "torchvision", slow=True),
+    Case("mobilenet_v3_large", "torchvision", slow=True),
+    Case("mobilenet_v3_small", "timm", slow=True),
+    Case("mobilenet_v3_large", "timm", slow=True),
+    Case("mnasnet0_5", "torchvision", slow=True),
+    Case("mnasnet0_75", "torchvision", slow=True),
+    Case("mnasnet1_0", "torchvision", slow=True),
+    Case("mnasnet1_3", "torchvision", slow=True),
+    Case("mnasnet1_0", "timm", slow=True),
+    *(Case(f"efficientnet_lite{i}", "timm", slow=True) for i in range(5)),
+    *(
+        Case(f"efficientnet_{name}", source, slow=True)
+        for name in ("b0", "b1", "b2", "b3", "b4", "v2_s")
+        for source in ("torchvision", "timm")
+    ),
+    Case("shufflenet_v2_x0_5", "torchvision", slow=True),
+    Case("shufflenet_v2_x1_0", "torchvision", slow=True),
+    Case("shufflenet_v2_x1_5", "torchvision", slow=True),
+    Case("shufflenet_v2_x2_0", "torchvision", slow=True),
+    *(
+        Case(f"regnet_{name}", source, slow=True)
+        for name in (
+            *("x_400mf", "x_800mf", "x_1_6gf", "x_3_2gf", "x_8gf", "x_16gf", "x_32gf"),
+            *("y_400mf", "y_800mf", "y_1_6gf", "y_3_2gf", "y_8gf", "y_16gf", "y_32gf"),
+        )
+        for source in ("torchvision", "timm")
+    ),
+    *(
+        Case(f"convnext_{name}", source, slow=True)
+        for name in ("tiny", "small", "base")
+        for source in ("torchvision", "timm")
+    ),
+    *(
+        Case(f"swin_{name}", source, size, slow=True)
+        for name, size in (("t", 224), ("s", 224), ("b", 224), ("v2_t", 256))
+        for source in ("torchvision", "timm")
+    ),
 )
 
 
@@ -94,7 +139,7 @@ def config(case: Case) -> Config:
         num_classes=NUM_CLASSES,
         activation=None,
         dtype=None,
-        padding="symmetric",
+        padding=MODELS[case.model].sources[case.source].padding,
         preprocessing="crop",
     )
 
@@ -131,6 +176,8 @@ def draw(name: str, shape: Iterable[int]) -> np.ndarray:
     last = name.rpartition(".")[2]
     if last == "running_var":
         return np.exp(normal / 2).clip(0.3, 3)
+    if last in ("gamma", "layer_scale"):
+        return normal * np.float32(0.5)
     if last == "running_mean" or "pos_emb" in name or "position_bias" in name:
         return normal * np.float32(0.3)
     if len(shape) == 1:

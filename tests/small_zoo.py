@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import jax
 
 from jaxattr import models
-from jaxattr.models import maxvit, resnet, vit
+from jaxattr.models import maxvit, resnet, swin, vit
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.entries import HALF, Entry, Source
 from jaxattr.models.preprocessing import Preprocessing
@@ -22,6 +22,12 @@ BUILDS = {
     "small_vit": functools.partial(vit.ViT, vit.Shape(4, 16, 2, 2, 32, image=SIZE)),
     "small_maxvit": functools.partial(
         maxvit.MaxViT, maxvit.Shape(8, (8, 16), (1, 1), 4, 2)
+    ),
+    "small_swin": functools.partial(
+        swin.Swin, swin.Shape(8, (2, 1), (1, 2), window=3, patch=2)
+    ),
+    "small_swin_v2": functools.partial(
+        swin.Swin, swin.Shape(8, (2, 1), (1, 2), window=3, patch=2, second=True)
     ),
 }
 

@@ -33,7 +33,9 @@ SLOW = (
     "agi",
     *("expected_gradients", "input_x_gradient"),
     "deconvnet",
+    *("kernel_shap", "lime"),
     *("la", "isa", "idgi", "blur_ig"),
+    *("grad_cam_pp", "layer_cam", "xgrad_cam"),
 )
 
 
@@ -90,6 +92,10 @@ SMALL = {
     "integrated_gradients": {"num_steps": 5},
     "expected_gradients": {"num_samples": 5},
     "guided_ig": {"num_steps": 4},
+    "occlusion": {"window": 3, "stride": 2},
+    "rise": {"num_samples": 5, "grid": 3},
+    "lime": {"segments": (2, 3), "num_samples": 11},
+    "kernel_shap": {"segments": (2, 3), "num_samples": 19},
     "attexplore": {"num_steps": 3, "num_samples": 5},
     "attexplore_pp": {"num_steps": 3, "attack": ja.attacks.gra(num_samples=5)},
     "fampe": {"num_steps": 3, "num_samples": 5},
@@ -100,6 +106,8 @@ SMALL = {
         "num_ascent_steps": 3,
         "num_descent_steps": 3,
         "step_size": 0.05,
+        # Differences within a round, which rounding sets off, beside its number.
+        "factor": 0.1,
     },
     "idgi": {"num_steps": 5},
     "blur_ig": {"num_steps": 5, "max_sigma": 3.0},
@@ -164,6 +172,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     # Rounding the pixels moves maxima of its pooling: 0.2 of a gradient in float32 too.
     "small_resnet": functools.partial(of_zoo, "small_resnet", 0.3),
     "small_vit": functools.partial(of_zoo, "small_vit", 0.1),
+    "small_maxvit": functools.partial(of_zoo, "small_maxvit", 0.1),
 }
 
 

@@ -84,6 +84,24 @@ def test_explain(tiny, photograph, tmp_path, capsys):
     assert len(captured.err.splitlines()) == 2  # no terminal: one line an item
 
 
+def test_methods_of_a_model_that_is_only_called(tiny, photograph, tmp_path):
+    code = explain(
+        *(photograph, "--methods", "occlusion,kernel_shap", "--curve-steps", "0"),
+        *("--option", "kernel_shap.segments=2,3"),
+        *("--option", "kernel_shap.num_samples=20"),
+        *("--option", "occlusion.window=8", "--option", "occlusion.stride=8"),
+        out=tmp_path / "out",
+    )
+    assert code == 0
+    saved = load_explanation(tmp_path / "out" / "cat.kernel_shap.npz")
+    assert saved.options["segments"] == [2, 3]
+    # Six values, each the same all over its segment.
+    ids = ja.segments.grid(*saved.map.shape[:2], 2, 3)
+    for segment in range(6):
+        assert np.ptp(saved.map[ids == segment]) < 1e-6
+    assert (tmp_path / "out" / "cat.occlusion.npz").exists()
+
+
 def test_default_method_model_and_label(tiny, photograph, tmp_path):
     assert explain(photograph, "--curve-steps", "0", out=tmp_path / "out") == 0
     assert tiny == [("efficientnet_lite0", None, {})]
@@ -105,6 +123,15 @@ def test_random_weights_come_from_the_seed(tiny, photograph, tmp_path):
     ("arguments", "message"),
     [
         (["--method", "salency"], "did you mean saliency"),
+        (["--methods", "saliency,,rise"], "expected names with commas between them"),
+        (
+            ["--method", "rise", "--option", "rise.grid=999"],
+            "rise: grid: expected at most the image's",
+        ),
+        (
+            ["--method", "lime", "--option", "lime.segments=2,x"],
+            "lime.segments: expected whole numbers, got 'x'",
+        ),
         (["--label", "tigr cat"], "did you mean tiger cat (1)"),
         (["--label", "crane"], "say 0 or 3"),
         (["--label", "4"], "expected 0 to 3, got 4"),

@@ -1,6 +1,7 @@
 """What the commands have in common."""
 
 import argparse
+import types
 
 import jax
 import pytest
@@ -15,7 +16,7 @@ def asked(monkeypatch):
 
     def load(name, weights=None, **options):
         asked.append((name, weights, options))
-        return object()
+        return types.SimpleNamespace(notes=())
 
     monkeypatch.setattr(ja.models, "load", load)
     return asked

@@ -33,6 +33,12 @@ EXPLAINERS = {
     "expected_gradients": functools.partial(
         ja.expected_gradients, net, key=KEY, num_samples=2, references=x
     ),
+    "occlusion": functools.partial(ja.occlusion, net, window=2, stride=1),
+    "rise": functools.partial(ja.rise, net, key=KEY, num_samples=2, grid=2),
+    "lime": functools.partial(ja.lime, net, key=KEY, num_samples=4, segments=(1, 2)),
+    "kernel_shap": functools.partial(
+        ja.kernel_shap, net, key=KEY, num_samples=4, segments=(1, 2)
+    ),
     "guided_ig": functools.partial(ja.guided_ig, net, num_steps=2),
     "mfaba": functools.partial(ja.mfaba, net, num_steps=2),
     "agi": functools.partial(ja.agi, net, key=KEY, num_targets=2, num_steps=2),
@@ -47,6 +53,11 @@ EXPLAINERS = {
         ja.attexplore_pp, net, key=KEY, num_steps=2, attack="mi_fgsm"
     ),
     "grad_cam": functools.partial(ja.grad_cam, split_net),
+    "grad_cam_pp": functools.partial(ja.grad_cam_pp, split_net),
+    "layer_cam": functools.partial(ja.layer_cam, split_net, relu=False),
+    "xgrad_cam": functools.partial(ja.xgrad_cam, split_net, relu=False),
+    "score_cam": functools.partial(ja.score_cam, split_net),
+    "ablation_cam": functools.partial(ja.ablation_cam, split_net, relu=False),
     "bsm": functools.partial(
         ja.bsm, net, search=ja.BoundarySearch("deepfool", leave="label")
     ),

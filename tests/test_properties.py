@@ -47,6 +47,17 @@ UNITLESS = {
     "infidelity": lambda a, b: ja.infidelity(
         linear, x, a, jnp.array([1, 0, 1]), key=KEY, num_samples=4, normalize=True
     ),
+    "fidelity of sets": lambda a, b: ja.mu_fidelity(
+        *(linear, x, a),
+        labels=jnp.array([1, 0, 1]),
+        key=KEY,
+        num_samples=6,
+        correlation="pearson",
+    ),
+    "pointing game": lambda a, b: ja.pointing_game(a.sum(-1), boxes),
+    "sparseness": lambda a, b: ja.sparseness(a.sum(-1)),
+    "complexity": lambda a, b: ja.complexity(a.sum(-1)),
+    "structure": lambda a, b: ja.ssim(a.sum(-1), b.sum(-1), window=1),
     "direction": lambda a, b: steps.unit(a),
     "mean size": lambda a, b: steps.over_mean_size(a),
     "cosine of steps": lambda a, b: steps.cosine(a, b),

@@ -1,6 +1,6 @@
 """What every registered explainer promises, in one suite parametrised over all.
 
-On a toy, and in the slow suite on a convolutional network and a transformer.
+On a toy, and in the slow suite on a convolutional network and transformers.
 """
 
 import functools
@@ -19,6 +19,9 @@ from subjects import KEY, METHODS, SLOW, SUBJECTS, compiled, draw, explain, opti
 
 from jaxattr.evaluation.methods import registry
 
+ATTENTION = ("small_vit", "small_maxvit")
+"""Subjects that attend; the second, in windows, is for the methods that look at that."""
+
 
 def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):
     """A test of every method on every subject."""
@@ -33,7 +36,8 @@ def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):
         for name in names
         # Tests of their own explain halves of toys.
         if not (METHODS[name].needs_split and subject == "toy")
-        and not (METHODS[name].needs_attention and subject != "small_vit")
+        and (subject in ATTENTION or not METHODS[name].needs_attention)
+        and (subject != "small_maxvit" or METHODS[name].needs_attention)
     ]
     return pytest.mark.parametrize("case", cases, indirect=True)
 

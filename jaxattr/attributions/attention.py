@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_task
+from jaxattr._checks import check_integer, check_task, fail
 from jaxattr._loops import by_image_batches
 from jaxattr.attributions import places
 from jaxattr.inside.attention import Attention
+from jaxattr.inside.windows import Windows
 from jaxattr.typing import Array, LogitsFn, Score
 
 
@@ -31,22 +33,32 @@ def attention_rollout(
     token (the first) is the map; without one, the mean of all rows. It has one entry for
     each patch and is resized to the images bilinearly.
 
+    Attention in windows of features ``(N, h, w, C)`` (MaxViT, Swin) is among all their
+    places, with zeros between windows. The paper has no such models; to take in those
+    whose grid gets coarser from stage to stage is an extension of this library: between
+    two grids a place's share is divided equally among the places that it covers.
+    What convolutions and pooling mix beyond that is left out. The map has the first grid.
+
     Args:
       logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``, any JAX function with
-        attention among all tokens of an image (ViT, DeiT).
+        attention among all tokens of an image (ViT, DeiT), or in windows that together
+        have each place of features once (MaxViT, Swin).
       images: float ``(N, H, W, C)``.
       labels: integers ``(N,)``; the map does not depend on them.
       key: not used.
       batch_size: the most model rows in one call.
-      grid: rows and columns of the patches, as ``grad_cam`` has it.
+      grid: rows and columns of the patches, as ``grad_cam`` has it; of a model with
+        windows those of the last features that attend, which are found by their aspect,
+        by default that of the images.
 
     Returns:
       ``(N, H, W, C)``, the same in every channel. Before they are resized, its values
       are shares of one, of which the class token has the rest.
 
     Raises:
-      ValueError: as ``saliency``; a model without attention, or with attention in
-        windows (MaxViT); tokens whose grid cannot be told.
+      ValueError: as ``saliency``; a model without attention, or with attention among
+        other tokens (of another kind, padded, mixed beforehand); tokens whose grid
+        cannot be told.
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
@@ -67,10 +79,10 @@ def attention_rollout(
     logits_fn, images, labels = check_task(logits_fn, images, labels)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        attention = Attention(logits_fn, images)
+        attention = _attention(logits_fn, images, grid)
 
-        def mix(row: Array, matrix: Array) -> Array:
-            return (row + _product(row, jnp.mean(matrix, axis=1))) / 2
+        def mix(row: Array, seen: Array) -> Array:
+            return (row + seen) / 2
 
         return _rolled(attention, mix, attention.values(), images, grid)
 
@@ -91,17 +103,16 @@ def attention_gradients(
 
     ``R = (I + Ā_L) ⋯ (I + Ā_1)``, ``Ā = mean over heads of ReLU(∂ score / ∂ A ⊙ A)``, A
     the attention matrices of the blocks in order. The map is made of R as
-    ``attention_rollout`` has it.
+    ``attention_rollout`` has it, and windows and coarser grids are taken in as there.
 
     Args:
-      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``, any JAX function with
-        attention among all tokens of an image (ViT, DeiT).
+      logits_fn: as ``attention_rollout`` has it.
       images: float ``(N, H, W, C)``.
       labels: integers ``(N,)``.
       key: not used.
       batch_size: the most model rows in one call.
       score: what is explained; see ``jaxattr.scores``.
-      grid: rows and columns of the patches, as ``grad_cam`` has it.
+      grid: as ``attention_rollout`` has it.
 
     Returns:
       ``(N, H, W, C)``, the same in every channel, never negative. A sum of products of
@@ -130,7 +141,7 @@ def attention_gradients(
     score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        attention = Attention(logits_fn, images)
+        attention = _attention(logits_fn, images, grid)
 
         def total(added: list[Array]) -> Array:
             score_fn = score(lambda x: attention.logits(added, x), labels)
@@ -144,8 +155,8 @@ def attention_gradients(
             )
         ]
 
-        def mix(row: Array, matrix: Array) -> Array:
-            return row + _product(row, jnp.mean(matrix, axis=1))
+        def mix(row: Array, seen: Array) -> Array:
+            return row + seen
 
         return _rolled(attention, mix, weighted, images, grid)
 
@@ -175,9 +186,13 @@ def legrad(
     not, and scales each map to [0, 1]; here the model reads out as it does (ViT its class
     token), and the map keeps its units.
 
+    Attention in windows (MaxViT, Swin), which the paper does not have, is among all
+    places of the features, with zeros between windows. What is behind the last block can
+    read what earlier ones return if that has the same places and width: the blocks of
+    the last stage, to which L and the map are confined.
+
     Args:
-      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``, any JAX function with
-        attention among all tokens of an image (ViT, DeiT).
+      logits_fn: as ``attention_rollout`` has it.
       images: float ``(N, H, W, C)``.
       labels: integers ``(N,)``.
       key: not used.
@@ -185,8 +200,10 @@ def legrad(
       score: what is explained; see ``jaxattr.scores``.
       layers: the names of what the blocks return, in order, one for each attention, see
         ``ja.inside.names``; by default the outermost ``jax.named_scope`` around each that
-        has no other attention, as the models of ``ja.models`` have them.
-      grid: rows and columns of the patches, as ``grad_cam`` has it.
+        has no other attention, as the models of ``ja.models`` have them. Of a model with
+        windows one for each of the last, by default as many as the rest can read:
+        blocks of earlier stages, whose features have other sizes, are left out.
+      grid: as ``attention_rollout`` has it.
 
     Returns:
       ``(N, H, W, C)``, the same in every channel, never negative, in units of the score.
@@ -216,7 +233,7 @@ def legrad(
     score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        attention = Attention(logits_fn, images)
+        attention = _attention(logits_fn, images, grid)
         ends = attention.ends(layers)
 
         def total(added: list[Array]) -> Array:
@@ -224,18 +241,36 @@ def legrad(
             score_fn = score(head, labels)
             return jnp.sum(sum(score_fn(tokens) for tokens in results))
 
-        gradients = jax.grad(total)(attention.zeros())
-        maps = [
-            jnp.mean(jax.nn.relu(matrix.laid_out(g)), axis=(1, 2))
-            for matrix, g in zip(attention.matrices, gradients, strict=True)
-        ]
-        return _placed(sum(maps[1:], maps[0]) / len(maps), images, grid)
+        gradients = jax.grad(total)(attention.zeros(len(ends)))
+        first = len(attention.matrices) - len(ends)
+        maps = []
+        for i, slope in enumerate(gradients, first):
+            positive = jax.nn.relu(attention.matrices[i].laid_out(slope))
+            if attention.windows is None:
+                maps.append(jnp.mean(positive, axis=(1, 2)))
+            else:
+                queries = _alike(attention.windows[i].grid, images, positive.dtype)
+                matrix = jnp.mean(positive, axis=1)
+                maps.append(attention.seen_from(i, queries, matrix))
+        mean = sum(maps[1:], maps[0]) / len(maps)
+        windows = attention.windows
+        return _placed(mean, images, grid, windows[-1] if windows else None)
 
     return by_image_batches(explain, batch_size, images, labels)
 
 
-def _product(row: Array, matrix: Array) -> Array:
-    return jnp.einsum("nt,nts->ns", row, matrix, precision="highest")
+def _attention(
+    logits_fn: LogitsFn, images: Array, grid: tuple[int, int] | None
+) -> Attention:
+    if grid is not None:
+        rows, columns = (check_integer("grid", n) for n in grid)
+        grid = rows, columns
+    attention = Attention(logits_fn, images, grid)
+    if attention.windows is not None and grid is not None:
+        last = attention.windows[-1].grid
+        if grid != last:
+            raise fail("grid", f"{last}, that of the last features that attend", grid)
+    return attention
 
 
 def _rolled(
@@ -246,19 +281,47 @@ def _rolled(
     grid: tuple[int, int] | None,
 ) -> Array:
     """The row of what reads out the tokens, through the blocks back to the first."""
-    num_tokens, size = attention.num_tokens, (images.shape[1], images.shape[2])
-    rows, columns = places.grid_of(num_tokens, size, grid)
+    windows = attention.windows
+    if windows is None:
+        row = _read_out(attention.num_tokens, matrices[0], images, grid)
+    else:
+        row = _alike(windows[-1].grid, images, matrices[-1].dtype)
+    for i in reversed(range(len(matrices))):
+        if windows is not None:
+            last = windows[min(i + 1, len(windows) - 1)].grid
+            row = places.shared(row, last, windows[i].grid)
+        row = mix(row, attention.seen_from(i, row, jnp.mean(matrices[i], axis=1)))
+    return _placed(row, images, grid, windows[0] if windows else None)
+
+
+def _read_out(
+    num_tokens: int, matrix: Array, images: Array, grid: tuple[int, int] | None
+) -> Array:
+    """The class token ``(N, T)``; without one, the mean of all tokens."""
+    rows, columns = places.grid_of(num_tokens, (images.shape[1], images.shape[2]), grid)
     has_class_token = rows * columns < num_tokens
     weights = jnp.arange(num_tokens) == 0 if has_class_token else 1 / num_tokens
-    zeros = jnp.zeros_like(matrices[0][:, 0, 0])
-    row = zeros + jnp.broadcast_to(jnp.asarray(weights, zeros.dtype), (1, num_tokens))
-    for matrix in reversed(matrices):
-        row = mix(row, matrix)
-    return _placed(row, images, grid)
+    zeros = jnp.zeros_like(matrix[:, 0, 0])
+    return zeros + jnp.broadcast_to(jnp.asarray(weights, zeros.dtype), (1, num_tokens))
 
 
-def _placed(tokens: Array, images: Array, grid: tuple[int, int] | None) -> Array:
+def _alike(grid: tuple[int, int], images: Array, dtype: Any) -> Array:
+    """The mean of all places of a grid, ``(N, rows · columns)``."""
+    num_places = grid[0] * grid[1]
+    # Added to zeros rather than broadcast: so it is sharded as the images are.
+    zeros = jnp.zeros_like(images[:, 0, 0, :1], dtype)
+    return zeros + jnp.full((1, num_places), 1 / num_places, dtype)
+
+
+def _placed(
+    tokens: Array,
+    images: Array,
+    grid: tuple[int, int] | None,
+    windows: Windows | None,
+) -> Array:
     """One number a token ``(N, T)`` where its patch is."""
+    if windows is not None:
+        return places.resized(tokens.reshape(-1, *windows.grid), images)
     size = images.shape[1], images.shape[2]
     return places.resized(
         places.features(tokens[..., None], size, grid)[..., 0], images

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from jaxattr import inside, scores
-from jaxattr._checks import check_inputs, check_values, fail
-from jaxattr._logits import checked_head, checked_model
-from jaxattr._loops import by_image_batches
-from jaxattr._numerics.dtypes import widen
-from jaxattr.attributions import places
-from jaxattr.gradients import gradient
+from jaxattr import scores
+from jaxattr.attributions.cam import Layer, class_activation_map, weighted
 from jaxattr.typing import Array, Score
 
 
@@ -73,37 +67,19 @@ def grad_cam(
       from Deep Networks via Gradient-based Localization. ICCV 2017, arXiv:1610.02391.
     """
     del key
-    features_fn, head = (getattr(logits_fn, n, None) for n in ("features", "head"))
-    if layer is None and (features_fn is None or head is None):
-        raise fail(
-            "logits_fn",
-            "a model with features and head, such as model.split(layer), or layer=",
-            logits_fn,
-        )
-    images, labels = check_inputs(images, labels)
-    check_values(images)
-    if layer is None:
-        head = checked_head(head, labels)
-    else:
-        logits_fn = checked_model(logits_fn, labels)
-    score = scores.as_score(score)
-    size = (images.shape[1], images.shape[2])
 
-    def explain(_: int, images: Array, labels: Array) -> Array:
-        if layer is None:
-            assert features_fn is not None
-            assert head is not None
-            values, head_fn = features_fn(images), head
-        else:
-            values = inside.capture(logits_fn, [layer])(images)[1][layer]
-            head_fn = inside.head(logits_fn, layer, images)
-        gradients = gradient(score(head_fn, labels), values)
-        values, gradients = (
-            places.features(widen(x), size, grid) for x in (values, gradients)
-        )
-        weights = jnp.mean(gradients, axis=(1, 2), keepdims=True)
-        cam = jnp.sum(weights * values, axis=-1)
-        cam = jax.nn.relu(cam) if relu else cam
-        return places.resized(cam, images)
+    def combine(layer: Layer) -> Array:
+        weights = jnp.mean(layer.gradients(), axis=(1, 2))
+        return weighted(weights, layer.features())
 
-    return by_image_batches(explain, batch_size, images, labels)
+    return class_activation_map(
+        combine,
+        logits_fn,
+        images,
+        labels,
+        batch_size=batch_size,
+        score=score,
+        relu=relu,
+        grid=grid,
+        layer=layer,
+    )

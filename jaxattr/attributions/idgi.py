@@ -123,4 +123,6 @@ def _along_guided(score_fn: ScoreFn, start: Array, end: Array, num_steps: int) -
         return maps + change * unit(info.gradient) ** 2, value
 
     total = (jnp.zeros_like(start), score_fn(start))
-    return fold_path(path, start, None, num_steps, total, add)[1][0]
+    maps: Array
+    _, (maps, _) = fold_path(path, start, None, num_steps, total, add)
+    return maps

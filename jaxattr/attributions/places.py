@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxattr._checks import check_integer, fail
 from jaxattr.typing import Array
@@ -56,3 +57,27 @@ def resized(maps: Array, images: Array) -> Array:
     maps = jax.image.resize(maps, images.shape[:3], "linear")
     # Added to zeros rather than broadcast: so it is sharded as the images are.
     return jnp.zeros_like(images) + maps[..., None].astype(images.dtype)
+
+
+def shared(shares: Array, before: tuple[int, int], after: tuple[int, int]) -> Array:
+    """Shares of the places of a grid ``(N, rows · columns)`` as those of another grid.
+
+    Both lie over the same image, and the share of a place is divided among the places
+    that it covers, in proportion to the areas: their sum stays.
+    """
+    if before == after:
+        return shares
+    rows, columns = (
+        jnp.asarray(_covered(a, b), shares.dtype) for a, b in zip(before, after)
+    )
+    shares = shares.reshape(shares.shape[0], *before)
+    shares = jnp.einsum("nhw,hi,wj->nij", shares, rows, columns, precision="highest")
+    return shares.reshape(shares.shape[0], -1)
+
+
+def _covered(before: int, after: int) -> np.ndarray:
+    """How much of each of so many equal parts of a line lies in each of others."""
+    first, second = (np.arange(n + 1) / n for n in (before, after))
+    start = np.maximum(first[:-1, None], second[None, :-1])
+    end = np.minimum(first[1:, None], second[None, 1:])
+    return np.maximum(end - start, 0) * before

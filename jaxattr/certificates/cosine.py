@@ -81,8 +81,9 @@ def certified_cosine(
       -1 where nothing is proved and NaN where a map was NaN. Of a map of zeros g is zero.
 
     Raises:
-      ValueError: images of another shape, or NaN; no key; a radius or α out of range; too
-        few samples to prove anything at this α (the message says how many it takes).
+      ValueError: images of another shape, or NaN; no key; maps of another number of images;
+        a radius or α out of range; too few samples to prove anything at this α (the
+        message says how many it takes).
 
     Example:
       >>> import jax, jax.numpy as jnp, jaxattr as ja
@@ -123,7 +124,10 @@ def certified_cosine(
     draw = uniform_ball(radius)(images)
 
     def unit_maps(index: Array) -> Array:
-        maps = widen(explain_fn(draw(_random.fold_in(keys, index))[0]))
+        maps = explain_fn(draw(_random.fold_in(keys, index))[0])
+        if maps.ndim < 2 or len(maps) != len(images):
+            raise fail("explain_fn", f"maps ({len(images)}, H, W, C)", maps)
+        maps = widen(maps)
         return norms.unit(maps, tuple(range(1, maps.ndim)))[None]
 
     first = mean_over(unit_maps, num_first)

@@ -16,8 +16,11 @@ from jaxattr.checkpoints.unpickling import Storage, Tensor, load_pickle
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-NESTS = ("state_dict", "model", "model_state_dict")
-"""Keys under which training scripts keep the state dict."""
+NESTS = (
+    *("state_dict_ema", "model_ema", "ema_state_dict", "ema"),
+    *("state_dict", "model", "model_state_dict", "net", "network"),
+)
+"""Keys under which training scripts keep the state dict, averages of weights first."""
 
 
 def read_torch(data: bytes) -> dict[str, np.ndarray]:
@@ -97,8 +100,9 @@ def _legacy(data: bytes) -> tuple[object, Callable[[str], bytes]]:
 
 def _state_dict(state: object) -> Iterator[tuple[str, Tensor]]:
     for nest in NESTS:
-        if isinstance(state, dict) and isinstance(state.get(nest), dict):
-            state = state[nest]
+        inner = state.get(nest) if isinstance(state, dict) else None
+        if isinstance(inner, dict) and _has_tensors(inner):
+            state = inner
             break
     if not isinstance(state, dict):
         raise CheckpointError("it holds no state dict")
@@ -106,6 +110,10 @@ def _state_dict(state: object) -> Iterator[tuple[str, Tensor]]:
         # Beside its tensors a checkpoint may keep epochs, options and the like.
         if isinstance(name, str) and isinstance(value, Tensor):
             yield name, value
+
+
+def _has_tensors(state: dict[object, object]) -> bool:
+    return any(isinstance(value, Tensor) for value in state.values())
 
 
 def _read_storage(

@@ -72,6 +72,15 @@ def whole(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def words(text: str) -> list[str]:
+    """An argparse type, for ``action="extend"``: words with commas between them."""
+    found = [word.strip() for word in text.split(",")]
+    if not all(found):
+        expected = f"expected names with commas between them, got {text!r}"
+        raise argparse.ArgumentTypeError(expected)
+    return found
+
+
 def folder(text: str) -> str:
     """An argparse type: a folder, there or not, but no file."""
     if not is_url(text) and pathlib.Path(text).is_file():

@@ -18,6 +18,7 @@ from jaxattr.commands._arguments import (
     folder,
     run_of,
     whole,
+    words,
 )
 from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._models import add_model, load_models
@@ -82,8 +83,9 @@ def add_parser(commands: Commands) -> None:
     add_labels(parser)
     names = ", ".join(registry.methods())
     add(
-        "--method",
-        action="append",
+        *("--method", "--methods"),
+        action="extend",
+        type=words,
         metavar="NAME",
         help=f"{several}, differences are to the first: {names} (default: saliency and "
         "integrated_gradients)",

@@ -13,6 +13,7 @@ from jaxattr.commands._arguments import (
     figures_of,
     run_of,
     whole,
+    words,
 )
 from jaxattr.commands._model_requests import parse_model
 from jaxattr.commands._models import add_model, load_model
@@ -42,6 +43,8 @@ examples:
   jaxattr explain cat.jpg --method bsm --method big
   jaxattr explain cat.jpg --method big --option big.search=ddn,fab
   jaxattr explain cat.jpg --method big --option big.search.norm=linf
+  jaxattr explain cat.jpg --methods occlusion,rise
+  jaxattr explain cat.jpg --method kernel_shap --option kernel_shap.segments=8,8
   jaxattr explain cat.jpg --method expected_gradients --references photographs/
 """
 
@@ -68,10 +71,12 @@ def add_parser(commands: Commands) -> None:
     add_photographs(parser)
     names = ", ".join(registry.methods())
     add(
-        "--method",
-        action="append",
+        *("--method", "--methods"),
+        action="extend",
+        type=words,
         metavar="NAME",
-        help=f"may be given several times: {names} (default: integrated_gradients)",
+        help=f"may be given several times, or with commas: {names} (default: "
+        "integrated_gradients)",
     )
     add_method_options(parser)
     add_model(parser)

@@ -15,6 +15,7 @@ from jaxattr.commands._arguments import (
     figures_of,
     run_of,
     whole,
+    words,
 )
 from jaxattr.commands._devices import mesh_of
 from jaxattr.commands._models import add_model, load_model
@@ -68,8 +69,9 @@ def add_parser(commands: Commands) -> None:
     add("folder", metavar="FOLDER", help="of photographs")
     add_model(parser)
     add(
-        "--method",
-        action="append",
+        *("--method", "--methods"),
+        action="extend",
+        type=words,
         metavar="NAME",
         help="may be given several times (default: saliency)",
     )

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxattr._checks import fail
 from jaxattr._numerics.dtypes import accumulator
-from jaxattr.convolutions import winograd
+from jaxattr.convolutions import grouped, winograd
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.trilinear import (
     Geometry,
@@ -50,7 +50,7 @@ def conv(
       stride: the same along both axes.
       padding: ``"tf_same"``, ``"symmetric"``, ``"valid"`` or pairs
         ``((top, bottom), (left, right))``.
-      groups: of channels that do not meet; more than one are left to XLA.
+      groups: of channels that do not meet.
 
     Returns:
       ``(..., H', W', O)`` in the dtype of the arguments. Half precision is accumulated
@@ -67,7 +67,7 @@ def conv(
         raise fail("kernel", f"{images.dtype}[h, w, {inputs:g}, O]", kernel)
     geometry = of_shapes(images, kernel, stride, padding)
     if groups != 1:
-        return xla_convolve(images, kernel, geometry, groups)
+        return _grouped_conv(images, kernel, geometry._replace(groups=groups))
     return _conv(images, kernel, geometry)
 
 
@@ -123,7 +123,7 @@ def _to_shallow_images(kernel: Array, cotangent: Array, geometry: Geometry) -> A
 
     XLA would dilate the cotangent with zeros, and find few columns to work on.
     """
-    stride, pads, size, window, output = geometry
+    stride, pads, size, window, output, _ = geometry
     first = [-(-low // stride) for low, _ in pads]
     shift = [stride * f - low for f, (low, _) in zip(first, pads, strict=True)]
     taps = [-(-(s + w) // stride) for s, w in zip(shift, window, strict=True)]
@@ -160,8 +160,8 @@ _xla = transposed(
         cotangent.shape[-1],
     ),
 )
-_conv = define(
-    "conv",
-    default=_xla,
-    on={"cpu": Trilinear(_convolve, _to_images, _xla.to_kernel)},
+_on_cpu = Trilinear(_convolve, _to_images, _xla.to_kernel)
+_conv = define("conv", default=_xla, on={"cpu": _on_cpu})
+_grouped_conv = define(
+    "grouped_conv", default=grouped.xla, on={"cpu": grouped.merging(_on_cpu)}
 )

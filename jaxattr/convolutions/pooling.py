@@ -9,6 +9,7 @@ import numpy as np
 from jax import lax
 
 from jaxattr._numerics.dtypes import accumulator
+from jaxattr.convolutions.blocks import to_blocks, whole_blocks
 from jaxattr.convolutions.padding import Padding, explicit_padding
 from jaxattr.typing import Array
 
@@ -69,6 +70,15 @@ def mean_pool(x: Array, window: int, stride: int) -> Array:
         ((0, 0), *pads, (0, 0)),
     )
     return (total / window**2).astype(x.dtype)
+
+
+def block_mean(x: Array, size: int) -> Array:
+    """``(N, H, W, C)`` to the mean of each whole block of ``size`` by ``size`` pixels.
+
+    As a mean over axes, whose gradient is a broadcast.
+    """
+    blocks = to_blocks(whole_blocks(x, size), size, size)
+    return jnp.mean(blocks, (2, 4), accumulator(x.dtype)).astype(x.dtype)
 
 
 def global_mean(x: Array) -> Array:

@@ -42,6 +42,7 @@ class Geometry(NamedTuple):
     size: Sizes  # of the images
     window: Sizes  # of the kernel
     output: Sizes
+    groups: int = 1  # of channels that do not meet
 
 
 Bilinear = Callable[[Array, Array, Geometry], Array]
@@ -188,7 +189,7 @@ def _vmap(
 
 def shifts(images: Array, geometry: Geometry) -> list[Array]:
     """For each kernel position, row by row, the pixels that it meets."""
-    stride, pads, _, (height, width), output = geometry
+    stride, pads, _, (height, width), output, _ = geometry
     # Without the barrier XLA may fuse whatever made the images, the padding's branches
     # too, into every one of them.
     images = lax.optimization_barrier(pad(images, pads))
@@ -240,7 +241,8 @@ def transposed(
 
     def to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
         kernel, cotangent = _equally_varying(kernel, cotangent)
-        shape = (*cotangent.shape[:-3], *geometry.size, kernel.shape[2])
+        channels = kernel.shape[2] * geometry.groups
+        shape = (*cotangent.shape[:-3], *geometry.size, channels)
         images = _zeros(shape, (*_spec(cotangent)[:-1], None), cotangent)
         transpose = jax.linear_transpose(
             lambda images: convolve(images, kernel, geometry), images

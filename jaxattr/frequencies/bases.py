@@ -14,6 +14,8 @@ from jaxattr.frequencies import transforms, wavelets
 from jaxattr.frequencies.bands import split_spectrum
 from jaxattr.typing import Array
 
+__all__ = ["Basis", "dct", "fft_bands", "wavelet"]
+
 
 class Basis(NamedTuple):
     """Two functions that undo each other."""

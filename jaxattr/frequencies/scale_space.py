@@ -33,9 +33,9 @@ def blurred_and_slope(
     images: Array, sigmas: Array, largest: float
 ) -> tuple[Array, Array]:
     """``blurred``, and its derivative in the scale of each."""
-    return jax.jvp(
-        lambda s: blurred(images, s, largest), (sigmas,), (jnp.ones_like(sigmas),)
-    )
+    of_scale = lambda scales: blurred(images, scales, largest)
+    points, slope = jax.jvp(of_scale, (sigmas,), (jnp.ones_like(sigmas),))
+    return points, slope
 
 
 def _matrix(size: int, sigma: Array, largest: float) -> Array:

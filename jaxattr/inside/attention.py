@@ -6,7 +6,6 @@ An attention matrix is a softmax over tokens that a product with values follows,
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,39 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice, fail
-from jaxattr._numerics.dtypes import widen
 from jaxattr.inside import named_values
-from jaxattr.interpreter.grouping import graph
-from jaxattr.interpreter.nodes import Node, Reading
+from jaxattr.inside.matrices import Matrix, matrices
+from jaxattr.inside.windows import Windows, key_ids, leading_axes, windows
+from jaxattr.interpreter.positions import Grid, positions
 from jaxattr.interpreter.program import Program, Value, scopes, trace
 from jaxattr.typing import Array, LogitsFn
-
-_SAME = ("convert_element_type", "name", "copy", "copy_p", "stop_gradient")
-"""What may lie between the softmax and the product, beside transpositions."""
-
-
-@dataclasses.dataclass(eq=False)
-class Matrix:
-    """Where a function has an attention matrix."""
-
-    value: Value
-    """What the softmax returns."""
-    order: tuple[int, ...]
-    """Its axes: images, heads, queries, keys."""
-    scope: str
-    """The named scopes that it is in."""
-
-    def with_images_along(self, shape: Sequence[int]) -> Matrix:
-        """With that axis first that has another size in the shape for one image."""
-        axes = self.order[:-2]
-        sizes = self.value.shape
-        order = sorted(axes, key=lambda a: (sizes[a] == shape[a], axes.index(a)))
-        return dataclasses.replace(self, order=(*order, *self.order[-2:]))
-
-    def laid_out(self, array: Array) -> Array:
-        """The value, or what has its shape, as ``(N, heads, T, T)``."""
-        array = jnp.transpose(widen(array), self.order)
-        return array.reshape(array.shape[0], -1, *array.shape[-2:])
 
 
 class Attention:
@@ -55,18 +27,23 @@ class Attention:
 
     Args:
       logits_fn: of images ``(N, H, W, C)``, any JAX function with self-attention among
-        all tokens of an image.
+        all tokens of an image, or in windows of features.
       images: ``(N, H, W, C)``.
+      grid: rows and columns in the proportion of the features; by default those of the
+        images.
 
     Raises:
       ValueError: for a function without attention; among other tokens than all of an
-        image (windows, queries of another kind).
+        image, in one window or several.
     """
 
-    def __init__(self, logits_fn: LogitsFn, images: Array):
+    windows: list[Windows] | None
+    """Of each, where it is in windows; of tokens ``(N, T, D)`` None."""
+
+    def __init__(self, logits_fn: LogitsFn, images: Array, grid: Grid | None = None):
         self.images = images
         self.program, self.structure = trace(logits_fn, images)
-        self.matrices = _found(self.program)
+        self.matrices = matrices(self.program)
         if not self.matrices:
             raise fail(
                 "logits_fn",
@@ -75,32 +52,56 @@ class Attention:
                 logits_fn,
             )
         num_images = images.shape[0]
+        self.positions = positions(
+            self.program,
+            (images.shape[1], images.shape[2]) if grid is None else grid,
+            {m.value: m.order[-1] for m in self.matrices},
+            {m.product: m.values for m in self.matrices},
+        )
+        found = [windows(m, self.positions, num_images) for m in self.matrices]
+        known = [f for f in found if f is not None]
+        self.num_tokens = self.matrices[0].value.shape[self.matrices[0].order[-1]]
+        shapes = {w.queries.shape for _, w in known}
+        if len(known) == len(found) and shapes != {(1, self.num_tokens)}:
+            self.matrices = [m for m, _ in known]
+            self.windows = [w for _, w in known]
+            return
+        self.windows = None
         if num_images > 1:
             # Their axis is the one that shrinks with them: heads may be as many.
             one = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
             self.matrices = [
                 m.with_images_along(other.value.shape)
                 for m, other in zip(
-                    self.matrices, _found(trace(logits_fn, one)[0]), strict=True
+                    self.matrices, matrices(trace(logits_fn, one)[0]), strict=True
                 )
             ]
-        shapes = [
-            [m.value.shape[a] for a in (m.order[0], *m.order[-2:])]
-            for m in self.matrices
-        ]
-        self.num_tokens = shapes[0][1]
-        for matrix, shape in zip(self.matrices, shapes, strict=True):
-            if shape != [num_images, self.num_tokens, self.num_tokens]:
-                expected = (
-                    "attention (N, heads, T, T) among all T tokens of an image, the same "
-                    "in every block, as ViT has it; attention in windows (MaxViT) or "
-                    "with other queries has no map of the whole image"
-                )
-                where = f" in {matrix.scope}" if matrix.scope else ""
-                raise ValueError(
-                    f"logits_fn: expected {expected}; got {list(matrix.value.shape)}"
-                    f"{where} for {num_images} images"
-                )
+        # First those without places: in a model with windows it is they that are wrong.
+        for i in sorted(range(len(found)), key=lambda i: found[i] is not None):
+            self._check_tokens(self.matrices[i])
+
+    def _check_tokens(self, matrix: Matrix) -> None:
+        """That it is among all tokens of an image."""
+        shape = [matrix.value.shape[a] for a in (matrix.order[0], *matrix.order[-2:])]
+        queries, keys = (
+            self.positions.get(matrix.value),
+            key_ids(matrix, self.positions),
+        )
+        ids = [i for i in (queries and queries.ids, keys) if i is not None]
+        in_windows = any(a != matrix.order[0] for a in leading_axes(matrix, *ids))
+        tokens = [self.images.shape[0], self.num_tokens, self.num_tokens]
+        if shape != tokens or in_windows:
+            expected = (
+                "attention (N, heads, T, T) among all T tokens of an image, the same in "
+                "every block, as ViT has it, or in windows that together have each place "
+                "of features (N, h, w, C) once, without padding, h : w as the images (or "
+                "grid) have it, as MaxViT has it"
+            )
+            where = f" in {matrix.scope}" if matrix.scope else ""
+            raise ValueError(
+                f"logits_fn: expected {expected}; got {list(matrix.value.shape)}"
+                f"{where} for {self.images.shape[0]} images"
+            )
 
     def values(self) -> list[Array]:
         """``(N, heads, T, T)`` of each."""
@@ -109,9 +110,22 @@ class Attention:
         found = program(self.images)
         return [m.laid_out(a) for m, a in zip(self.matrices, found, strict=True)]
 
-    def zeros(self) -> list[Array]:
-        """What may be added to each, and changes nothing."""
-        return [jnp.zeros(m.value.shape, m.value.dtype) for m in self.matrices]
+    def seen_from(self, index: int, row: Array, matrix: Array) -> Array:
+        """``row @ A`` of one of them, or of what has its shape, the mean over its heads.
+
+        Args:
+          index: which.
+          row: ``(N, T)``, or ``(N, rows · columns)`` where it is in windows.
+          matrix: ``(N, T, T)``, or ``(N · windows, t, t)``.
+        """
+        if self.windows is not None:
+            return self.windows[index].seen_from(row, matrix)
+        return jnp.einsum("nt,nts->ns", row, matrix, precision="highest")
+
+    def zeros(self, num_last: int | None = None) -> list[Array]:
+        """What may be added to each, or to so many of the last, and changes nothing."""
+        last = self.matrices[-(num_last or len(self.matrices)) :]
+        return [jnp.zeros(m.value.shape, m.value.dtype) for m in last]
 
     def logits(self, added: Sequence[Array], images: Array) -> Any:
         """What the function returns where this is added to the matrices."""
@@ -123,8 +137,9 @@ class Attention:
         """What the blocks return, each for the others' results as they are.
 
         Args:
-          added: to the matrices; what a block returns depends on its own alone.
-          ends: the values that the blocks return.
+          added: to the matrices of these blocks; what a block returns depends on its
+            own alone.
+          ends: the values that the blocks return, of the last ones.
 
         Returns:
           The values, and the function from the last of them to what is returned.
@@ -154,6 +169,9 @@ class Attention:
     def ends(self, names: Sequence[str] | None) -> list[Value]:
         """The values that the blocks return, one for each attention matrix.
 
+        Of attention in windows those of the last blocks, all with the same places and
+        width: what follows the last can read them.
+
         Args:
           names: as ``ja.inside.names`` has them; by default the outermost named scopes
             that have one attention each.
@@ -161,29 +179,61 @@ class Attention:
         Raises:
           ValueError: where there are none, or others than one a block.
         """
-        if names is None:
-            every = [list(scopes(m.scope)) for m in self.matrices]
-            used = Counter(scope for found in every for scope in found)
-            names = [next((s for s in f if used[s] == 1), "") for f in every]
         known = named_values(self.program)
+        if names is None:
+            names = self._block_names(known)
         expected = (
             f"the names of what the {len(self.matrices)} blocks with attention return, "
             "tokens (N, T, D), in order; ja.inside.names has them"
+            if self.windows is None
+            else f"the names of what the last of the {len(self.matrices)} blocks with "
+            "attention return, in order, which have the same places and width; "
+            "ja.inside.names has them"
         )
-        if len(names) != len(self.matrices) or "" in names:
+        missing = len(self.matrices) - len(names)
+        if not names or "" in names or missing < 0 or (missing and not self.windows):
             raise fail("layers", expected, tuple(names))
         for name in names:
             check_choice("layers", name, known)
         found = [known[name] for name in names]
-        tokens = (self.images.shape[0], self.num_tokens)
         place = {v: i for i, e in enumerate(self.program.equations) for v in e.outputs}
         places = [
-            place[v] for m, end in zip(self.matrices, found) for v in (m.value, end)
+            place[v]
+            for m, end in zip(self.matrices[missing:], found)
+            for v in (m.value, end)
         ]
-        fits = all(len(v.shape) == 3 and v.shape[:2] == tokens for v in found)
+        fits = all(self._can_be_read_as(v, found[-1]) for v in found)
         if not fits or places != sorted(places):
             raise fail("layers", expected, tuple(names))
         return found
+
+    def _block_names(self, known: Mapping[str, Value]) -> list[str]:
+        """The outermost scopes with one attention each, of blocks that can be read."""
+        every = [list(scopes(m.scope)) for m in self.matrices]
+        used = Counter(scope for found in every for scope in found)
+        names = [next((s for s in f if used[s] == 1), "") for f in every]
+        if self.windows is None or not names[-1]:
+            return names
+        last = known[names[-1]]
+        others = [
+            i
+            for i, name in enumerate(names)
+            if not name or not self._can_be_read_as(known[name], last)
+        ]
+        return names[others[-1] + 1 :] if others else names
+
+    def _can_be_read_as(self, value: Value, last: Value) -> bool:
+        """Whether what follows the last block can read a value in its place."""
+        num_images = self.images.shape[0]
+        if self.windows is None:
+            tokens = (num_images, self.num_tokens)
+            return len(value.shape) == 3 and value.shape[:2] == tokens
+        if value.shape != last.shape or value.shape[0] != num_images:
+            return False
+        own, others = (self.positions.get(v) for v in (value, last))
+        if own is None or others is None:
+            return own is others
+        return own.grid == others.grid and bool((own.ids == others.ids).all())
 
     def _returned(self, known: Mapping[Value, Any]) -> Any:
         results = [known.get(v, v.constant) for v in self.program.outputs]
@@ -196,7 +246,8 @@ class Attention:
         instead: Mapping[Value, Callable[[Value, Array], Array]],
     ) -> dict[Value, Any]:
         """All values where this is added to the matrices and those are others."""
-        more = {m.value: a for m, a in zip(self.matrices, added, strict=True)}
+        last = self.matrices[-len(added) :]
+        more = {m.value: a for m, a in zip(last, added, strict=True)}
         known: dict[Value, Any] = dict(zip(self.program.inputs, [images], strict=True))
         for equation in self.program.equations:
             arguments = [known.get(v, v.constant) for v in equation.inputs]
@@ -207,45 +258,3 @@ class Attention:
                 if value in instead:
                     known[value] = instead[value](value, known[value])
         return known
-
-
-def _found(program: Program) -> list[Matrix]:
-    layers = graph(program, program.inputs, Reading())
-    found = (
-        _matrix(program, layers.active, node)
-        for node in layers.nodes
-        if node.kind == "softmax" and len(node.axes) == 1
-    )
-    return [matrix for matrix in found if matrix is not None]
-
-
-def _matrix(program: Program, active: set[Value], node: Node) -> Matrix | None:
-    """The matrix that a softmax is, if a product over its axis follows."""
-    (value,) = node.outputs
-    axes = {value: tuple(range(len(value.shape)))}
-    for equation in program.equations:
-        here = [i for i, v in enumerate(equation.inputs) if v in axes]
-        if not here:
-            continue
-        before = axes[equation.inputs[here[0]]]
-        if equation.name == "transpose":
-            order = equation.params["permutation"]
-            axes[equation.outputs[0]] = tuple(before[int(a)] for a in order)
-        elif equation.name in _SAME:
-            axes[equation.outputs[0]] = before
-        elif equation.name == "dot_general" and all(
-            v in active for v in equation.inputs
-        ):
-            contracted, batch = equation.params["dimension_numbers"]
-            keys = [before[int(a)] for a in contracted[here[0]]]
-            shared = [before[int(a)] for a in batch[here[0]]]
-            # Beside the queries, heads that share their values are free as well.
-            free = [a for a in before if a not in (*keys, *shared)]
-            if tuple(keys) == node.axes and free and shared:
-                size = value.shape[keys[0]]
-                alike = [a for a in free if value.shape[a] == size]
-                queries = (alike or free)[-1]
-                heads = (a for a in free if a != queries)
-                order = (*sorted(shared), *heads, queries, *keys)
-                return Matrix(value, order, node.last.scope)
-    return None

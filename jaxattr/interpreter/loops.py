@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -96,8 +96,7 @@ def loop(equation: Equation) -> Loop:
         return Loop(
             equation,
             of_jaxpr(params["jaxpr"]),
-            params["num_consts"],
-            params["num_carry"],
+            *_counts_of_scan(params),
             params["length"],
             params["reverse"],
         )
@@ -105,6 +104,15 @@ def loop(equation: Equation) -> Loop:
     return Loop(
         equation, body, params["body_nconsts"], len(body.outputs), None, reverse=False
     )
+
+
+def _counts_of_scan(params: Mapping[str, Any]) -> tuple[int, int]:
+    """How many constants it has, and how many parts of its carry."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    # From JAX 0.12 on: a tree of what goes in, of three parts.
+    constants, carry, _ = params["ft_in"].unpack()
+    return len(list(constants)), len(list(carry))
 
 
 def _needed(

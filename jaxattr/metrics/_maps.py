@@ -1,6 +1,8 @@
-"""What metrics that look at maps alone have in common: checks, NaN."""
+"""What metrics that look at maps alone have in common: checks, regions, NaN."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -38,3 +40,20 @@ def nan_where_nan(scores: Array, *maps: Array) -> Array:
     for values in maps:
         scores = jnp.where(jnp.isnan(values).any(axis=(1, 2)), jnp.nan, scores)
     return scores
+
+
+def region(boxes: Any, maps: Array) -> Array:
+    """Boxes or masks as masks ``(N, H, W)``."""
+    num, height, width = maps.shape
+    expected = (
+        f"boxes ({num}, 4) as x0, y0, x1, y1 in pixels, or bool masks {maps.shape}"
+    )
+    boxes = jnp.asarray(boxes)
+    if boxes.dtype == bool and boxes.shape == maps.shape:
+        return boxes
+    if boxes.dtype == bool or boxes.shape != (num, 4):
+        raise fail("boxes", expected, boxes)
+    x0, y0, x1, y1 = boxes.astype(maps.dtype).T[..., None, None]
+    x = (jnp.arange(width, dtype=maps.dtype) + 0.5)[None, None, :]
+    y = (jnp.arange(height, dtype=maps.dtype) + 0.5)[None, :, None]
+    return (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -247,6 +248,55 @@ def _curve(
     batch_size: int | None,
     insert: bool,
 ) -> Array:
+    images = check_images(images)
+    substrate = check_like_images("substrate", substrate, widen(images))
+
+    def points(images: Array, is_due: Array, _: Array, substrate: Array) -> Array:
+        over, under = (images, substrate) if insert else (substrate, images)
+        return jnp.where(is_due, over[None], under[None])
+
+    return ranked_curve(
+        points,
+        logits_fn,
+        images,
+        attributions,
+        labels,
+        num_steps=num_steps,
+        order=order,
+        batch_size=batch_size,
+        per_image=(substrate,),
+    )
+
+
+def ranked_curve(
+    points: Callable[..., Array],
+    logits_fn: LogitsFn,
+    images: Array,
+    attributions: Array,
+    labels: Array | None,
+    *,
+    num_steps: int,
+    order: str,
+    batch_size: int | None,
+    per_image: tuple[Array, ...],
+) -> Array:
+    """Probability of the label while the entries of an image change in a map's order.
+
+    Args:
+      points: images, which of their entries are due, bool ``(S, N, H, W, C)`` (or 1), the
+        steps ``(S,)`` and ``per_image`` to images ``(S, N, H, W, C)``.
+      logits_fn: images ``(N, H, W, C)`` to logits ``(N, K)``.
+      images: float ``(N, H, W, C)``.
+      attributions: as ``insertion_curve`` has them.
+      labels: integers ``(N,)``, or None for the predicted ones.
+      num_steps: T, at least 2.
+      order: one of ``ORDERS``.
+      batch_size: the most model rows in one call.
+      per_image: arrays ``(N, ...)`` that ``points`` needs.
+
+    Returns:
+      ``(N, T + 1)``.
+    """
     images = widen(check_images(images))
     attributions = widen(check_attributions(attributions))
     if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
@@ -255,7 +305,6 @@ def _curve(
     if labels is not None:
         labels = check_labels(labels, images.shape[0])
     logits_fn = checked_model(logits_fn, labels)
-    substrate = check_like_images("substrate", substrate, images)
     # With one step alone there is nothing between the two ends, and insertion is
     # deletion backwards.
     num_steps = check_integer("num_steps", num_steps, 2)
@@ -265,8 +314,8 @@ def _curve(
         steps_per_call: int,
         images: Array,
         attributions: Array,
-        substrate: Array,
         labels: Array | None,
+        per_image: tuple[Array, ...],
     ) -> Array:
         if labels is None:
             labels = jnp.argmax(logits_fn(images), axis=-1)
@@ -275,14 +324,13 @@ def _curve(
             attributions = jnp.broadcast_to(attributions, images.shape)
         ranks = entry_ranks(attributions, order)
         due = _due(math.prod(ranks.shape[1:]), num_steps)
-        over, under = (images, substrate) if insert else (substrate, images)
 
-        def points(index: Array) -> Array:
+        def values(index: Array) -> Array:
             is_due = ranks[None] < due[index][:, None, None, None, None]
-            return score_fn(jnp.where(is_due, over[None], under[None]))
+            return score_fn(points(images, is_due, index, *per_image))
 
-        return stack_over(points, num_steps + 1, steps_per_call).T
+        return stack_over(values, num_steps + 1, steps_per_call).T
 
     return by_image_batches(
-        compute, batch_size, images, attributions, substrate, labels
+        compute, batch_size, images, attributions, labels, per_image
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from jaxattr._checks import check_choice, fail
-from jaxattr.metrics._maps import check_maps, nan_where_nan
+from jaxattr._checks import check_choice
+from jaxattr.metrics._maps import check_maps, nan_where_nan, region
 from jaxattr.typing import Array
 
 
@@ -71,7 +71,7 @@ def localization(
     """
     maps = check_maps(maps, "maps")
     check_choice("concentration_region", concentration_region, ("image", "box"))
-    inside = _region(boxes, maps)
+    inside = region(boxes, maps)
     positive = jnp.maximum(maps, 0)
     is_positive = maps > 0
     area = _count(inside, maps)
@@ -89,23 +89,6 @@ def localization(
     )
     scores = Localization(loc, energy, share, concentration)
     return Localization(*(nan_where_nan(values, maps) for values in scores))
-
-
-def _region(boxes: Any, maps: Array) -> Array:
-    """Boxes or masks as masks ``(N, H, W)``."""
-    num, height, width = maps.shape
-    expected = (
-        f"boxes ({num}, 4) as x0, y0, x1, y1 in pixels, or bool masks {maps.shape}"
-    )
-    boxes = jnp.asarray(boxes)
-    if boxes.dtype == bool and boxes.shape == maps.shape:
-        return boxes
-    if boxes.dtype == bool or boxes.shape != (num, 4):
-        raise fail("boxes", expected, boxes)
-    x0, y0, x1, y1 = boxes.astype(maps.dtype).T[..., None, None]
-    x = (jnp.arange(width, dtype=maps.dtype) + 0.5)[None, None, :]
-    y = (jnp.arange(height, dtype=maps.dtype) + 0.5)[None, :, None]
-    return (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
 
 
 def _concentration(mass: Array) -> Array:

@@ -76,3 +76,17 @@ def relu6(x: Array) -> Array:
 def gelu(x: Array) -> Array:
     """``x Φ(x)`` with the error function, torch's default; JAX's is an approximation."""
     return jax.nn.gelu(x, approximate=False)
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """``min(max(x + 3, 0), 6) / 6`` with derivative 0 at both corners, as torch has it."""
+    return relu6(x + 3.0) / 6.0
+
+
+def hard_swish(x: Array) -> Array:
+    """``x min(max(x + 3, 0), 6) / 6``, with torch's derivatives at its corners.
+
+    They are 0 at -3, where it begins, and 1 at 3, where it is the identity again.
+    """
+    inside = x * (x + 3.0) / 6.0
+    return jnp.where(x <= -3, jnp.zeros_like(x), jnp.where(x >= 3, x, inside))

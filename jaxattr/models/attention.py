@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 
 from jaxattr._numerics.dtypes import accumulator
-from jaxattr.models.layers import BRANCH, Linear
+from jaxattr.models.layers import BRANCH, Linear, parameter
 from jaxattr.typing import Array
 
 
@@ -20,21 +23,55 @@ class SelfAttention(nnx.Module):
         self.num_heads, self.scale = num_heads, scale
 
     def __call__(self, x: Array, bias: Array | None = None) -> Array:
-        """``bias`` is ``(1, heads, T, T)``; ``scale`` is ``head_dim^-½`` by default."""
-        rows, tokens, channels = x.shape
-        qkv = self.qkv(x).reshape(rows, tokens, 3, self.num_heads, -1)
-        query, key, value = (qkv[:, :, i] for i in range(3))
-        if bias is not None:
-            bias = bias.astype(accumulator(x.dtype))
+        """``bias`` is ``(1 or N, heads, T, T)``; ``scale``, by default, ``head_dim^-½``."""
+        query, key, value = _heads(self.qkv(x), self.num_heads)
         scale = query.shape[-1] ** -0.5 if self.scale is None else self.scale
         result = _attention(query, key, value, bias, scale)
-        return self.project(result.reshape(rows, tokens, channels))
+        return self.project(result.reshape(x.shape))
+
+
+class CosineAttention(nnx.Module):
+    """``softmax(cos(q, k) · min(eˢ, 100) + bias) v``, with an s a head, learned.
+
+    References:
+      Z. Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution", CVPR
+      2022, arXiv:2111.09883.
+    """
+
+    def __init__(self, channels: int, num_heads: int):
+        self.qkv = Linear(channels, 3 * channels)
+        self.project = Linear(channels, channels, gain=BRANCH)
+        self.logit_scale = parameter(num_heads, 1, 1)
+        self.num_heads = num_heads
+
+    def __call__(self, x: Array, bias: Array | None = None) -> Array:
+        """``bias`` is ``(1 or N, heads, T, T)``."""
+        query, key, value = _heads(self.qkv(x), self.num_heads)
+        scale = jnp.exp(jnp.minimum(self.logit_scale[...], math.log(100.0)))
+        query = _unit(query) * jnp.reshape(scale, (1, 1, -1, 1)).astype(x.dtype)
+        result = _attention(query, _unit(key), value, bias, 1.0)
+        return self.project(result.reshape(x.shape))
+
+
+def _heads(qkv: Array, num_heads: int) -> list[Array]:
+    """Queries, keys and values ``(N, T, heads, D)`` from ``(N, T, 3 heads D)``."""
+    parts = qkv.reshape(*qkv.shape[:2], 3, num_heads, -1)
+    return [parts[:, :, i] for i in range(3)]
+
+
+def _unit(x: Array) -> Array:
+    """Of norm one along the last axis; what is zero stays."""
+    wide = x.astype(accumulator(x.dtype))
+    square = jnp.sum(wide * wide, -1, keepdims=True)
+    return (wide * lax.rsqrt(jnp.maximum(square, 1e-24))).astype(x.dtype)
 
 
 def _attention(
     query: Array, key: Array, value: Array, bias: Array | None, scale: float
 ) -> Array:
     """``(N, T, heads, D)`` of each, the softmax in float32 or wider."""
+    if bias is not None:
+        bias = bias.astype(accumulator(query.dtype))
     if query.dtype == jnp.float32:
         return jax.nn.dot_product_attention(query, key, value, bias, scale=scale)
     # The fused call would round float64 to float32, and its products of half precision
@@ -46,6 +83,11 @@ def _attention(
         logits = logits + jnp.broadcast_to(bias, logits.shape)
     weights = jax.nn.softmax(logits).astype(value.dtype)
     return jnp.einsum("bhts,bshd->bthd", weights, value)
+
+
+def relative_bias(table: Array, size: int) -> Array:
+    """``(1, heads, size², size²)`` from ``((2 size - 1)², heads)``, displacements."""
+    return jnp.moveaxis(table[relative_positions(size)], -1, 0)[None]
 
 
 def relative_positions(size: int) -> Array:

@@ -40,14 +40,26 @@ class Config:
     dtype: str | None
     padding: Padding
     preprocessing: str
+    normaliser: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    """Mean and standard deviation that a checkpoint has inside, instead of the source's."""
+    notes: tuple[str, ...] = dataclasses.field(default=(), compare=False, repr=False)
+    """What was around the network in its checkpoint."""
 
     def build(self) -> nnx.Module:
         """The network, all zeros."""
         model = MODELS[self.name]
         padding = {"padding": self.padding} if model.paddings else {}
-        return model.build(
-            num_classes=self.num_classes, activation=self.activation, **padding
+        activation = (
+            self.weights.activation if self.activation is None else self.activation
         )
+        return model.build(
+            num_classes=self.num_classes, activation=activation, **padding
+        )
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of what the network takes."""
+        return self.normaliser or (self.weights.mean, self.weights.std)
 
     @property
     def weights(self) -> Source:
@@ -199,6 +211,11 @@ class Classifier:
         """The names of the classes; numbers in words where they are not ImageNet's."""
         return class_labels(self.config.num_classes)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was around the network in its checkpoint and was taken off, in words."""
+        return self.config.notes
+
     def preprocess(self, photo: object) -> np.ndarray:
         """A PIL image or array to float32 ``(H, W, 3)`` in [0, 1].
 
@@ -279,7 +296,7 @@ def _normalise(config: Config, params: Parameters, images: Array) -> Array:
     images = images.astype(widest)
     mean, std = (
         lax.broadcast_in_dim(jnp.asarray(v, widest), images.shape, (3,))
-        for v in (config.weights.mean, config.weights.std)
+        for v in config.normalisation
     )
     compute = widest if config.dtype is None else jnp.dtype(config.dtype)
     return ((images - mean) / std).astype(compute)

@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-IGNORED_SUFFIXES = ("num_batches_tracked", "relative_position_index")
+IGNORED_SUFFIXES = (
+    "num_batches_tracked",
+    "relative_position_index",
+    "relative_coords_table",
+    "attn_mask",
+)
 """Last parts of names that carry nothing for inference."""
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -37,6 +42,8 @@ class LayerRule(NamedTuple):
     """Whether ``theirs`` has a bias; by default exactly if no norm follows."""
     joint: str = "."
     """Between the module's name and ``weight``."""
+    scale: str | None = None
+    """The name of a tensor, a number an output, that multiplies the result."""
 
     def expected(self, target: Parameters) -> Shapes:
         """The tensors that it needs."""
@@ -54,6 +61,8 @@ class LayerRule(NamedTuple):
             yield f"{self.theirs}{self.joint}bias", {(outputs,)}
         if self.norm is not None:
             yield from _parts(self.norm, BATCH_NORM, (outputs,))
+        if self.scale is not None:
+            yield self.scale, {(outputs,), (outputs, 1, 1)}
 
     def fill(self, target: Parameters, get: Get, epsilon: float) -> None:
         """Kernel and bias of the layer and its norm in one, folded in float64.
@@ -66,16 +75,51 @@ class LayerRule(NamedTuple):
             bias = get(f"{self.theirs}{self.joint}bias")
         if self.norm is not None:
             scale, shift = _batch_norm(self.norm, get, epsilon)
-            kernel = kernel.astype(np.float64) * scale.reshape(
-                -1, *[1] * (kernel.ndim - 1)
-            )
-            bias = bias.astype(np.float64) * scale + shift
+            kernel, bias = _scaled(kernel, bias, scale)
+            bias = bias + shift
+        if self.scale is not None:
+            kernel, bias = _scaled(kernel, bias, get(self.scale).reshape(-1))
         target["kernel"] = _layout(kernel, target["kernel"].shape)
         target["bias"] = bias
 
     @property
     def _has_bias(self) -> bool:
         return self.norm is None if self.bias is None else self.bias
+
+
+class KeylessRule(NamedTuple):
+    """Where a layer of queries, keys and values comes from, whose keys have no bias.
+
+    ``separate`` says that those of queries and values are tensors of their own,
+    ``q_bias`` and ``v_bias`` beside the layer; else there is one, and a third of it is
+    not used.
+    """
+
+    ours: str
+    theirs: str
+    separate: bool
+
+    def expected(self, target: Parameters) -> Shapes:
+        """The tensors that it needs."""
+        inputs, outputs = target["kernel"].shape
+        yield f"{self.theirs}.weight", {(outputs, inputs)}
+        for name in self._biases:
+            yield name, {(outputs // 3 if self.separate else outputs,)}
+
+    def fill(self, target: Parameters, get: Get, epsilon: float) -> None:
+        """The bias of the keys is zero."""
+        kernel = get(f"{self.theirs}.weight")
+        target["kernel"] = _layout(kernel, target["kernel"].shape)
+        found = np.concatenate([get(name) for name in self._biases])
+        size = len(kernel) // 3
+        target["bias"] = np.concatenate([found[:size], 0 * found[:size], found[-size:]])
+
+    @property
+    def _biases(self) -> tuple[str, ...]:
+        if not self.separate:
+            return (f"{self.theirs}.bias",)
+        module = self.theirs.rpartition(".")[0]
+        return f"{module}.q_bias", f"{module}.v_bias"
 
 
 class LayerNormRule(NamedTuple):
@@ -128,7 +172,7 @@ class ArrayRule(NamedTuple):
         return self.ours.rpartition("/")[2]
 
 
-Rule = LayerRule | LayerNormRule | BatchNormRule | ArrayRule
+Rule = LayerRule | KeylessRule | LayerNormRule | BatchNormRule | ArrayRule
 
 
 def convert(
@@ -212,6 +256,15 @@ def _batch_norm(name: str, get: Get, epsilon: float) -> tuple[np.ndarray, np.nda
     )
     scale = gamma / np.sqrt(variance + epsilon)
     return scale, beta - mean * scale
+
+
+def _scaled(
+    kernel: np.ndarray, bias: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both times a number an output, in float64; the kernel as torch has it."""
+    scale = scale.astype(np.float64)
+    along = scale.reshape(-1, *[1] * (kernel.ndim - 1))
+    return kernel.astype(np.float64) * along, bias.astype(np.float64) * scale
 
 
 def _problems(

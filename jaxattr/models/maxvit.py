@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr._checks import fail
+from jaxattr.convolutions.blocks import to_blocks
 from jaxattr.convolutions.pooling import global_mean, mean_pool
 from jaxattr.models.activations import Activation, gelu
-from jaxattr.models.attention import SelfAttention, relative_positions
+from jaxattr.models.attention import SelfAttention, relative_bias
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import (
     ArrayRule,
@@ -35,8 +36,9 @@ from jaxattr.models.layers import (
     LayerNorm,
     Linear,
     parameter,
-    to_blocks,
 )
+from jaxattr.models.perceptron import Perceptron, perceptron_rules
+from jaxattr.models.squeeze_excite import SqueezeExcite, squeeze_excite_rules
 from jaxattr.typing import Array
 
 LAYER_NORM_EPSILON = 1e-5
@@ -61,8 +63,7 @@ class MBConv(nnx.Module):
         self.norm = Affine(inputs)
         self.expand = Linear(inputs, width)
         self.depthwise = Depthwise(width, 3, stride=stride, padding="symmetric")
-        self.squeeze = Linear(width, squeezed)
-        self.excite = Linear(squeezed, width)
+        self.squeeze_excite = SqueezeExcite(width, squeezed, activation=jax.nn.silu)
         self.project = Linear(width, outputs, gain=BRANCH)
         alike = stride == 1 and inputs == outputs
         self.shortcut = None if alike else Linear(inputs, outputs)
@@ -70,10 +71,7 @@ class MBConv(nnx.Module):
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
         y = self.activation(self.depthwise(self.activation(self.expand(self.norm(x)))))
-        attention = jax.nn.silu(self.squeeze(jnp.mean(y, (1, 2), keepdims=True)))
-        y = self.project(
-            y * jnp.broadcast_to(jax.nn.sigmoid(self.excite(attention)), y.shape)
-        )
+        y = self.project(self.squeeze_excite(y))
         if self.shortcut is None:
             return x + y
         return (
@@ -90,9 +88,8 @@ class PartitionAttention(nnx.Module):
         self.attention = SelfAttention(channels, heads, scale=channels**-0.5)
         self.bias_table = parameter(side * side, heads)
         self.norm2 = LayerNorm(channels, LAYER_NORM_EPSILON)
-        self.fc1 = Linear(channels, 4 * channels)
-        self.fc2 = Linear(4 * channels, channels, gain=BRANCH)
-        self.partition, self.grid, self.activation = shape.partition, grid, activation
+        self.mlp = Perceptron(channels, 4 * channels, activation)
+        self.partition, self.grid = shape.partition, grid
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
         rows, height, width, channels = x.shape
@@ -107,17 +104,14 @@ class PartitionAttention(nnx.Module):
         # One group of axes at a time, for shardings.
         parted = x.shape
         x = x.reshape(-1, *parted[3:]).reshape(-1, p * p, channels)
-        x = x + self.attention(self.norm1(x), self._bias())
-        x = x + self.fc2(self.activation(self.fc1(self.norm2(x))))
+        bias = relative_bias(self.bias_table[...], p)
+        x = x + self.attention(self.norm1(x), bias)
+        x = x + self.mlp(self.norm2(x))
         x = x.reshape(-1, p, p, channels).reshape(parted)
         x = x.transpose([order.index(i) for i in range(6)])
         return x.reshape(rows, height, *x.shape[3:]).reshape(
             rows, height, width, channels
         )
-
-    def _bias(self) -> Array:
-        bias = self.bias_table[...][relative_positions(self.partition)]
-        return jnp.moveaxis(bias, -1, 0)[None]
 
 
 class MaxViTLayer(nnx.Module):
@@ -136,7 +130,12 @@ class MaxViTLayer(nnx.Module):
         self.grid = PartitionAttention(outputs, shape, True, activation)
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
-        return self.grid(self.window(self.conv(x)))
+        x = self.conv(x)
+        # Each attention has a name, as each block of a transformer has.
+        with jax.named_scope("window"):
+            x = self.window(x)
+        with jax.named_scope("grid"):
+            return self.grid(x)
 
 
 class MaxViT(nnx.Module):
@@ -218,8 +217,9 @@ def _conv_rules(ours: str, theirs: str) -> list[Rule]:
         BatchNormRule(f"{ours}/norm", f"{theirs}.pre_norm"),
         LayerRule(f"{ours}/expand", f"{theirs}.conv_a.0", norm=f"{theirs}.conv_a.1"),
         LayerRule(f"{ours}/depthwise", f"{theirs}.conv_b.0", norm=f"{theirs}.conv_b.1"),
-        LayerRule(f"{ours}/squeeze", f"{theirs}.squeeze_excitation.fc1"),
-        LayerRule(f"{ours}/excite", f"{theirs}.squeeze_excitation.fc2"),
+        *squeeze_excite_rules(
+            f"{ours}/squeeze_excite", f"{theirs}.squeeze_excitation", ("fc1", "fc2")
+        ),
         LayerRule(f"{ours}/project", f"{theirs}.conv_c"),
     ]
 
@@ -232,8 +232,7 @@ def _attention_rules(ours: str, theirs: str) -> list[Rule]:
         LayerRule(f"{ours}/attention/project", f"{attention}.1.merge"),
         ArrayRule(f"{ours}/bias_table", f"{attention}.1.relative_position_bias_table"),
         LayerNormRule(f"{ours}/norm2", f"{mlp}.0"),
-        LayerRule(f"{ours}/fc1", f"{mlp}.1"),
-        LayerRule(f"{ours}/fc2", f"{mlp}.3"),
+        *perceptron_rules(f"{ours}/mlp", (f"{mlp}.1", f"{mlp}.3")),
     ]
 
 

@@ -17,6 +17,7 @@ from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.entries import HALF, Entry, imagenet_source, photo_preprocessings
 from jaxattr.models.inverted_bottleneck import Stage, build_stages
+from jaxattr.models.inverted_bottleneck_names import places, timm_block_rules
 from jaxattr.models.layers import Conv, Linear
 
 STAGES = (
@@ -64,9 +65,9 @@ class MobileNetV2(nnx.Module):
 def torchvision_rules() -> list[Rule]:
     """Names as in torchvision."""
     table: list[Rule] = [LayerRule("stem", "features.0.0", norm="features.0.1")]
-    for i, (expansion, _) in enumerate(_blocks()):
-        ours, theirs = f"blocks/{i}", f"features.{i + 1}.conv"
-        parts = ["depthwise"] if expansion == 1 else ["expand", "depthwise"]
+    for place, stage in places(STAGES):
+        ours, theirs = f"blocks/{place.index}", f"features.{place.index + 1}.conv"
+        parts = ["depthwise"] if stage.expansion == 1 else ["expand", "depthwise"]
         table += [
             LayerRule(f"{ours}/{part}", f"{theirs}.{j}.0", norm=f"{theirs}.{j}.1")
             for j, part in enumerate(parts)
@@ -84,37 +85,11 @@ def torchvision_rules() -> list[Rule]:
 
 def timm_rules() -> list[Rule]:
     """Names as in timm's ``mobilenetv2_100``."""
-    table: list[Rule] = [LayerRule("stem", "conv_stem", norm="bn1")]
-    for i, (expansion, place) in enumerate(_blocks()):
-        if expansion == 1:
-            layers = {"depthwise": "conv_dw", "project": "conv_pw"}
-        else:
-            layers = {
-                "expand": "conv_pw",
-                "depthwise": "conv_dw",
-                "project": "conv_pwl",
-            }
-        table += [
-            LayerRule(
-                f"blocks/{i}/{ours}",
-                f"blocks.{place}.{theirs}",
-                norm=f"blocks.{place}.bn{j + 1}",
-            )
-            for j, (ours, theirs) in enumerate(layers.items())
-        ]
     return [
-        *table,
+        LayerRule("stem", "conv_stem", norm="bn1"),
+        *timm_block_rules(STAGES),
         LayerRule("head", "conv_head", norm="bn2"),
         LayerRule("classifier", "classifier"),
-    ]
-
-
-def _blocks() -> list[tuple[int, str]]:
-    """Of each block the expansion and its place, stage and index in it."""
-    return [
-        (stage.expansion, f"{i}.{j}")
-        for i, stage in enumerate(STAGES)
-        for j in range(stage.repeats)
     ]
 
 

@@ -22,8 +22,8 @@ from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule
 from jaxattr.models.entries import Entry, imagenet_source, photo_preprocessings
-from jaxattr.models.layers import BRANCH, Conv, Linear
-from jaxattr.typing import Array
+from jaxattr.models.layers import Conv, Linear
+from jaxattr.models.residual_blocks import BasicBlock, Bottleneck
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -38,42 +38,55 @@ class Shape(NamedTuple):
     """Of a group of the 3x3 convolutions, in the first stage."""
 
 
-class Block(nnx.Module):
-    """Convolutions, added to the input or its projection, then the activation."""
+def stages(
+    shape: Shape, activation: Activation, padding: Padding
+) -> tuple[list[nnx.List], int]:
+    """The blocks of the four stages, and the channels of the last."""
+    channels, found = WIDTHS[0], []
+    for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
+        blocks = []
+        for j in range(depth):
+            stride = 2 if i > 0 and j == 0 else 1
+            block, channels = _block(channels, base, shape, stride, activation, padding)
+            blocks.append(block)
+        found.append(nnx.List(blocks))
+    return found, channels
 
-    def __init__(
-        self,
-        inputs: int,
-        base: int,
-        shape: Shape,
-        *,
-        stride: int,
-        activation: Activation,
-        padding: Padding,
-    ):
-        conv = functools.partial(Conv, window=3, padding=padding)
-        if shape.bottleneck:
-            width, outputs = base * shape.width // 64 * shape.groups, 4 * base
-            self.conv1: Linear | Conv = Linear(inputs, width)
-            self.conv2 = conv(width, width, stride=stride, groups=shape.groups)
-            self.conv3: Linear | None = Linear(width, outputs, gain=BRANCH)
-        else:
-            outputs = base
-            self.conv1 = conv(inputs, base, stride=stride)
-            self.conv2 = conv(base, outputs, gain=BRANCH)
-            self.conv3 = None
-        alike = stride == 1 and inputs == outputs
-        self.downsample = None if alike else Linear(inputs, outputs, stride=stride)
-        self.activation = activation
-        self.outputs = outputs
 
-    def __call__(self, x: Array) -> Array:  # noqa: D102
-        y = self.conv2(self.activation(self.conv1(x)))
-        if self.conv3 is not None:
-            y = self.conv3(self.activation(y))
-        return self.activation(
-            y + (x if self.downsample is None else self.downsample(x))
+def _block(
+    inputs: int,
+    base: int,
+    shape: Shape,
+    stride: int,
+    activation: Activation,
+    padding: Padding,
+) -> tuple[BasicBlock | Bottleneck, int]:
+    """A block and its channels."""
+    if not shape.bottleneck:
+        basic = BasicBlock(
+            inputs, base, stride=stride, activation=activation, padding=padding
         )
+        return basic, base
+    width, outputs = base * shape.width // 64 * shape.groups, 4 * base
+    block = Bottleneck(
+        inputs,
+        width,
+        outputs,
+        stride=stride,
+        groups=shape.groups,
+        activation=activation,
+        padding=padding,
+    )
+    return block, outputs
+
+
+def named_blocks(*stages: nnx.List) -> Chain:
+    """The layers of the stages, by torch's names."""
+    return {
+        f"layer{i}.{j}": block
+        for i, stage in enumerate(stages, 1)
+        for j, block in enumerate(stage)
+    }
 
 
 class ResNet(nnx.Module):
@@ -92,42 +105,22 @@ class ResNet(nnx.Module):
         self.activation = jax.nn.relu if activation is None else activation
         self.padding = padding
         self.conv1 = Conv(3, 64, 7, stride=2, padding=padding)
-        channels, stages = 64, []
-        for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
-            blocks = []
-            for j in range(depth):
-                block = Block(
-                    channels,
-                    base,
-                    shape,
-                    stride=2 if i > 0 and j == 0 else 1,
-                    activation=self.activation,
-                    padding=padding,
-                )
-                blocks.append(block)
-                channels = block.outputs
-            stages.append(nnx.List(blocks))
-        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        found, channels = stages(shape, self.activation, padding)
+        self.layer1, self.layer2, self.layer3, self.layer4 = found
         self.fc = Linear(channels, num_classes)
 
     def chain(self) -> Chain:  # noqa: D102
-        stages = (self.layer1, self.layer2, self.layer3, self.layer4)
-        blocks = {
-            f"layer{i + 1}.{j}": block
-            for i, stage in enumerate(stages)
-            for j, block in enumerate(stage)
-        }
         return {
             "stem": lambda x: self.activation(self.conv1(x)),
             "maxpool": lambda x: max_pool(x, 3, 2, padding=self.padding),
-            **blocks,
+            **named_blocks(self.layer1, self.layer2, self.layer3, self.layer4),
             "avgpool": global_mean,
             "fc": self.fc,
         }
 
 
-def rules(shape: Shape) -> list[Rule]:
-    """Names as in torchvision, which timm shares."""
+def rules(shape: Shape, projection: str = "downsample", head: str = "fc") -> list[Rule]:
+    """Names as in torchvision, which timm shares; networks for CIFAR have two others."""
     table: list[Rule] = [LayerRule("conv1", "conv1", norm="bn1")]
     channels = 64
     for i, (base, depth) in enumerate(zip(WIDTHS, shape.depths, strict=True)):
@@ -141,12 +134,12 @@ def rules(shape: Shape) -> list[Rule]:
                 for k in ((1, 2, 3) if shape.bottleneck else (1, 2))
             ]
             if j == 0 and (i > 0 or channels != outputs):
-                name = f"{theirs}.downsample"
+                name = f"{theirs}.{projection}"
                 table.append(
                     LayerRule(f"{ours}/downsample", f"{name}.0", norm=f"{name}.1")
                 )
             channels = outputs
-    return [*table, LayerRule("fc", "fc")]
+    return [*table, LayerRule("fc", head)]
 
 
 def _model(

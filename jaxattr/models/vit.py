@@ -23,7 +23,8 @@ from jaxattr.models.attention import SelfAttention
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import ArrayRule, LayerNormRule, LayerRule, Rule
 from jaxattr.models.entries import HALF, Entry, imagenet_source, photo_preprocessings
-from jaxattr.models.layers import BRANCH, LayerNorm, Linear, Patches, parameter
+from jaxattr.models.layers import LayerNorm, Linear, Patches, parameter
+from jaxattr.models.perceptron import Perceptron, perceptron_rules
 from jaxattr.typing import Array
 
 
@@ -59,13 +60,11 @@ class Block(nnx.Module):
         self.norm1 = LayerNorm(channels, shape.epsilon)
         self.attention = SelfAttention(channels, shape.num_heads)
         self.norm2 = LayerNorm(channels, shape.epsilon)
-        self.fc1 = Linear(channels, shape.hidden)
-        self.fc2 = Linear(shape.hidden, channels, gain=BRANCH)
-        self.activation = activation
+        self.mlp = Perceptron(channels, shape.hidden, activation)
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
         x = x + self.attention(self.norm1(x))
-        return x + self.fc2(self.activation(self.fc1(self.norm2(x))))
+        return x + self.mlp(self.norm2(x))
 
 
 class ViT(nnx.Module):
@@ -141,8 +140,9 @@ def timm_rules(shape: Shape) -> list[Rule]:
             ),
             LayerRule(f"{ours}/attention/project", f"{theirs}.attn.proj"),
             LayerNormRule(f"{ours}/norm2", f"{theirs}.norm2"),
-            LayerRule(f"{ours}/fc1", f"{theirs}.mlp.fc1"),
-            LayerRule(f"{ours}/fc2", f"{theirs}.mlp.fc2"),
+            *perceptron_rules(
+                f"{ours}/mlp", (f"{theirs}.mlp.fc1", f"{theirs}.mlp.fc2")
+            ),
         ]
     if shape.final_norm:
         table.append(LayerNormRule("norm", "norm"))
@@ -166,8 +166,7 @@ def torchvision_rules(shape: Shape) -> list[Rule]:
             LayerRule(f"{ours}/attention/qkv", f"{attention}.in_proj", joint="_"),
             LayerRule(f"{ours}/attention/project", f"{attention}.out_proj"),
             LayerNormRule(f"{ours}/norm2", f"{theirs}.ln_2"),
-            LayerRule(f"{ours}/fc1", f"{theirs}.mlp.0"),
-            LayerRule(f"{ours}/fc2", f"{theirs}.mlp.3"),
+            *perceptron_rules(f"{ours}/mlp", (f"{theirs}.mlp.0", f"{theirs}.mlp.3")),
         ]
     return [
         *table,

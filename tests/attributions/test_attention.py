@@ -192,6 +192,21 @@ def test_legrad_refuses_other_layers_than_its_blocks(layers, message):
         explain(ja.legrad, layers=layers)
 
 
+def test_an_image_alone_where_products_are_written_with_matmul():
+    """``jnp.matmul`` leaves out an axis of size 1 between the softmax and the product."""
+
+    def three_tokens(x):
+        x = x.reshape(len(x), 3, 1)
+        return jnp.sum(jax.nn.softmax(x @ x.mT) @ x, 1) * jnp.array([[1.0, -1.0]])
+
+    images = jnp.array([[1.0, 3.0, 2.0], [0.0, 1.0, -1.0]]).reshape(2, 1, 3, 1)
+    both, alone = (
+        ja.attention_rollout(three_tokens, x, jnp.zeros(len(x), int))
+        for x in (images, images[:1])
+    )
+    np.testing.assert_allclose(alone, both[:1], rtol=1e-6)
+
+
 METHODS = [ja.attention_rollout, ja.attention_gradients, ja.legrad]
 
 
@@ -218,11 +233,12 @@ def test_models_without_attention_among_all_tokens_are_refused(method):
     with pytest.raises(ValueError, match="logits_fn: expected a model with self-att"):
         method(without, images, labels)
 
-    def windows(x):
-        x = x.reshape(-1, 4, 3)  # four windows an image
-        matrix = jax.nn.softmax(jnp.einsum("ntd,nsd->nts", x, x))
-        mixed = jnp.einsum("nts,nsd->ntd", matrix, x)
-        return mixed.reshape(-1, 16, 3).sum(1)
+    def cross(x):
+        """Each of sixteen tokens is asked for by one that is a sum of all."""
+        x = x.reshape(-1, 16, 3)
+        query = jnp.sum(x, 1, keepdims=True)
+        matrix = jax.nn.softmax(jnp.einsum("ntd,nsd->nts", query, x))
+        return jnp.einsum("nts,nsd->ntd", matrix, x)[:, 0]
 
-    with pytest.raises(ValueError, match=r"windows \(MaxViT\).*got \[4, 4, 4\]"):
-        method(windows, images, labels)
+    with pytest.raises(ValueError, match=r"among all T tokens.*got \[1, 1, 16\]"):
+        method(cross, images, labels)

@@ -10,82 +10,21 @@ import pytest
 import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from split_toy import MODEL, PARAMS, Toy, features_and_slopes, resized
 
 import jaxattr as ja
 
-
-class Toy(NamedTuple):
-    """Two features a place, ``tanh`` of a matrix on 2x2 blocks; a bilinear head."""
-
-    params: Any
-    tokens: bool = False
-
-    def features(self, x):
-        n, h, w, c = x.shape
-        blocks = x.reshape(n, h // 2, 2, w, c).reshape(n, h // 2, 2, w // 2, 2, c)
-        values = blocks.swapaxes(2, 3).reshape(n, h // 2, w // 2, -1) @ self.matrix(x)
-        values = jnp.tanh(values)
-        if not self.tokens:
-            return values
-        token = jnp.zeros_like(values[:, :1, 0])
-        return jnp.concatenate([token, values.reshape(n, -1, values.shape[-1])], 1)
-
-    def head(self, f):
-        f = f[:, 1:] if self.tokens else f
-        f = f.reshape(f.shape[0], -1, f.shape[-1])
-        places = self.params["places"][: f.shape[1]].astype(f.dtype)
-        return jnp.sum(f**2 * places[None, :, None], 1) @ self.params["head"].astype(
-            f.dtype
-        )
-
-    def matrix(self, x):
-        return self.params["matrix"].astype(x.dtype)
-
-    def __call__(self, x):
-        return self.head(self.features(x))
-
-
-def draw(*shape, seed):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-PARAMS = {
-    "matrix": draw(12, 5, seed=0),
-    "places": draw(12, seed=1),
-    "head": draw(5, 4, seed=2),
-}
-MODEL = Toy(PARAMS)
 KEYLESS = {"images": toys.images(3, 8, 6), "labels": toys.labels(3)}
 
 
 def reference(images, labels, relu=True):
-    """Place by place in float64, the gradient by hand: ``∂z_y/∂F = 2 F p_place V``."""
-    maps = np.zeros((len(images), *images.shape[1:3]))
-    for n, image in enumerate(np.asarray(images, np.float64)):
-        h, w = image.shape[0] // 2, image.shape[1] // 2
-        features, slopes = np.zeros((h, w, 5)), np.zeros((h, w, 5))
-        for i in range(h):
-            for j in range(w):
-                block = image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].reshape(-1)
-                features[i, j] = np.tanh(block @ PARAMS["matrix"])
-                slope = 2 * features[i, j] * PARAMS["places"][i * w + j]
-                slopes[i, j] = slope * PARAMS["head"][:, labels[n]]
+    """Image by image in float64."""
+    maps = []
+    for image, label in zip(images, labels):
+        features, slopes = features_and_slopes(image, label)
         cam = np.sum(slopes.mean((0, 1)) * features, -1)
-        cam = np.maximum(cam, 0) if relu else cam
-        for y in range(2 * h):
-            for x in range(2 * w):
-                maps[n, y, x] = bilinear(cam, (y + 0.5) / 2 - 0.5, (x + 0.5) / 2 - 0.5)
-    return np.repeat(maps[..., None], images.shape[-1], -1)
-
-
-def bilinear(cam, y, x):
-    """At a place between the centres of pixels, the border continued."""
-    y, x = np.clip(y, 0, cam.shape[0] - 1), np.clip(x, 0, cam.shape[1] - 1)
-    i, j = int(y), int(x)
-    k, m = min(i + 1, cam.shape[0] - 1), min(j + 1, cam.shape[1] - 1)
-    top = cam[i, j] * (1 - x + j) + cam[i, m] * (x - j)
-    bottom = cam[k, j] * (1 - x + j) + cam[k, m] * (x - j)
-    return top * (1 - y + i) + bottom * (y - i)
+        maps.append(resized(np.maximum(cam, 0) if relu else cam))
+    return np.repeat(np.array(maps)[..., None], images.shape[-1], -1)
 
 
 @pytest.mark.parametrize("relu", [True, False])

@@ -36,14 +36,17 @@ class Case:
     padding: object = "symmetric"
     ways: tuple[str, str] = ("shifted", "shifted")
     """How the value and the input gradient are computed on CPU."""
+    groups: int = 1
 
     @property
     def depthwise(self):
         return len(self.kernel) == 3
 
     def __call__(self, images, kernel):
-        function = depthwise_conv if self.depthwise else conv
-        return function(images, kernel, stride=self.stride, padding=self.padding)
+        options = {"stride": self.stride, "padding": self.padding}
+        if self.depthwise:
+            return depthwise_conv(images, kernel, **options)
+        return conv(images, kernel, groups=self.groups, **options)
 
     def reference(self, images, kernel):
         leading, channels = images.shape[:-3], images.shape[-1]
@@ -57,12 +60,12 @@ class Case:
             (self.stride, self.stride),
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=channels if self.depthwise else 1,
+            feature_group_count=channels if self.depthwise else self.groups,
         )
         return result.reshape(*leading, *result.shape[1:])
 
     def draw(self, *leading, dtype=jnp.float32):
-        shape = (*leading, *self.size, self.kernel[2])
+        shape = (*leading, *self.size, self.kernel[2] * self.groups)
         images = jax.random.normal(jax.random.key(0), shape, dtype)
         kernel = jax.random.normal(jax.random.key(1), self.kernel, dtype)
         return images, kernel / math.sqrt(math.prod(self.kernel[:3]))
@@ -90,9 +93,12 @@ CASES = {
     "wider, strided": Case((9, 8), (3, 3, 5, 4), 2, "valid", WIDER),
     "wider, strided and even": Case((9, 9), (3, 3, 5, 4), 2, "valid", WIDER),
     "plain, cut": Case((6, 9), (3, 1, 5, 4), 2, ((-2, 1), (1, -2)), PLAIN),
+    # Groups merged by threes; groups that are wide enough alone.
+    "groups": Case((6, 7), (3, 3, 9, 12), 2, ways=PLAIN, groups=6),
+    "groups, wide": Case((5, 4), (3, 1, 33, 4), 1, "valid", PLAIN, groups=2),
 }
 BASIC = ("depthwise", "tiles", "patches", "phases")
-FEW = (*BASIC, "patches, wide margins", "phases, cut", "wider, strided")
+FEW = (*BASIC, "patches, wide margins", "phases, cut", "wider, strided", "groups")
 each_case = pytest.mark.parametrize(
     "case",
     [
@@ -131,7 +137,7 @@ def value_and_gradient(case):
 
 @pytest.mark.parametrize(
     "case",
-    [c for c in CASES.values() if not c.depthwise],
+    [c for c in CASES.values() if not c.depthwise and c.groups == 1],
     ids=lambda c: "-".join(c.ways),
 )
 def test_the_cases_take_their_ways(case, monkeypatch):

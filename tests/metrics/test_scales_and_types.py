@@ -21,6 +21,7 @@ labels = jnp.array([1, 0, 1])
 model = lambda images: jnp.stack([jnp.sum(images, (1, 2, 3))] * 2, 1) / 9
 images = jnp.asarray(x, jnp.float32)
 pixels = lambda maps: maps[..., 0]
+segments = np.broadcast_to(np.arange(4)[None, :, None], (3, 4, 4))
 per_image = lambda values: np.asarray(values, np.float64).reshape(len(values), -1)
 length = lambda values: np.linalg.norm(per_image(values), axis=1)
 
@@ -46,6 +47,21 @@ MEASURES = {
     "infidelity": lambda a, b: ja.infidelity(
         model, images, a, labels, key=KEY, num_samples=2
     ),
+    "road": lambda a, b: ja.road_curve(model, images, a, num_steps=4),
+    "irof": lambda a, b: ja.irof(
+        *(model, images, a), segments=segments, labels=labels, num_segments=4
+    ),
+    "sensitivity_n": lambda a, b: ja.sensitivity_n(
+        *(model, images, a), labels=labels, key=KEY, n=3, num_samples=5
+    ),
+    "mu_fidelity": lambda a, b: ja.mu_fidelity(
+        *(model, images, a), labels=labels, key=KEY, num_samples=5
+    ),
+    "pointing game": lambda a, b: ja.pointing_game(pixels(a), boxes),
+    "sparseness": lambda a, b: ja.sparseness(pixels(a)),
+    "complexity": lambda a, b: ja.complexity(pixels(a)),
+    "ssim": _of_pair(ja.ssim, window=1),
+    "cosine": _of_pair(ja.cosine_similarity),
     "magnitudes": lambda a, b: ja.pixel_magnitudes(a),
     "area": lambda a, b: ja.area_under_curve(a.reshape(3, -1)),
 }

@@ -9,7 +9,7 @@ import pytest
 import small_zoo
 
 import jaxattr as ja
-from jaxattr.models.activations import gelu, relu6
+from jaxattr.models.activations import gelu, hard_sigmoid, hard_swish, relu6
 
 X = np.linspace(-8, 12, 81)
 
@@ -71,3 +71,18 @@ def test_relu6_and_gelu_are_those_of_torch():
     assert np.isnan(relu6(jnp.float32(np.nan)))
     exact = 0.5 * X * (1 + np.vectorize(math.erf)(X / np.sqrt(2)))
     np.testing.assert_allclose(gelu(x), exact, atol=2e-6)
+
+
+def test_hard_swish_and_hard_sigmoid_are_those_of_torch():
+    """Their corners are among the points: torch's slopes there are those of the outside."""
+    x = jnp.asarray(X, jnp.float32)
+    assert {-3.0, 3.0} <= set(X)
+    gate = np.clip(X + 3, 0, 6) / 6
+    np.testing.assert_allclose(hard_sigmoid(x), gate, atol=1e-6)
+    np.testing.assert_allclose(hard_swish(x), X * gate, atol=1e-6)
+    inside = (X > -3) & (X < 3)
+    np.testing.assert_allclose(jax.vmap(jax.grad(hard_sigmoid))(x), inside / 6)
+    slopes = np.where(inside, (2 * X + 3) / 6, X >= 3)
+    np.testing.assert_allclose(jax.vmap(jax.grad(hard_swish))(x), slopes, atol=1e-6)
+    assert hard_swish(jnp.bfloat16(1)).dtype == jnp.bfloat16
+    assert np.isnan(hard_swish(jnp.float32(np.nan)))

@@ -31,10 +31,12 @@ def adapters():
 
 
 @pytest.mark.slow
-def test_the_page_of_models_runs():
-    names = {}
+def test_the_page_of_models_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
     exec("\n".join(blocks("models.md")), names)
     assert names["maps"].shape == (2, 64, 64, 3)
+    np.testing.assert_allclose(names["same_maps"], names["maps"], rtol=1e-3, atol=1e-5)
 
 
 def check(logits_fn, other):

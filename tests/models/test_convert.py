@@ -9,6 +9,7 @@ from jax import lax
 from jaxattr.models.convert import (
     ArrayRule,
     BatchNormRule,
+    KeylessRule,
     LayerNormRule,
     LayerRule,
     convert,
@@ -107,6 +108,37 @@ def test_layouts_and_missing_biases(tensors):
     np.testing.assert_array_equal(project["bias"], np.zeros(5))
     np.testing.assert_array_equal(head["kernel"], tensors["fc.weight"].T)
     np.testing.assert_array_equal(head["bias"], tensors["fc.bias"])
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 1, 1)])
+def test_what_multiplies_a_layer_is_folded_into_it(tensors, shape):
+    scale = np.linspace(-1, 2, 6, dtype=np.float32)
+    rules = [*RULES[:-1], LayerRule("head", "fc", scale="gamma")]
+    named = tensors | {"gamma": scale.reshape(shape)}
+    head = convert(named, rules, skeleton(), epsilon=EPSILON, source="file.pth")["head"]
+    np.testing.assert_allclose(head["kernel"], tensors["fc.weight"].T * scale)
+    np.testing.assert_allclose(head["bias"], tensors["fc.bias"] * scale)
+
+
+def test_keys_without_a_bias():
+    draw = np.random.default_rng(0).normal(size=(7, 6)).astype(np.float32)
+    kernel, bias = draw[:6], draw[6]
+    shapes = {"kernel": (6, 6), "bias": (6,)}
+    empty = {k: jax.ShapeDtypeStruct(s, np.float32) for k, s in shapes.items()}
+    files = {
+        False: {"at.qkv.bias": bias},
+        True: {"at.q_bias": bias[:2], "at.v_bias": bias[4:]},
+    }
+    for separate, biases in files.items():
+        params = convert(
+            {"at.qkv.weight": kernel, **biases},
+            [KeylessRule("qkv", "at.qkv", separate)],
+            {"qkv": dict(empty)},
+            epsilon=EPSILON,
+            source="file.pth",
+        )["qkv"]
+        np.testing.assert_array_equal(params["kernel"], kernel.T)
+        np.testing.assert_array_equal(params["bias"], [*bias[:2], 0, 0, *bias[4:]])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])

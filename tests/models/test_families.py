@@ -15,6 +15,8 @@ NAMES = [
     "small_vit",
     pytest.param("small_resnet", marks=pytest.mark.slow),
     pytest.param("small_maxvit", marks=pytest.mark.slow),
+    pytest.param("small_swin", marks=pytest.mark.slow),
+    pytest.param("small_swin_v2", marks=pytest.mark.slow),
 ]
 
 

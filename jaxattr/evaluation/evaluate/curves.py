@@ -5,8 +5,11 @@ A curve is added by its function and one entry in ``CURVES``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import jax
 
 from jaxattr import metrics
 from jaxattr._checks import check_choice, check_integer, check_number
@@ -31,11 +34,14 @@ class CurveKind(NamedTuple):
     """Which areas are better: ``higher`` or ``lower``."""
     xlabel: str
     """What grows along the curve."""
+    imputes: bool = False
+    """Takes pixels from their neighbours, with noise from ``key``; not a substrate."""
 
 
 CURVES: Mapping[str, CurveKind] = {
     "insertion": CurveKind(metrics.insertion_curve, "higher", "pixels shown"),
     "deletion": CurveKind(metrics.deletion_curve, "lower", "pixels removed"),
+    "road": CurveKind(metrics.road_curve, "lower", "pixels imputed", imputes=True),
 }
 
 
@@ -54,7 +60,8 @@ class Curve(NamedTuple):
     @property
     def options(self) -> tuple[str, ...]:
         """What ``with_options`` takes."""
-        return self._fields[1:]
+        imputes = CURVES[self.name].imputes
+        return tuple(n for n in self._fields[1:] if not (imputes and n == "substrate"))
 
     @property
     def needs_explainer(self) -> bool:
@@ -69,10 +76,12 @@ class Curve(NamedTuple):
     @property
     def protocol(self) -> str:
         """In words, recorded with every score."""
-        return (
-            f"{self.order}, {self.num_steps} steps, substrate {self.substrate:g}, "
-            f"{self.scored} class"
-        )
+        kind = CURVES[self.name]
+        filling = f"substrate {self.substrate:g}"
+        if kind.imputes:
+            noise = inspect.signature(kind.curve).parameters["noise"].default
+            filling = f"linear imputation, noise {noise:g}"
+        return f"{self.order}, {self.num_steps} steps, {filling}, {self.scored} class"
 
     @property
     def subtitle(self) -> str:
@@ -100,6 +109,8 @@ class Curve(NamedTuple):
         check_choice("scored", self.scored, CLASSES)
         check_integer("num_steps", self.num_steps)
         check_number("substrate", self.substrate)
+        if CURVES[self.name].imputes and self.substrate != 0:
+            raise ValueError(f"substrate: not an option of {self.name}, which imputes")
 
     def __call__(
         self,
@@ -113,11 +124,18 @@ class Curve(NamedTuple):
     ) -> dict[str, Array]:
         """``curve (N, T + 1)``, its area ``score (N,)``, and ``shown (N,)``: the mean
         over the curve of the fraction of pixels shown (or removed)."""
-        del keys, explain_fn
-        curve = CURVES[self.name].curve(
+        del explain_fn
+        kind = CURVES[self.name]
+        if kind.imputes:
+            # Its draws have nothing to do with those of the maps.
+            own = jax.vmap(jax.random.fold_in, (0, None))(keys, 1 << 20)
+            filling: dict[str, Any] = {"key": own}
+        else:
+            filling = {"substrate": self.substrate}
+        curve = kind.curve(
             *(model, images, maps),
+            **filling,
             labels=labels if self.scored == "given" else None,
-            substrate=self.substrate,
             batch_size=batch_size,
             num_steps=self.num_steps,
             order=self.order,

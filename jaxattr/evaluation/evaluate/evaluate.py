@@ -103,7 +103,9 @@ def evaluate(
         mapping: ``{"IG": ("integrated_gradients", {"num_steps": 20})}``. A function is
         known by its name and by what it encloses; one of changed code under the name it
         had needs another ``out``.
-      metrics: ``insertion``, ``deletion``, ``infidelity``, ``max_sensitivity``;
+      metrics: ``insertion``, ``deletion``, ``road``, ``infidelity``,
+        ``max_sensitivity``, ``sensitivity_n``, ``mu_fidelity``, ``irof``,
+        ``sparseness``, ``complexity``, ``stability``;
         ``Curve`` for another order, substrate or number of steps; functions of your own
         by name, ``(logits_fn, images, attributions, labels, *, key, batch_size) ->
         (N,)``, or as a ``Metric``, which says what is better and may ask for the

@@ -15,9 +15,11 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxattr import metrics
-from jaxattr._checks import check_choice, fail
+from jaxattr._checks import check_attributions, check_choice, fail
+from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr.evaluation.evaluate.curves import CURVES, Curve
 from jaxattr.evaluation.runs.digests import identify
 from jaxattr.evaluation.runs.files import file_name
@@ -148,6 +150,104 @@ def _max_sensitivity(
     return metrics.max_sensitivity(explain_fn, images, key=key)
 
 
+def _sensitivity_n(
+    logits_fn: LogitsFn,
+    images: Array,
+    attributions: Array,
+    labels: Array,
+    *,
+    key: Array,
+    batch_size: int | None,
+) -> Array:
+    """``metrics.sensitivity_n`` of a tenth of the pixels."""
+    n = max(1, images.shape[1] * images.shape[2] // 10)
+    return metrics.sensitivity_n(
+        *(logits_fn, images, attributions),
+        labels=labels,
+        key=key,
+        n=n,
+        batch_size=batch_size,
+    )
+
+
+def _mu_fidelity(
+    logits_fn: LogitsFn,
+    images: Array,
+    attributions: Array,
+    labels: Array,
+    *,
+    key: Array,
+    batch_size: int | None,
+) -> Array:
+    """``metrics.mu_fidelity`` with its defaults."""
+    return metrics.mu_fidelity(
+        *(logits_fn, images, attributions),
+        labels=labels,
+        key=key,
+        batch_size=batch_size,
+    )
+
+
+_SQUARES = 8
+"""A side of the grid whose squares stand for segments."""
+
+
+def _irof(
+    logits_fn: LogitsFn,
+    images: Array,
+    attributions: Array,
+    labels: Array,
+    *,
+    key: Array,
+    batch_size: int | None,
+) -> Array:
+    """``metrics.irof`` of squares, which any image has."""
+    del key
+    height, width = images.shape[1:3]
+    rows, columns = (
+        np.arange(size) * min(_SQUARES, size) // size for size in (height, width)
+    )
+    segments = rows[:, None] * min(_SQUARES, width) + columns[None, :]
+    return metrics.irof(
+        *(logits_fn, images, attributions),
+        labels=labels,
+        segments=np.broadcast_to(segments, images.shape[:3]),
+        batch_size=batch_size,
+    )
+
+
+def _of_sizes(measure: Callable[[Array], Array]) -> Callable[..., Array]:
+    """A metric of maps alone, of the sizes of pixels."""
+
+    def measured(
+        logits_fn: LogitsFn,
+        images: Array,
+        attributions: Array,
+        labels: Array,
+        *,
+        key: Array,
+        batch_size: int | None,
+    ) -> Array:
+        return measure(pixel_magnitudes(check_attributions(attributions)))
+
+    return measured
+
+
+def _stability(
+    logits_fn: LogitsFn,
+    images: Array,
+    attributions: Array,
+    labels: Array,
+    *,
+    key: Array,
+    batch_size: int | None,
+    explain_fn: Callable[[Array], Array],
+) -> Array:
+    """The mean of three of the likenesses of ``metrics.stability``."""
+    found = metrics.stability(logits_fn, explain_fn, images, key=key)
+    return (found.ssim + found.spearman + found.jaccard) / 3
+
+
 _INFIDELITY = functools.partial(metrics.infidelity, normalize=True)
 METRICS: Mapping[str, AnyMetric] = {
     **{name: Curve(name) for name in CURVES},
@@ -162,6 +262,56 @@ METRICS: Mapping[str, AnyMetric] = {
         _max_sensitivity,
         described(metrics.max_sensitivity, "radius {radius:g}, {num_samples} samples"),
         better="lower",
+        needs_explainer=True,
+    ),
+    "sensitivity_n": Metric(
+        "sensitivity_n",
+        _sensitivity_n,
+        described(
+            metrics.sensitivity_n,
+            "a tenth of the pixels, {num_samples} samples, substrate {substrate:g}",
+        ),
+        better="higher",
+    ),
+    "mu_fidelity": Metric(
+        "mu_fidelity",
+        _mu_fidelity,
+        described(
+            metrics.mu_fidelity,
+            "{fraction:g} of a grid of {grid}, {num_samples} samples, {correlation}, "
+            "substrate {substrate:g}",
+        ),
+        better="higher",
+    ),
+    "irof": Metric(
+        "irof",
+        _irof,
+        described(
+            metrics.irof, f"{_SQUARES} x {_SQUARES} squares, {{substrate}} colour"
+        ),
+        better="higher",
+    ),
+    "sparseness": Metric(
+        "sparseness",
+        _of_sizes(metrics.sparseness),
+        "Gini index of the sizes of pixels",
+        better="higher",
+    ),
+    "complexity": Metric(
+        "complexity",
+        _of_sizes(metrics.complexity),
+        "entropy of the sizes of pixels, in nats",
+        better="lower",
+    ),
+    "stability": Metric(
+        "stability",
+        _stability,
+        described(
+            metrics.stability,
+            "mean of SSIM, Spearman and Jaccard, class held, stddev {stddev:g}, "
+            "{num_samples} samples",
+        ),
+        better="higher",
         needs_explainer=True,
     ),
 }

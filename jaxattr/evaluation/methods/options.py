@@ -15,7 +15,7 @@ from jaxattr.boundaries import BoundarySearch
 from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.registry import Method
 
-_GIVEN_OTHERWISE = ("key", "batch_size", "references")
+_GIVEN_OTHERWISE = ("key", "batch_size", "references", "return_standard_error")
 
 
 def defaults(method: Method) -> dict[str, Any]:
@@ -155,7 +155,9 @@ def _parse(target: str, text: str, parameter: inspect.Parameter) -> Any:
         return _number(target, text, float, "a number")
     if isinstance(default, tuple):
         parts = text.strip("()[] ").split(",")
-        return tuple(_number(target, p.strip(), float, "a number") for p in parts if p)
+        whole = all(isinstance(part, int) for part in default)
+        kind, words = (int, "whole numbers") if whole else (float, "a number")
+        return tuple(_number(target, p.strip(), kind, words) for p in parts if p)
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -25,7 +25,7 @@ class Method(NamedTuple):
     needs_split: bool = False
     """Takes a model in two halves, ``features`` and ``head``; classifiers are."""
     needs_attention: bool = False
-    """Takes a model with attention among all tokens of an image; others it refuses."""
+    """Takes a model with attention among the places of an image; others it refuses."""
     differentiable: bool = True
     """The map is a continuous function of the image (no sign steps, no sorting)."""
 
@@ -44,6 +44,13 @@ _METHODS = (
     Method("idgi", attributions.idgi),
     Method("blur_ig", attributions.blur_ig),
     Method("grad_cam", attributions.grad_cam, needs_split=True),
+    Method("grad_cam_pp", attributions.grad_cam_pp, needs_split=True),
+    Method("hires_cam", attributions.hires_cam, needs_split=True),
+    Method("layer_cam", attributions.layer_cam, needs_split=True),
+    Method("xgrad_cam", attributions.xgrad_cam, needs_split=True),
+    Method("score_cam", attributions.score_cam, needs_split=True),
+    Method("ablation_cam", attributions.ablation_cam, needs_split=True),
+    Method("eigen_cam", attributions.eigen_cam, needs_split=True),
     Method("attention_rollout", attributions.attention_rollout, needs_attention=True),
     Method(
         "attention_gradients", attributions.attention_gradients, needs_attention=True
@@ -54,6 +61,10 @@ _METHODS = (
     Method("guided_backprop", attributions.guided_backprop),
     Method("deconvnet", attributions.deconvnet),
     Method("excitation_backprop", attributions.excitation_backprop),
+    Method("occlusion", attributions.occlusion),
+    Method("rise", attributions.rise, needs_key=True),
+    Method("lime", attributions.lime, needs_key=True),
+    Method("kernel_shap", attributions.kernel_shap, needs_key=True),
     Method("guided_ig", attributions.guided_ig, differentiable=False),
     Method("mfaba", attributions.mfaba, differentiable=False),
     Method("agi", attributions.agi, needs_key=True, differentiable=False),
@@ -85,7 +96,12 @@ _OTHER_NAMES = {
     "gradient_shap": ("expected_gradients",),
     "smooth_grad": ("smoothgrad",),
     "attexplore++": ("attexplore_pp",),
+    "sliding_window": ("occlusion",),
+    "feature_ablation": ("occlusion",),
+    "shap": ("kernel_shap",),
     "local_attribution": ("la",),
+    "grad_cam++": ("grad_cam_pp",),
+    "gradcam++": ("grad_cam_pp",),
     "rollout": ("attention_rollout",),
     "chefer": ("attention_gradients",),
 }

@@ -20,6 +20,22 @@ EXPECTED = {
     "deletion": ("lower", "channel_sum, 224 steps, substrate 0, given class"),
     "infidelity": ("lower", "normalised, 100 samples, stddev 0.2"),
     "max_sensitivity": ("lower", "radius 0.02, 10 samples"),
+    "road": (
+        "lower",
+        "channel_sum, 224 steps, linear imputation, noise 0.01, given class",
+    ),
+    "sensitivity_n": ("higher", "a tenth of the pixels, 100 samples, substrate 0"),
+    "mu_fidelity": (
+        "higher",
+        "0.2 of a grid of 9, 200 samples, spearman, substrate 0",
+    ),
+    "irof": ("higher", "8 x 8 squares, mean colour"),
+    "sparseness": ("higher", "Gini index of the sizes of pixels"),
+    "complexity": ("lower", "entropy of the sizes of pixels, in nats"),
+    "stability": (
+        "higher",
+        "mean of SSIM, Spearman and Jaccard, class held, stddev 0.02, 10 samples",
+    ),
 }
 
 
@@ -101,6 +117,53 @@ def test_a_metric_that_explains_other_images():
     assert scores.min() > 0
     header, rows = found.summary()
     assert dict(zip(header, rows[0]))["better"] == "lower"
+
+
+def test_scores_are_those_of_the_functions():
+    """Of every metric that has a name, with the keys of the images and few steps."""
+    model = tiny_classifier.tiny_classifier()
+    images = jax.random.uniform(KEY, (2, 16, 16, 3))
+    labels = jnp.arange(2)
+    names = ("sensitivity_n", "mu_fidelity", "irof", "sparseness", "complexity")
+    asked = [*names, Curve("road", num_steps=3)]
+    found = evaluate(model, "saliency", asked, images, labels, key=KEY)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(2))
+
+    @jax.jit
+    def expected(images, labels, keys):
+        own = jax.vmap(jax.random.fold_in, (0, None))(keys, 1 << 20)
+        maps = ja.saliency(model, images, labels)
+        drawn = {"labels": labels, "key": own}
+        row = jnp.arange(16) * 8 // 16
+        squares = jnp.broadcast_to((row[:, None] * 8 + row[None])[None], (2, 16, 16))
+        curve = ja.road_curve(model, images, maps, num_steps=3, **drawn)
+        sizes = ja.pixel_magnitudes(maps)
+        return {
+            "sensitivity_n": ja.sensitivity_n(model, images, maps, n=25, **drawn),
+            "mu_fidelity": ja.mu_fidelity(model, images, maps, **drawn),
+            "irof": ja.irof(
+                *(model, images, maps),
+                labels=labels,
+                segments=squares,
+                num_segments=64,
+            ),
+            "sparseness": ja.sparseness(sizes),
+            "complexity": ja.complexity(sizes),
+            "road": ja.area_under_curve(curve),
+        }
+
+    values = expected(images, labels, keys)
+    for i, name in enumerate([*names, "road"]):
+        scores = found.scores("tiny", "saliency", i)
+        np.testing.assert_allclose(
+            scores, values[name], rtol=1e-3, atol=1e-5, err_msg=name
+        )
+
+
+def test_what_imputes_has_no_substrate():
+    assert "substrate" not in Curve("road").options
+    with pytest.raises(ValueError, match="substrate: not an option of road"):
+        metrics.as_metrics(Curve("road", substrate=0.5))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,305 @@
+"""``from_exported``: a program that ``jax.export`` wrote, as a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export, lax
+
+from jaxattr._checks import check_float_array
+from jaxattr._errors import fail
+from jaxattr._numerics.dtypes import widen
+from jaxattr.checkpoints.exported_file import orders, read_exported
+from jaxattr.models.outside import Outside, automatic, check_preprocessing
+from jaxattr.typing import Array
+
+Arrays = tuple[Array, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Program:
+    """A program and the file that it came from; equal where the programs are."""
+
+    exported: export.Exported
+    path: str
+    digest: str
+    """Of the program and its derivatives."""
+
+    @property
+    def images(self) -> jax.core.ShapedArray:
+        """Shape and dtype of what it takes; a dimension may be a symbol."""
+        return self.exported.in_avals[0]
+
+    @property
+    def vjp_order(self) -> int:
+        """How many times it can be differentiated."""
+        return len(list(orders(self.exported))) - 1
+
+    @functools.cached_property
+    def call(self) -> Callable[[Array], Array]:
+        """The program, differentiable as often as the file has derivatives."""
+        function = _differentiable(self.exported, self.path, 0)
+        return lambda images: function(images)[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Program) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        # Part of a model's structure, by which results of a run are told apart.
+        return f"Program({self.digest})"
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=[], meta_fields=["program", "outside"]
+)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ExportedModel:
+    """Images ``(N, H, W, C)`` in [0, 1] to logits ``(N, K)`` by an exported program.
+
+    A pytree without leaves: its weights are part of the program. Images are cast to the
+    dtype that the program takes, logits are at least float32.
+    """
+
+    program: Program
+    outside: Outside
+
+    def __call__(self, images: Array) -> Array:
+        """Logits ``(N, K)`` of images ``(N, H, W, C)`` of the size that was exported."""
+        wanted = self.program.images.shape
+        images = check_float_array("images", images, _shape_text(wanted), 4)
+        for size, dimension in zip(images.shape[1:], wanted[1:], strict=True):
+            if isinstance(dimension, int) and size != dimension:
+                raise fail("images", f"{_shape_text(wanted)}, as exported", images)
+        return _logits(self.program, images)
+
+    @property
+    def name(self) -> str:
+        """That of the file, without its suffix."""
+        return self.outside.name
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the images that it takes."""
+        return self.outside.input_size
+
+    @property
+    def num_classes(self) -> int:
+        """How many logits it has."""
+        return self.outside.num_classes
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes; numbers in words where they are not ImageNet's."""
+        return self.outside.labels
+
+    @property
+    def vjp_order(self) -> int:
+        """How many times it can be differentiated: 0 serves black-box methods only."""
+        return self.program.vjp_order
+
+    def preprocess(self, photo: object) -> np.ndarray:
+        """A PIL image or array to float32 ``(H, W, 3)`` in [0, 1]."""
+        return self.outside.preprocess(photo)
+
+    def __repr__(self) -> str:
+        shape = _shape_text(self.program.images.shape)
+        return f"ExportedModel({self.name!r}, images {shape})"
+
+
+def from_exported(
+    path: str | os.PathLike[str], *, preprocessing: str = "crop"
+) -> ExportedModel:
+    """A model from a program that ``jax.export`` wrote, without the code that made it.
+
+    Such a file is what ``jax.export.Exported.serialize`` returns: shapes, platforms and
+    the program in StableHLO, with weights as constants. It must be a function of one
+    float array ``(N, H, W, C)`` to one of logits ``(N, K)``, whose rows are independent;
+    N may be a symbol, or a number, and then images are run in groups of so many.
+
+    Reading it runs no code. Explaining it runs the program, as XLA compiles it: it can
+    compute and take time and memory, and a program that would call a routine of this
+    process, such as a callback into Python, is refused. So the numbers are trusted no
+    more and no less than those of a checkpoint.
+
+    Derivatives are programs of their own in the file. Without them (``vjp_order=0``, what
+    ``jax.export`` writes unless asked) methods that need logits only, such as ``rise`` and
+    ``occlusion``, explain it, and the others raise ``ValueError``. Forward-mode
+    differentiation (``jax.jvp``) is not to be had of any such file.
+
+    Args:
+      path: of the file.
+      preprocessing: of ``preprocess``: ``"crop"`` (the short side to 8/7 of the input
+        size, then the centre) or ``"squash"``.
+
+    Returns:
+      An :class:`ExportedModel`, which explainers, attacks and metrics take.
+
+    Raises:
+      ImportError: without ``flatbuffers`` (the extra ``export``).
+      ValueError: for a file that is missing, no such program, of another version of the
+        format or for another platform, for a function of other arguments or results, or
+        for one that calls routines of this process.
+
+    Example:
+      >>> import os, tempfile
+      >>> import jax, jaxattr as ja
+      >>> def logits_fn(images):
+      ...     return images.reshape(len(images), -1)[:, :10]
+      >>> path = os.path.join(tempfile.mkdtemp(), "toy.jaxexport")
+      >>> _ = ja.models.export(logits_fn, path, image_shape=(8, 8, 3))
+      >>> model = ja.models.from_exported(path)
+      >>> ja.saliency(model, jax.numpy.ones((2, 8, 8, 3)), jax.numpy.array([0, 1])).shape
+      (2, 8, 8, 3)
+
+    References:
+      https://docs.jax.dev/en/latest/export/export.html.
+    """
+    check_preprocessing(preprocessing)
+    exported = read_exported(path)
+    name = os.fspath(path)
+    images, logits = _checked_avals(exported, name)
+    sha = hashlib.sha256()
+    for one in orders(exported):
+        sha.update(f"{one.in_avals}{one.out_avals}".encode())
+        sha.update(one.mlir_module_serialized)
+    program = Program(exported, name, sha.hexdigest()[:20])
+    height, width = (n if isinstance(n, int) else 224 for n in images.shape[1:3])
+    size = (height, width)
+    stem = pathlib.Path(path).stem
+    return ExportedModel(program, Outside(stem, size, logits.shape[1], preprocessing))
+
+
+def _checked_avals(
+    exported: export.Exported, path: str
+) -> tuple[jax.core.ShapedArray, jax.core.ShapedArray]:
+    """What the program takes and gives, if that is images and logits."""
+    taken, given = exported.in_avals, exported.out_avals
+    fits = (
+        len(taken) == len(given) == 1
+        and len(taken[0].shape) == 4
+        and len(given[0].shape) == 2
+        and isinstance(given[0].shape[1], int)
+        and all(jnp.issubdtype(a.dtype, jnp.floating) for a in (taken[0], given[0]))
+        and taken[0].shape[0] == given[0].shape[0]
+    )
+    if not fits:
+        text = " and ".join(a.str_short() for a in taken) or "nothing"
+        result = " and ".join(a.str_short() for a in given) or "nothing"
+        raise ValueError(
+            f"path: {path}: expected a program of images (N, H, W, C) that gives logits "
+            f"(N, K), float arrays, got one of {text} that gives {result}; put weights "
+            "inside, jax.export.export(jax.jit(lambda images: model(images)))(...)"
+        )
+    return taken[0], given[0]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _logits(program: Program, images: Array) -> Array:
+    call = automatic(program.call, images)
+    return widen(call(images.astype(program.images.dtype)))
+
+
+def _differentiable(
+    exported: export.Exported, path: str, order: int
+) -> Callable[..., Arrays]:
+    """A program of arrays ``(N, ...)`` to such, with the derivatives that it has.
+
+    ``Exported.call`` differentiates by itself, but has neither a rule for ``vmap`` nor an
+    error that says what to do.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def run(*arrays: Array) -> Arrays:
+        return _by_rows(exported, arrays)
+
+    @run.def_vmap  # type: ignore[untyped-decorator]
+    def _(
+        axis_size: int, are_batched: list[bool], *arrays: Array
+    ) -> tuple[Arrays, tuple[bool, ...]]:
+        # Rows are independent: an axis more is more of them.
+        merged = []
+        for array, is_batched in zip(arrays, are_batched, strict=True):
+            if not is_batched:
+                array = jnp.broadcast_to(array[None], (axis_size, *array.shape))
+            merged.append(array.reshape(-1, *array.shape[2:]))
+        results = run(*merged)
+        return (
+            tuple(r.reshape(axis_size, -1, *r.shape[1:]) for r in results),
+            (True,) * len(results),
+        )
+
+    if not exported.has_vjp():
+        return _undifferentiable(run, path, order)
+    derivative = _differentiable(exported.vjp(), path, order + 1)
+
+    @jax.custom_vjp
+    def call(*arrays: Array) -> Arrays:
+        return run(*arrays)
+
+    def forward(*arrays: Array) -> tuple[Arrays, Arrays]:
+        return call(*arrays), arrays
+
+    def backward(arrays: Arrays, cotangents: Arrays) -> Arrays:
+        return derivative(*arrays, *cotangents)
+
+    call.defvjp(forward, backward)
+    return call
+
+
+def _undifferentiable(
+    run: Callable[..., Arrays], path: str, order: int
+) -> Callable[..., Arrays]:
+    @jax.custom_jvp
+    def call(*arrays: Array) -> Arrays:
+        return run(*arrays)
+
+    @call.defjvp
+    def _(primals: Arrays, tangents: Arrays) -> tuple[Arrays, Arrays]:
+        has = f"derivatives of order {order} only" if order else "no derivatives"
+        raise ValueError(
+            f"model: {path} has {has}, and this method needs order {order + 1}: export "
+            f"it with jaxattr.models.export(model, path, vjp_order={order + 1}), or "
+            f"write what jax.export.export(...).serialize(vjp_order={order + 1}) gives"
+        )
+
+    return call
+
+
+def _by_rows(exported: export.Exported, arrays: Arrays) -> Arrays:
+    """The program, in groups of as many rows as it takes."""
+    size = exported.in_avals[0].shape[0]
+    rows = arrays[0].shape[0]
+    if not isinstance(size, int) or size == rows:
+        return _call(exported, arrays)
+    groups = -(-rows // size)
+    grouped = []
+    for array in arrays:
+        margin = [(0, groups * size - rows), *[(0, 0)] * (array.ndim - 1)]
+        grouped.append(jnp.pad(array, margin).reshape(groups, size, *array.shape[1:]))
+    results = lax.map(lambda group: _call(exported, group), tuple(grouped))
+    return tuple(r.reshape(groups * size, *r.shape[2:])[:rows] for r in results)
+
+
+def _call(exported: export.Exported, arrays: Arrays) -> Arrays:
+    args, kwargs = jax.tree.unflatten(exported.in_tree, arrays)
+    return tuple(jax.tree.leaves(exported.call(*args, **kwargs)))
+
+
+def _shape_text(shape: tuple[object, ...]) -> str:
+    """A shape in words, symbols as they are.
+
+    >>> _shape_text(("n", 224, 224, 3))
+    '(n, 224, 224, 3)'
+    """
+    return f"({', '.join(map(str, shape))})"

@@ -1,0 +1,148 @@
+"""ROAD: the imputation against a dense solution, the curve against a loop."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+import jaxattr as ja
+from jaxattr._numerics import imputation
+
+PARAMS = toys.init_smooth(jax.random.key(4))
+model = functools.partial(toys.smooth_logits, PARAMS)
+WEIGHTS = {
+    (dy, dx): 1 / 6 if dy * dx == 0 else 1 / 12
+    for dy in (-1, 0, 1)
+    for dx in (-1, 0, 1)
+    if (dy, dx) != (0, 0)
+}
+
+
+def dense(image, missing):
+    """``(H, W, C)``: every missing pixel is the mean of its neighbours, by elimination."""
+    height, width = missing.shape
+    places = list(zip(*np.nonzero(missing)))
+    number = {place: i for i, place in enumerate(places)}
+    matrix = np.zeros((len(places), len(places)))
+    right = np.zeros((len(places), image.shape[-1]))
+    for i, (y, x) in enumerate(places):
+        for (dy, dx), weight in WEIGHTS.items():
+            near = y + dy, x + dx
+            if not (0 <= near[0] < height and 0 <= near[1] < width):
+                continue
+            matrix[i, i] += weight
+            if near in number:
+                matrix[i, number[near]] -= weight
+            else:
+                right[i] += weight * image[near]
+    filled = image.astype(np.float64)
+    filled[missing] = np.linalg.solve(matrix, right)
+    return filled
+
+
+def masks(height, width):
+    """Blobs, sparse pixels, thin lines, all but one pixel."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:height, :width]
+    waves = np.sin(y / 5) + np.cos(x / 4 + y / 9)
+    found = [waves > q for q in (1.2, 0.0, -1.5)]
+    found += [rng.random((height, width)) < q for q in (0.05, 0.6, 0.98)]
+    found += [y % 3 != 1, (y != 0) | (x != width - 1)]
+    return np.array(found)
+
+
+@pytest.mark.parametrize("shape", [(32, 27), (5, 6), (1, 7)])
+def test_imputation_against_elimination(shape):
+    rng = np.random.default_rng(1)
+    image = rng.random((*shape, 2))
+    missing = masks(*shape)
+    missing = missing[~missing.all((1, 2))]
+    given = np.broadcast_to(np.moveaxis(image, -1, 0), (len(missing), 2, *shape))
+    expected = [np.moveaxis(dense(image, m), -1, 0) for m in missing]
+    found = jax.jit(imputation.impute)(given.astype(np.float32), missing[:, None])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    assert np.abs(np.array(expected) - given).max() > 0.3
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (1, 6)])
+def test_restriction_is_the_transpose_of_prolongation(shape):
+    coarse = tuple((n + 1) // 2 for n in shape)
+    prolong = functools.partial(imputation._prolong, height=shape[0], width=shape[1])
+    matrix = jax.jacobian(prolong)(jnp.zeros(coarse)).reshape(np.prod(shape), -1)
+    transpose = jax.jacobian(imputation._restrict)(jnp.zeros(shape))
+    np.testing.assert_array_equal(transpose.reshape(-1, np.prod(shape)), matrix.T)
+    np.testing.assert_allclose(matrix.sum(1), 1)
+
+
+def test_derivative_of_the_imputation():
+    with toys.float64():
+        image = jnp.asarray(np.random.default_rng(2).random((9, 8)))
+        missing = jnp.asarray(masks(9, 8)[4])
+        total = jax.jit(
+            lambda x: jnp.sum(jnp.sin(9 * image) * imputation.impute(x, missing))
+        )
+        slope = np.asarray(jax.grad(total)(image))
+        assert (slope[np.asarray(missing)] == 0).all()
+        step = 1e-3 * jnp.cos(5 * image)
+        # It is linear in what is known.
+        change = (total(image + step) - total(image - step)) / 2
+        np.testing.assert_allclose(jnp.vdot(slope, step), change, rtol=1e-3)
+
+
+def test_curve_against_a_loop():
+    images = toys.images()
+    maps = jax.random.normal(jax.random.key(1), images.shape)
+    labels = jnp.array([2, 0, 1])
+    key = jax.random.key(5)
+    run = functools.partial(
+        ja.road_curve, model, labels=labels, num_steps=6, noise=0.05
+    )
+    for batch_size in (2, 7):
+        jitted = jax.jit(functools.partial(run, key=key, batch_size=batch_size))
+        curves = jitted(images, maps)
+        for i in range(3):
+            image = np.asarray(images[i])
+            order = np.argsort(-np.asarray(maps[i]).sum(-1).ravel(), kind="stable")
+            own = jax.random.fold_in(key, i)
+            for step in range(7):
+                missing = np.zeros(30, bool)
+                missing[order[: -(-30 * step // 6)]] = True
+                missing = missing.reshape(6, 5)
+                mean = np.broadcast_to(image.mean((0, 1)), image.shape)
+                filled = mean if missing.all() else dense(image, missing)
+                noise = jax.random.normal(jax.random.fold_in(own, step), image.shape)
+                filled = np.where(missing[..., None], filled + 0.05 * noise, image)
+                logits = model(jnp.asarray(filled, jnp.float32)[None])[0]
+                expected = jax.nn.softmax(logits)[labels[i]]
+                np.testing.assert_allclose(curves[i, step], expected, atol=2e-4)
+
+
+def test_without_a_key_an_image_has_the_same_curve_anywhere():
+    images, labels = toys.images(), jnp.array([2, 0, 1])
+    run = functools.partial(ja.road_curve, model, num_steps=2)
+    whole = run(images, images, labels=labels)
+    alone = run(images[2:], images[2:], labels=labels[2:])
+    np.testing.assert_allclose(alone, whole[2:], rtol=1e-5)
+    assert not np.allclose(
+        whole, run(images, images, labels=labels, noise=0.0), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((3, 6, 5), np.float32)}, r"images: .*\(N, H, W, C\)"),
+        ({"attributions": np.zeros((3, 6, 4, 3), np.float32)}, "attributions: .*shape"),
+        ({"num_steps": 1}, "num_steps: .*at least 2"),
+        ({"noise": -1.0}, "noise: .*at least 0"),
+        ({"order": "rows"}, "order: unknown 'rows'"),
+        ({"key": 3}, "key: expected a typed key"),
+    ],
+)
+def test_misuse(change, message):
+    given = {"images": toys.images(), "attributions": toys.images()} | change
+    with pytest.raises(ValueError, match=message):
+        ja.road_curve(model, **given)
