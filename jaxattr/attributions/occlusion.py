@@ -63,7 +63,7 @@ def occlusion(
       >>> images = jnp.array([1.0, 0.0, 0.5, 0.0]).reshape(1, 1, 4, 1)
       >>> labels = jnp.array([1])
       >>> ja.occlusion(logits_fn, images, labels, window=(1, 2), stride=(1, 1)).ravel()
-      Array([2. , 1.5, 1. , 0.5], dtype=float32)
+      Array([2. , 1.5, 1. , 1. ], dtype=float32)
 
     References:
       Zeiler, Fergus. Visualizing and Understanding Convolutional Networks. ECCV 2014,

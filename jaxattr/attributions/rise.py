@@ -70,8 +70,8 @@ def rise(
       >>> images, labels = jnp.ones((1, 8, 8, 1)), jnp.array([0])
       >>> key = jax.random.key(0)
       >>> maps = ja.rise(logits_fn, images, labels, key=key, num_samples=500, grid=2)
-      >>> bool(maps[0, 0, 0, 0] > 0.6), bool(abs(maps[0, 7, 7, 0] - 0.5) < 0.1)
-      (True, True)
+      >>> bool(maps[0, 0, 0, 0] > maps[0, 7, 7, 0] + 0.2)  # the model sees the corner
+      True
 
     References:
       Petsiuk, Das, Saenko. RISE: Randomized Input Sampling for Explanation of
