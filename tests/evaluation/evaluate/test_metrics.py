@@ -119,6 +119,7 @@ def test_a_metric_that_explains_other_images():
     assert dict(zip(header, rows[0]))["better"] == "lower"
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_functions():
     """Of every metric that has a name, with the keys of the images and few steps."""
     model = tiny_classifier.tiny_classifier()
