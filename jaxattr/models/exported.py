@@ -293,7 +293,13 @@ def _by_rows(exported: export.Exported, arrays: Arrays) -> Arrays:
 
 def _call(exported: export.Exported, arrays: Arrays) -> Arrays:
     args, kwargs = jax.tree.unflatten(exported.in_tree, arrays)
-    return tuple(jax.tree.leaves(exported.call(*args, **kwargs)))
+    results = tuple(jax.tree.leaves(exported.call(*args, **kwargs)))
+    if not jax.sharding.get_abstract_mesh().manual_axes:
+        return results
+    # Inside shard_map the program does not say that its results vary as the rows do.
+    return tuple(
+        r + lax.full_like(arrays[0], 0, r.dtype, shape=r.shape) for r in results
+    )
 
 
 def _shape_text(shape: tuple[object, ...]) -> str:
