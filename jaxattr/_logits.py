@@ -102,7 +102,7 @@ def _other_output(output: Any, num_rows: int) -> str:
             "pass a function that returns one of them, or one number an image with "
             f"ja.scores.two_columns ({ANY_SCALAR})"
         )
-    shape = getattr(output, "shape", ())
+    shape: tuple[int, ...] = getattr(output, "shape", ())
     if shape == (num_rows,):
         return (
             "one number an image is explained by ja.scores.two_columns(logits_fn), "

@@ -91,14 +91,15 @@ def _levels(mask: Array) -> list[_Level]:
     height, width = mask.shape[-2:]
     degree = _neighbours(jnp.ones_like(mask))
 
-    def apply(values: Array) -> Array:
+    def laplacian(values: Array) -> Array:
         return mask * (degree * values - _neighbours(mask * values))
 
+    apply: Operator = laplacian
     rows = mask * (degree + _neighbours(mask))
     interpolated = _prolongation(height, width)
     prolong: Operator = lambda v: mask * interpolated(v)
     restrict: Operator = lambda v: _restrict(mask * v)
-    levels = []
+    levels: list[_Level] = []
     while True:
         inverse = jnp.where(rows > 0, _DAMPING / jnp.where(rows > 0, rows, 1), 0)
         if max(height, width) <= _COARSEST:

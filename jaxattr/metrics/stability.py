@@ -125,4 +125,5 @@ def stability(
     *likeness, held = jnp.moveaxis(stack_over(terms, num_samples), 1, 0)
     count = jnp.sum(held, axis=0)
     mean = lambda values: jnp.sum(jnp.where(held > 0, values, 0), axis=0) / count
-    return Stability(*map(mean, likeness), count / num_samples)
+    structure, ranks, sets, direction = map(mean, likeness)
+    return Stability(structure, ranks, sets, direction, count / num_samples)

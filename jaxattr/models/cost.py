@@ -99,21 +99,25 @@ def _count(jaxpr: core.Jaxpr) -> int:
     return total
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.aval.shape)
+
+
 def _products(equation: core.JaxprEqn) -> int:
     """Those of one primitive: results times what each is a sum of."""
     if not equation.outvars:
         return 0
-    results = math.prod(equation.outvars[0].aval.shape)
+    results = math.prod(_shape(equation.outvars[0]))
     if _is(equation, "dot_general"):
         (contracted, _), _ = equation.params["dimension_numbers"]
-        shape = equation.invars[0].aval.shape
+        shape = _shape(equation.invars[0])
         return results * math.prod(shape[axis] for axis in contracted)
     if _is(equation, "conv_general_dilated"):
-        kernel = equation.invars[1].aval.shape
+        kernel = _shape(equation.invars[1])
         outputs = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
         return results * math.prod(kernel) // outputs
     if equation.primitive.name.endswith("_convolve"):  # of jaxattr.convolutions
-        kernel = equation.invars[1].aval.shape
+        kernel = _shape(equation.invars[1])
         return results * math.prod(kernel[:-1])
     return 0
 

@@ -89,7 +89,7 @@ def lite_pytorch_rules(stages: tuple[Stage, ...] = STAGES) -> list[Rule]:
     """Names as in lukemelas' ``EfficientNet-PyTorch`` and its Lite descendants."""
     rules: list[Rule] = [LayerRule("stem", "_conv_stem", norm="_bn0")]
     for place, stage in places(stages):
-        ours, theirs = f"blocks/{place.index}", f"_blocks.{place.index}"
+        ours, theirs = f"blocks/{place.number}", f"_blocks.{place.number}"
         if stage.expansion != 1:
             rules.append(
                 LayerRule(

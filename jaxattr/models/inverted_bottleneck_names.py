@@ -13,26 +13,26 @@ from jaxattr.models.squeeze_excite import squeeze_excite_rules
 class Place(NamedTuple):
     """Where a block is: the how manieth of all, its stage and how manieth in that."""
 
-    index: int
+    number: int
     stage: int
     inner: int
 
 
 def places(stages: Iterable[Stage]) -> Iterator[tuple[Place, Stage]]:
     """Every block; consecutive stages of one width count as one."""
-    index, number, inner, channels = 0, -1, 0, None
+    number, stage_number, inner, channels = 0, -1, 0, None
     for stage in stages:
         if stage.channels != channels:
-            number, inner, channels = number + 1, 0, stage.channels
+            stage_number, inner, channels = stage_number + 1, 0, stage.channels
         for _ in range(stage.repeats):
-            yield Place(index, number, inner), stage
-            index, inner = index + 1, inner + 1
+            yield Place(number, stage_number, inner), stage
+            number, inner = number + 1, inner + 1
 
 
 def timm_block_rules(stages: Iterable[Stage]) -> Iterator[Rule]:
     """timm numbers the convolutions' norms, and names 1x1 ones by what they are for."""
     for place, stage in places(stages):
-        ours, theirs = f"blocks/{place.index}", f"blocks.{place.stage}.{place.inner}"
+        ours, theirs = f"blocks/{place.number}", f"blocks.{place.stage}.{place.inner}"
         for i, (part, name) in enumerate(_timm_names(stage).items()):
             norm = f"{theirs}.bn{i + 1}"
             yield LayerRule(f"{ours}/{part}", f"{theirs}.{name}", norm=norm)
@@ -56,7 +56,7 @@ def torchvision_block_rules(
 ) -> Iterator[Rule]:
     """torchvision numbers all parts of a block; ``module`` is what it calls the block."""
     for place, stage in places(stages):
-        ours, theirs = f"blocks/{place.index}", f"{module(place)}.block"
+        ours, theirs = f"blocks/{place.number}", f"{module(place)}.block"
         for i, part in enumerate(_parts(stage)):
             name = f"{theirs}.{i}"
             if part == "gate":

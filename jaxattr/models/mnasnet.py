@@ -95,7 +95,7 @@ def torchvision_rules() -> list[Rule]:
         theirs = "layers" if first else f"layers.{place.stage + 7}.{place.inner}.layers"
         table += [
             LayerRule(
-                f"blocks/{place.index}/{part}",
+                f"blocks/{place.number}/{part}",
                 f"{theirs}.{3 * first + 3 * i}",
                 norm=f"{theirs}.{3 * first + 3 * i + 1}",
             )

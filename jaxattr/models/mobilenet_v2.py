@@ -66,7 +66,7 @@ def torchvision_rules() -> list[Rule]:
     """Names as in torchvision."""
     table: list[Rule] = [LayerRule("stem", "features.0.0", norm="features.0.1")]
     for place, stage in places(STAGES):
-        ours, theirs = f"blocks/{place.index}", f"features.{place.index + 1}.conv"
+        ours, theirs = f"blocks/{place.number}", f"features.{place.number + 1}.conv"
         parts = ["depthwise"] if stage.expansion == 1 else ["expand", "depthwise"]
         table += [
             LayerRule(f"{ours}/{part}", f"{theirs}.{j}.0", norm=f"{theirs}.{j}.1")

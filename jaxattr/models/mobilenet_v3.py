@@ -102,7 +102,7 @@ def torchvision_rules(shape: Shape) -> list[Rule]:
     return [
         LayerRule("stem", "features.0.0", norm="features.0.1"),
         *torchvision_block_rules(
-            shape.stages, lambda place: f"features.{place.index + 1}"
+            shape.stages, lambda place: f"features.{place.number + 1}"
         ),
         LayerRule("head", f"{last}.0", norm=f"{last}.1"),
         LayerRule("hidden", "classifier.0"),

@@ -126,7 +126,7 @@ Metrics = (
 """What a caller may ask for; see ``as_metrics``."""
 
 
-def described(measure: Callable[..., Array], text: str) -> str:
+def described(measure: Callable[..., object], text: str) -> str:
     """A protocol with the defaults of a function in it, so that it is always true.
 
     >>> described(metrics.infidelity, "{num_samples} samples, stddev {stddev:g}")
@@ -211,7 +211,7 @@ def _irof(
     return metrics.irof(
         *(logits_fn, images, attributions),
         labels=labels,
-        segments=np.broadcast_to(segments, images.shape[:3]),
+        segments=jnp.asarray(np.broadcast_to(segments, images.shape[:3])),
         batch_size=batch_size,
     )
 
