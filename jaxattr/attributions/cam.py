@@ -8,7 +8,7 @@ images. A method says how the channels are combined.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ class Layer(NamedTuple):
 
 def class_activation_map(
     combine: Callable[[Layer], Array],
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr.attributions.cam import Layer, class_activation_map
-from jaxattr.typing import Array, Score
+from jaxattr.typing import Array, LogitsFn, Score
 
 
 def eigen_cam(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,

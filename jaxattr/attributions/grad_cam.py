@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr.attributions.cam import Layer, class_activation_map, weighted
-from jaxattr.typing import Array, Score
+from jaxattr.typing import Array, LogitsFn, Score
 
 
 def grad_cam(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from jaxattr import scores
 from jaxattr.attributions.cam import Layer, class_activation_map, weighted
-from jaxattr.typing import Array, Score
+from jaxattr.typing import Array, LogitsFn, Score
 
 
 def hires_cam(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,
@@ -82,7 +80,7 @@ def hires_cam(
 
 
 def layer_cam(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,
@@ -150,7 +148,7 @@ def layer_cam(
 
 
 def grad_cam_pp(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,
@@ -228,7 +226,7 @@ def grad_cam_pp(
 
 
 def xgrad_cam(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,

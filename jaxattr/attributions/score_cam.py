@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -11,11 +9,11 @@ from jaxattr import scores
 from jaxattr._loops import stack_over
 from jaxattr.attributions import places
 from jaxattr.attributions.cam import Layer, class_activation_map, weighted
-from jaxattr.typing import Array, Score
+from jaxattr.typing import Array, LogitsFn, Score
 
 
 def score_cam(
-    logits_fn: Any,
+    logits_fn: LogitsFn,
     images: Array,
     labels: Array,
     *,

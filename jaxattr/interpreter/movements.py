@@ -17,6 +17,8 @@ from jaxattr.interpreter.program import Equation, Value
 
 Labels = np.ndarray
 Shape = tuple[int, ...]
+Params = Mapping[str, Any]
+"""Of a primitive."""
 
 REDUCTIONS = frozenset(
     [
@@ -76,11 +78,11 @@ def move(
     return nothing
 
 
-def _same(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _same(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     return labels
 
 
-def _reshape(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _reshape(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     """Group by group of axes that become each other."""
     wide: list[int] = []
     result: list[int] = []
@@ -102,22 +104,22 @@ def _reshape(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels
     return np.broadcast_to(labels, wide).reshape(result)
 
 
-def _transpose(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _transpose(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     return labels.transpose([int(a) for a in params["permutation"]])
 
 
-def _squeeze(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _squeeze(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     return labels.squeeze(tuple(int(a) for a in params["dimensions"]))
 
 
-def _broadcast(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _broadcast(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     shape = [1] * len(after)
     for size, axis in zip(labels.shape, params["broadcast_dimensions"]):
         shape[int(axis)] = size
     return labels.reshape(shape)
 
 
-def _slice(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _slice(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     strides = params["strides"] or (1,) * len(before)
     cut = zip(params["start_indices"], params["limit_indices"], strides)
     return labels[
@@ -128,11 +130,11 @@ def _slice(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
     ]
 
 
-def _reverse(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels:
+def _reverse(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels:
     return np.flip(labels, tuple(int(a) for a in params["dimensions"]))
 
 
-def _pad(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels | None:
+def _pad(labels: Labels, params: Params, before: Shape, after: Shape) -> Labels | None:
     config = [tuple(map(int, ends)) for ends in params["padding_config"]]
     if any(low < 0 or high < 0 or inner for low, high, inner in config):
         return None
@@ -142,7 +144,7 @@ def _pad(labels: Labels, params: Any, before: Shape, after: Shape) -> Labels | N
     return np.pad(np.broadcast_to(labels, wide), ends, constant_values=-1)
 
 
-_ONE: dict[str, Callable[[Labels, Any, Shape, Shape], Labels | None]] = {
+_ONE: dict[str, Callable[[Labels, Params, Shape, Shape], Labels | None]] = {
     "reshape": _reshape,
     "transpose": _transpose,
     "squeeze": _squeeze,

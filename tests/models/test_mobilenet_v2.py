@@ -1,11 +1,11 @@
 """MobileNetV2 with torchvision's own weights, from the package that has them."""
 
-import csv
 import hashlib
 
 import jax
 import numpy as np
 import pytest
+from labelled_photographs import count_correct
 
 from jaxattr import models
 from jaxattr.models.mobilenet_v2 import PACKAGE
@@ -49,19 +49,6 @@ def test_the_cat(file):
 )
 def test_top_1(file, assets, folder, preprocessing, expected, count):
     """As measured here, to one photograph; torch was not asked on these files."""
-    image = pytest.importorskip("PIL.Image")
-    with next((assets / folder).glob("*.tsv")).open(encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    assert len(rows) == count
     classifier = models.load(NAME, preprocessing=preprocessing)
-    correct = 0
-    for start in range(0, count, 50):
-        batch = rows[start : start + 50]
-        photos = [image.open(assets / folder / row["file"]) for row in batch]
-        images = np.stack([classifier.preprocess(photo) for photo in photos])
-        # One shape for all, so that it compiles once.
-        images = np.concatenate([images, np.zeros_like(images[:1]).repeat(50, 0)])[:50]
-        predicted = np.argmax(np.asarray(classifier(images)), -1)[: len(batch)]
-        correct += np.sum(predicted == [int(row["class"]) for row in batch])
-    print(f"{folder}: {correct} of {count}")
+    correct = count_correct(classifier, assets / folder, count)
     assert abs(correct - expected) <= 1
