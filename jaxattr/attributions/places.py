@@ -25,7 +25,24 @@ def features(
         raise fail("logits_fn", expected, values)
     if grid is not None:
         raise fail("grid", "None where features have places", grid)
+    if _has_channels_first(values.shape[1:], size):
+        expected = "features (N, h, w, D); these have the channels first: transpose them"
+        raise fail("logits_fn", expected, values)
     return values
+
+
+def _has_channels_first(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Whether the last two axes have the aspect of the images, and the first two do not.
+
+    By a factor of two at least: a model may squash its images.
+    """
+
+    def is_off(rows: int, columns: int) -> float:
+        ratio = rows * size[1] / max(columns * size[0], 1)
+        return max(ratio, 1 / max(ratio, 1e-9))
+
+    first, second, third = shape
+    return is_off(first, second) > 2 and is_off(second, third) < 1.1
 
 
 def grid_of(

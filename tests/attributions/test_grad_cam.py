@@ -35,6 +35,20 @@ def test_equation(relu):
     np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-5)
 
 
+def test_channels_first_are_refused():
+    """Read as places they would make a map that means nothing."""
+    images, labels = toys.images(2, 16, 12), toys.labels(2)
+
+    def halves(order):
+        features = lambda x: jnp.tile(x[:, ::2, ::2], 20).transpose(order)
+        head = lambda f: f.transpose(np.argsort(order))[..., :4].mean((1, 2))
+        return ja.models.Split(features, head)
+
+    assert ja.grad_cam(halves((0, 1, 2, 3)), images, labels).shape == images.shape
+    with pytest.raises(ValueError, match=r"channels first.*got .*\[2, 60, 8, 6\]"):
+        ja.grad_cam(halves((0, 3, 1, 2)), images, labels)
+
+
 def test_tokens_are_laid_out_in_a_square():
     images = toys.images(3, 6, 6)
     maps = ja.grad_cam(Toy(PARAMS, tokens=True), images, toys.labels())
