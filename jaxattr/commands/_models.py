@@ -88,7 +88,7 @@ def load_model(
     options.update(request.options())
     try:
         model = models.load(request.name, weights, **options)
-        for note in model.notes:
+        for note in getattr(model, "notes", ()):
             print(f"jaxattr: {weights}: {note}", file=sys.stderr)
         return model
     except ValueError as error:

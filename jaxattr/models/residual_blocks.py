@@ -57,9 +57,11 @@ class Bottleneck(nnx.Module):
         self.conv2 = Conv(
             width, width, 3, stride=stride, padding=padding, groups=groups
         )
-        self.gate = None
-        if squeezed is not None:
-            self.gate = SqueezeExcite(width, squeezed, activation=activation)
+        self.gate = (
+            None
+            if squeezed is None
+            else SqueezeExcite(width, squeezed, activation=activation)
+        )
         self.conv3 = Linear(width, outputs, gain=BRANCH)
         self.downsample = projection(inputs, outputs, stride)
         self.activation = activation
