@@ -175,7 +175,9 @@ def test_bad_input_is_one_line(tiny, photograph, tmp_path, capsys, arguments, me
 
 
 def test_unknown_model(photograph, tmp_path, capsys):
-    assert explain(photograph, "--model", "eficientnet_lite0", out=tmp_path / "out") == 2
+    assert (
+        explain(photograph, "--model", "eficientnet_lite0", out=tmp_path / "out") == 2
+    )
     assert "efficientnet_lite0" in one_error_line(capsys)
 
 

@@ -14,7 +14,7 @@ def catalog():
         yield
 
 
-@pytest.mark.parametrize("model", ["small_resnet", "small_vit"])
+@pytest.mark.parametrize("model", quick(["small_resnet", "small_vit"], "small_resnet"))
 @pytest.mark.parametrize(
     "name", quick(["expected_gradients", "grad_cam", "guided_ig"], "grad_cam")
 )

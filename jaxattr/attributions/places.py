@@ -26,7 +26,9 @@ def features(
     if grid is not None:
         raise fail("grid", "None where features have places", grid)
     if _has_channels_first(values.shape[1:], size):
-        expected = "features (N, h, w, D); these have the channels first: transpose them"
+        expected = (
+            "features (N, h, w, D); these have the channels first: transpose them"
+        )
         raise fail("logits_fn", expected, values)
     return values
 

@@ -283,6 +283,7 @@ def test_two_stages_with_shifted_windows_against_full_matrices(name, method):
         np.testing.assert_allclose(maps, reference(name), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_legrad_by_names_takes_the_last_blocks_alone():
     def explain(**options):
         params = jax.tree.map(lambda p: jnp.asarray(p, jnp.float32), PARAMS)

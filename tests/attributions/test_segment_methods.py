@@ -121,6 +121,7 @@ def test_few_coalitions_are_near_and_their_errors_mean_what_they_say():
     assert ((ratio > 0.75) & (ratio < 1.6)).all(), ratio
 
 
+@pytest.mark.slow
 def test_linear_models_need_no_luck():
     """φ and LIME's β without ridge are the sums of ``w (x - s)``; no interactions."""
     substrate = 0.3
@@ -143,6 +144,7 @@ def test_linear_models_need_no_luck():
     np.testing.assert_allclose(pairs.interactions, 0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_missing_and_alike_segments():
     """One that the model does not see has zero, two that it cannot tell apart the same."""
 
@@ -161,9 +163,8 @@ def test_missing_and_alike_segments():
     np.testing.assert_allclose(found.interactions[0, 1], 0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "name", quick(["kernel_shap", "lime", "segment_shapley"], "lime")
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["kernel_shap", "lime", "segment_shapley"])
 def test_images_with_fewer_segments_are_as_they_are_alone(name):
     """With 13 and 3 segments: one draws, the other lists; neither knows the other."""
     many = np.array(ja.segments.grid(6, 5, 6, 2))
@@ -238,6 +239,7 @@ def test_the_standard_error_of_lime_is_that_of_other_keys():
     assert ((ratio > 0.75) & (ratio < 1.5)).all(), ratio
 
 
+@pytest.mark.slow
 def test_lime_without_a_ridge_says_when_samples_do_not_tell():
     """A model of 20 segments, 22 samples: some coefficients are open."""
     options = {"key": KEY, "segments": (5, 4), "num_samples": 22}

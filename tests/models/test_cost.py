@@ -13,7 +13,10 @@ from jaxattr.models import cost as costs
 @pytest.mark.parametrize(
     ("name", "millions", "billions"),
     # Torchvision's own figures; biases of folded batch norms in place of their two arrays.
-    [("resnet18", 11.69, 1.814), ("mobilenet_v2", 3.50, 0.301)],
+    [
+        pytest.param("resnet18", 11.69, 1.814, marks=pytest.mark.slow),
+        ("mobilenet_v2", 3.50, 0.301),
+    ],
 )
 def test_published_figures(name, millions, billions):
     model = models.load(name, "random", key=jax.random.key(0))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick
 
 from jaxattr import cli, models
 from jaxattr.checkpoints.reading import read_checkpoint
@@ -184,7 +185,16 @@ def test_weights_of_tensorflow_leave_the_padding_open(assets):
         models.load("mobilenet_v2", path)
 
 
-@pytest.mark.parametrize("name", models.names())
+# One of each family.
+SMALLEST = (
+    *("resnet18", "vgg11", "squeezenet1_1", "mobilenet_v2", "efficientnet_lite0"),
+    *("vit_tiny_patch16_224", "alexnet", "densenet121", "mobilenet_v3_small"),
+    *("mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf"),
+    *("convnext_tiny", "swin_t", "swin_v2_t", "cifar_resnet18"),
+)
+
+
+@pytest.mark.parametrize("name", quick(models.names(), *SMALLEST))
 def test_every_model_and_source_is_complete(name):
     """Its rules fill exactly its parameters, whatever the checkpoint's names are."""
     model = MODELS[name]

@@ -36,7 +36,7 @@ def explained(classifier, images):
     return jax.grad(logits, has_aux=True)(images)
 
 
-@pytest.mark.parametrize("case", goldens.CASES, ids=lambda case: case.path.stem)
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_hardly_a_layer_is_left_out(case):
     with np.load(case.path) as golden:
         missing = goldens.missing_layers(case, golden["names"])

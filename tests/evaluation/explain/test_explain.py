@@ -357,6 +357,7 @@ def test_a_model_of_one_class_is_warned_of(photographs, tmp_path, capsys, monkey
         assert json.loads(str(saved["options"]))["search"] == "deepfool,ddn,fab"
 
 
+@pytest.mark.slow
 def test_finished_photographs_are_not_computed_again(photographs, model, tmp_path):
     out = tmp_path / "out"
     programs_run = []

@@ -70,7 +70,8 @@ def test_sections_grow_and_entries_do_not_change(tmp_path):
         read_settings(tmp_path)
 
 
-@pytest.mark.parametrize("times", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [20, 1000])
 def test_of_two_who_add_different_things_one_is_refused(tmp_path, times):
     both = [
         subprocess.Popen(
