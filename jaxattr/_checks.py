@@ -48,6 +48,15 @@ def check_attributions(attributions: object, name: str = "attributions") -> Arra
     return check_float_array(name, array, f"of {expected}", 4)
 
 
+def check_attributions_of(images: Array, attributions: object) -> Array:
+    """Maps of these images: ``(N, H, W, C)`` or ``(N, H, W, 1)``."""
+    array = check_attributions(attributions)
+    if array.shape not in (images.shape, images.shape[:-1] + (1,)):
+        expected = f"shape {images.shape} or {images.shape[:-1]}"
+        raise fail("attributions", expected, array)
+    return array
+
+
 def check_labels(labels: object, num_images: int, name: str = "labels") -> Array:
     expected = f"integers ({num_images},), one label an image"
     array = _as_array(name, labels, expected)

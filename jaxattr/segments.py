@@ -145,10 +145,7 @@ def sums(maps: Array, segments: Segments, *, num_segments: int | None = None) ->
     """
     maps = widen(check_float_array("maps", maps, "(N, H, W, C)", 4))
     ids, most = check_segments(segments, maps, num_segments)
-    by_pixel = jnp.sum(maps, axis=-1)
-    return _over_segments(
-        lambda here: jnp.sum(jnp.where(here, by_pixel, 0), (1, 2)), ids, most
-    )
+    return totals(jnp.sum(maps, axis=-1), ids, most)
 
 
 def check_segments(
@@ -208,6 +205,13 @@ def _check_known(values: np.ndarray) -> int:
 def sizes(ids: Array, most: int) -> Array:
     """``(N, M)``: how many pixels a segment has, zero for one that an image has not."""
     return _over_segments(lambda here: jnp.sum(here, (1, 2)), ids, most)
+
+
+def totals(values: Array, ids: Array, most: int) -> Array:
+    """``(N, M)``: the sum over each segment of values ``(N, H, W)``."""
+    return _over_segments(
+        lambda here: jnp.sum(jnp.where(here, values, 0), (1, 2)), ids, most
+    )
 
 
 def counted(ids: Array, most: int) -> tuple[Array, Array]:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxattr import scores
 from jaxattr._checks import (
     check_attributions,
+    check_attributions_of,
     check_choice,
     check_float_array,
     check_images,
@@ -298,10 +299,7 @@ def ranked_curve(
       ``(N, T + 1)``.
     """
     images = widen(check_images(images))
-    attributions = widen(check_attributions(attributions))
-    if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
-        expected = f"shape {images.shape} or {images.shape[:-1]}"
-        raise fail("attributions", expected, attributions)
+    attributions = widen(check_attributions_of(images, attributions))
     if labels is not None:
         labels = check_labels(labels, images.shape[0])
     logits_fn = checked_model(logits_fn, labels)

@@ -6,12 +6,11 @@ import jax.numpy as jnp
 
 from jaxattr import _random, scores
 from jaxattr._checks import (
-    check_attributions,
+    check_attributions_of,
     check_integer,
     check_key,
     check_number,
     check_task,
-    fail,
 )
 from jaxattr._loops import by_image_batches, stack_over
 from jaxattr._numerics import norms
@@ -80,10 +79,7 @@ def infidelity(
     """
     logits_fn, images, labels = check_task(logits_fn, images, labels, finite=False)
     score = scores.as_score(score)
-    attributions = check_attributions(attributions).astype(images.dtype)
-    if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
-        expected = f"shape {images.shape} or {images.shape[:-1]}"
-        raise fail("attributions", expected, attributions)
+    attributions = check_attributions_of(images, attributions).astype(images.dtype)
     if attributions.shape != images.shape:
         # What a pixel has is shared among its channels.
         attributions = attributions / images.shape[-1]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxattr import scores
 from jaxattr._checks import (
-    check_attributions,
+    check_attributions_of,
     check_images,
-    check_integer,
     check_labels,
     check_like_images,
     fail,
@@ -19,6 +16,14 @@ from jaxattr._logits import checked_model
 from jaxattr._loops import by_image_batches, stack_over
 from jaxattr._numerics import rankings
 from jaxattr._numerics.dtypes import widen
+from jaxattr.segments import (
+    Segments,
+    at_pixels,
+    check_segments,
+    counted,
+    sizes,
+    totals,
+)
 from jaxattr.typing import Array, LogitsFn, Scalar, Score
 
 
@@ -28,7 +33,7 @@ def irof(
     attributions: Array,
     *,
     labels: Array | None = None,
-    segments: Array,
+    segments: Segments,
     substrate: Scalar | str = "mean",
     num_segments: int | None = None,
     score: Score | str = scores.probability,
@@ -47,8 +52,8 @@ def irof(
       images: float ``(N, H, W, C)``.
       attributions: ``(N, H, W, C)`` or ``(N, H, W)``, signed values as they are.
       labels: integers ``(N,)``; by default the class predicted on the clean image.
-      segments: integers ``(N, H, W)``, the segment of each pixel, of each image from 0 on
-        without gaps. Images may have different numbers of them.
+      segments: as ``kernel_shap`` has them: integers ``(N, H, W)`` or ``(H, W)``, of each
+        image from 0 on without gaps, or ``(rows, columns)`` of a grid.
       substrate: what stands where a segment has been removed: ``mean``, the mean colour of
         the image, as published; or a number, ``(H, W, C)`` or ``(N, H, W, C)``.
       num_segments: the largest number of segments of an image; needed only where
@@ -77,14 +82,11 @@ def irof(
       2020, arXiv:2003.08747.
     """
     images = widen(check_images(images))
-    attributions = widen(check_attributions(attributions))
-    if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
-        expected = f"shape {images.shape} or {images.shape[:-1]}"
-        raise fail("attributions", expected, attributions)
+    attributions = widen(check_attributions_of(images, attributions))
     if labels is not None:
         labels = check_labels(labels, images.shape[0])
     logits_fn, score = checked_model(logits_fn, labels), scores.as_score(score)
-    segments, num_steps = _checked_segments(segments, images, num_segments)
+    segments, num_steps = check_segments(segments, images, num_segments)
     if isinstance(substrate, str):
         if substrate != "mean":
             raise fail("substrate", "'mean', a number or an array", substrate)
@@ -102,7 +104,12 @@ def irof(
         if labels is None:
             labels = jnp.argmax(logits_fn(images), axis=-1)
         score_fn = scores.stacked_rows(score, logits_fn, labels)
-        ranks, count = jax.vmap(lambda m, s: _ranks(m, s, num_steps))(maps, segments)
+        count, is_whole = counted(segments, num_steps)
+        pixels = sizes(segments, num_steps)
+        divisor = jnp.maximum(pixels, 1).astype(maps.dtype)
+        means = totals(maps, segments, num_steps) / divisor
+        means = jnp.where(pixels > 0, means, -jnp.inf)
+        ranks = at_pixels(rankings.descending_ranks(means)[None], segments)[0]
 
         def values(index: Array) -> Array:
             is_due = (ranks[None] < index[:, None, None, None])[..., None]
@@ -116,9 +123,8 @@ def irof(
         inner = ((place > 0) & (place < last)).astype(curves.dtype)
         ends = ((place == 0) | (place == last)).astype(curves.dtype) / 2
         area = jnp.sum(curves * (inner + ends), axis=1) / count.astype(curves.dtype)
-        wrong = jnp.any((segments < 0) | (segments >= num_steps), axis=(1, 2))
-        wrong |= jnp.any(jnp.isnan(maps), axis=(1, 2))
-        return jnp.where(wrong, jnp.nan, 1 - area)
+        is_whole &= ~jnp.any(jnp.isnan(maps), axis=(1, 2))
+        return jnp.where(is_whole, 1 - area, jnp.nan)
 
     return by_image_batches(
         compute,
@@ -129,46 +135,3 @@ def irof(
         segments,
         labels,
     )
-
-
-def _ranks(values: Array, segments: Array, num_segments: int) -> tuple[Array, Array]:
-    """The rank of each pixel's segment by its mean, ``(H, W)``, and how many there are."""
-    flat = segments.reshape(-1)
-    total = lambda v: jnp.zeros(num_segments, v.dtype).at[flat].add(v, mode="drop")
-    sizes = total(jnp.ones_like(values.reshape(-1)))
-    is_there = sizes > 0
-    means = total(values.reshape(-1)) / jnp.where(is_there, sizes, 1)
-    ranks = rankings.descending_ranks(jnp.where(is_there, means, -jnp.inf))
-    return ranks[segments], jnp.sum(is_there)
-
-
-def _checked_segments(
-    segments: Array, images: Array, num_segments: int | None
-) -> tuple[Array, int]:
-    """Integers ``(N, H, W)`` and the largest number of segments of an image."""
-    shape = images.shape[:3]
-    expected = f"integers {shape}, the segment of each pixel"
-    array = jnp.asarray(segments)
-    if not jnp.issubdtype(array.dtype, jnp.integer) or array.shape != shape:
-        raise fail("segments", expected, array)
-    if num_segments is not None:
-        num_segments = check_integer("num_segments", num_segments)
-    if isinstance(segments, jax.core.Tracer):
-        if num_segments is None:
-            raise ValueError(
-                "num_segments: expected the largest number of segments of an image, "
-                "since segments are traced; got None"
-            )
-        return array.astype(int), num_segments
-    for i, values in enumerate(np.asarray(segments)):
-        found = np.unique(values)
-        if found[0] != 0 or found[-1] != len(found) - 1:
-            raise ValueError(
-                f"segments: expected 0 to S - 1 without gaps in each image, got "
-                f"{found[0]} to {found[-1]} with {len(found)} different values in "
-                f"image {i}"
-            )
-    largest = int(np.max(np.asarray(segments))) + 1
-    if num_segments is not None and num_segments < largest:
-        raise fail("num_segments", f"at least the {largest} of segments", num_segments)
-    return array.astype(int), num_segments or largest

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxattr import _random, scores
 from jaxattr._checks import (
-    check_attributions,
+    check_attributions_of,
     check_choice,
     check_integer,
     check_key,
@@ -239,10 +239,7 @@ def _correlation(
     """Over sets ``(S, N, H, W)`` that ``sets(images)`` draws from keys ``(S, N)``."""
     logits_fn, images, labels = check_task(logits_fn, images, labels, finite=False)
     score = scores.as_score(score)
-    attributions = check_attributions(attributions).astype(images.dtype)
-    if attributions.shape not in (images.shape, images.shape[:-1] + (1,)):
-        expected = f"shape {images.shape} or {images.shape[:-1]}"
-        raise fail("attributions", expected, attributions)
+    attributions = check_attributions_of(images, attributions).astype(images.dtype)
     keys = check_key(key, labels)
     num_samples = check_integer("num_samples", num_samples, LEAST_SAMPLES)
     substrate = check_like_images("substrate", substrate, images)

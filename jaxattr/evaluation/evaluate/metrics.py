@@ -15,7 +15,6 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxattr import metrics
 from jaxattr._checks import check_attributions, check_choice, fail
@@ -204,14 +203,10 @@ def _irof(
     """``metrics.irof`` of squares, which any image has."""
     del key
     height, width = images.shape[1:3]
-    rows, columns = (
-        np.arange(size) * min(_SQUARES, size) // size for size in (height, width)
-    )
-    segments = rows[:, None] * min(_SQUARES, width) + columns[None, :]
     return metrics.irof(
         *(logits_fn, images, attributions),
         labels=labels,
-        segments=jnp.asarray(np.broadcast_to(segments, images.shape[:3])),
+        segments=(min(_SQUARES, height), min(_SQUARES, width)),
         batch_size=batch_size,
     )
 
