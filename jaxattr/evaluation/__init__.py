@@ -2,7 +2,7 @@
 
 from jaxattr.evaluation.evaluate.curves import Curve
 from jaxattr.evaluation.evaluate.evaluate import evaluate
-from jaxattr.evaluation.evaluate.metrics import Metric
+from jaxattr.evaluation.evaluate.metric import Metric
 from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.methods.registry import Method
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxattr._checks import check_choice
 from jaxattr.evaluation.evaluate.curves import Curve
-from jaxattr.evaluation.evaluate.metrics import AnyMetric
+from jaxattr.evaluation.evaluate.metric import AnyMetric
 from jaxattr.evaluation.methods.requests import Requests, method_record
 from jaxattr.evaluation.runs.parts import MadeFrom
 from jaxattr.evaluation.runs.rows import RowFiles, Rows

@@ -19,7 +19,7 @@ from jaxattr.evaluation.evaluate.maps import (
     pack,
     unpack,
 )
-from jaxattr.evaluation.evaluate.metrics import AnyMetric, column_of
+from jaxattr.evaluation.evaluate.metric import AnyMetric, column_of
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, Requests, method_record
 from jaxattr.evaluation.runs import devices, programs

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxattr.evaluation.evaluate import outputs
 from jaxattr.evaluation.evaluate.gather import Tables, gather
-from jaxattr.evaluation.evaluate.metrics import Title
+from jaxattr.evaluation.evaluate.metric import Title
 from jaxattr.evaluation.evaluate.results import Evaluation, MethodScores
 from jaxattr.evaluation.runs import manifest
 from jaxattr.evaluation.runs.figures import DEFAULT, FigureFiles
