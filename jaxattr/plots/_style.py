@@ -101,7 +101,7 @@ def wrapped(caption: str) -> str:
     >>> wrapped("West Highland white terrier, 97.1%")
     'West Highland white\\nterrier, 97.1%'
     """
-    return textwrap.fill(caption, 25)
+    return "\n".join(textwrap.fill(line, 25) for line in caption.split("\n"))
 
 
 def bare(ax: Axes) -> None:

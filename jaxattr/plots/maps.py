@@ -88,7 +88,8 @@ def explanation_grid(
       overlay: lay the maps over the photographs.
       percentile: as in ``attribution_map``, for each map on its own.
       colors: as in ``attribution_map``.
-      figure: where to draw; by default a new figure of ``grid_size(N, len(maps))``.
+      figure: where to draw; by default a new figure of ``grid_size(N, len(maps),
+        captions)``.
 
     Returns:
       The ``Axes``, ``(N, 1 + len(maps))``.
@@ -108,7 +109,7 @@ def explanation_grid(
         raise fail("captions", f"{len(images)} texts", captions)
     if figure is None:
         figure = pyplot().figure(
-            figsize=grid_size(len(images), len(maps)), layout="constrained"
+            figsize=grid_size(len(images), len(maps), captions), layout="constrained"
         )
     axes = figure.subplots(len(images), 1 + len(maps), squeeze=False)
     for row, image in enumerate(images):
@@ -130,9 +131,16 @@ def explanation_grid(
     return axes
 
 
-def grid_size(num_images: int, num_maps: int) -> tuple[float, float]:
-    """Width and height in inches that suit ``explanation_grid``."""
-    return 1.75 * (1 + num_maps), 1.93 * num_images + 0.6
+def grid_size(
+    num_images: int, num_maps: int, captions: Sequence[str] = ()
+) -> tuple[float, float]:
+    """Width and height in inches that suit ``explanation_grid``.
+
+    >>> grid_size(1, 3), grid_size(1, 3, ["West Highland white terrier, 97.1%"])
+    ((7.0, 2.53), (7.0, 2.7))
+    """
+    more_lines = sum(wrapped(caption).count("\n") for caption in captions)
+    return 1.75 * (1 + num_maps), 1.93 * num_images + 0.6 + 0.17 * more_lines
 
 
 def _overlay(scaled: np.ndarray, image: ArrayLike, colors: str | None) -> np.ndarray:

@@ -143,14 +143,14 @@ def draw_maps(
       rows: for each photograph its explanations, the methods in the same order.
       figure_files: formats, colours, and whether maps lie over photographs.
     """
-    width, height = plots.grid_size(len(rows), len(rows[0]))
-    figure = new_figure((width, height + 0.25))
     models = [row[0].model for row in rows]
     captions = [row[0].caption for row in rows]
-    if len(set(models)) == 1:
-        figure.suptitle(models[0], fontsize=10, color="#555555")
-    else:
+    if several := len(set(models)) > 1:
         captions = [f"{m}:\n{c}" for m, c in zip(models, captions, strict=True)]
+    width, height = plots.grid_size(len(rows), len(rows[0]), captions)
+    figure = new_figure((width, height + 0.25))
+    if not several:
+        figure.suptitle(models[0], fontsize=10, color="#555555")
     plots.explanation_grid(
         np.stack([row[0].image for row in rows]),
         {
