@@ -136,8 +136,8 @@ def grid_size(
 ) -> tuple[float, float]:
     """Width and height in inches that suit ``explanation_grid``.
 
-    >>> grid_size(1, 3), grid_size(1, 3, ["West Highland white terrier, 97.1%"])
-    ((7.0, 2.53), (7.0, 2.7))
+    >>> [f"{side:.2f}" for side in grid_size(1, 3, ["West Highland white terrier, 97.1%"])]
+    ['7.00', '2.70']
     """
     more_lines = sum(wrapped(caption).count("\n") for caption in captions)
     return 1.75 * (1 + num_maps), 1.93 * num_images + 0.6 + 0.17 * more_lines
