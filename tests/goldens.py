@@ -128,6 +128,9 @@ CASES = (
         for name, size in (("t", 224), ("s", 224), ("b", 224), ("v2_t", 256))
         for source in ("torchvision", "timm")
     ),
+    Case("cifar_resnet18", "robustbench", 32, slow=True),
+    Case("cifar_resnet50", "robustbench", 32, slow=True),
+    Case("cifar_wide_resnet28_10", "robustbench", 32, slow=True),
 )
 
 
