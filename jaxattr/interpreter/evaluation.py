@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+from jax import lax
+
 from jaxattr.interpreter import loops
 from jaxattr.interpreter.nodes import Graph
 from jaxattr.interpreter.program import Equation, Value
@@ -27,6 +29,9 @@ class Evaluation:
         self.points = len(points)
         self._shared: dict[Value, Array] = {}
         self._values: list[dict[Value, Array]] = [{} for _ in points]
+        self._pointwise = {
+            v: n for n in graph.nodes if n.kind == "pointwise" for v in n.outputs
+        }
         self.carries: dict[Equation, list[list[Array]]] = {}
         """Of a loop, what enters each of its steps, for each point."""
         for value, *arrays in zip(graph.program.inputs, *points, strict=True):
@@ -61,6 +66,25 @@ class Evaluation:
         if value in self._values[point]:
             return self._values[point][value]
         return value.constant
+
+    def reread(self, value: Value, point: int = 0) -> Array:
+        """``read`` on the way back, pointwise functions evaluated again.
+
+        Who keeps both the argument and the result of every activation holds twice the
+        memory of a gradient, and to fill it takes longer than to compute one of them.
+        """
+        node = self._pointwise.get(value)
+        if node is None:
+            return self.read(value, point)
+        (argument,) = node.inputs
+        # Behind a barrier, or the compiler finds that it has the result already.
+        known = {argument: lax.optimization_barrier(self.read(argument, point))}
+        for equation in node.equations:
+            arguments = [
+                known[v] if v in known else self.read(v, point) for v in equation.inputs
+            ]
+            known |= zip(equation.outputs, equation(*arguments), strict=True)
+        return known[value]
 
     def outputs(self, point: int = 0) -> list[Array]:
         """What the program returns."""

@@ -211,6 +211,8 @@ def quotient(relevance: Array, value: Array, epsilon: Any) -> Array:
     """
     relevance, value = widen(relevance), widen(value)
     stabilized = value + jnp.where(value >= 0, epsilon, -epsilon).astype(value.dtype)
+    if isinstance(epsilon, float) and epsilon >= jnp.finfo(value.dtype).tiny:
+        return relevance / stabilized  # which is nowhere zero
     safe = jnp.where(stabilized == 0, jnp.ones_like(stabilized), stabilized)
     return jnp.where(stabilized == 0, jnp.zeros_like(relevance), relevance / safe)
 

@@ -90,7 +90,7 @@ def layer_of(evaluation: Evaluation, node: Node) -> Layer:
         ]
         return evaluation.again(node.inputs[0], inputs)
 
-    return Layer(node, evaluation.read, images)
+    return Layer(node, evaluation.reread, images)
 
 
 def _program(

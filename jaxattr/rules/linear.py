@@ -116,12 +116,14 @@ class Gamma:
         (r,), (z,), (x,) = relevance, layer.outputs, layer.inputs
         weights, half = layer.weights, self.gamma / 2
         sizes = jnp.abs(weights)
-        size = widen(layer.product(jnp.abs(x), sizes)) + widen(jnp.abs(layer.bias))
-        zero, whole = jnp.zeros_like(r), (1 + half) * widen(z)
-        up = quotient(jnp.where(z > 0, r, zero), whole + half * size, self.epsilon)
-        down = quotient(jnp.where(z < 0, r, zero), whole - half * size, self.epsilon)
-        parts = x * layer.product_transpose(weights, (1 + half) * (up + down))
-        return [parts + jnp.abs(x) * layer.product_transpose(sizes, half * (up - down))]
+        of_inputs = x if layer.nonnegative else jnp.abs(x)
+        size = widen(layer.product(of_inputs, sizes)) + widen(jnp.abs(layer.bias))
+        sign = jnp.sign(widen(z))
+        total = (1 + half) * widen(z) + half * sign * size
+        share = quotient(r, total, self.epsilon) * jnp.abs(sign)  # none where z is 0
+        signed = layer.product_transpose(weights, (1 + half) * share)
+        unsigned = layer.product_transpose(sizes, half * sign * share)
+        return [x * signed + of_inputs * unsigned]
 
 
 @dataclasses.dataclass(frozen=True)
