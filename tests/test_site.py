@@ -1,5 +1,6 @@
 """The site has every public name once, and what its pages show runs."""
 
+import inspect
 import pathlib
 import re
 import sys
@@ -123,3 +124,11 @@ def test_numbers_of_the_overview_are_those_of_the_study():
         assert re.search(rf"\| +{insertion} \([^|]*\| +{deletion} \(", scores), (
             insertion
         )
+
+
+def test_papers_of_docstrings_are_in_the_bibliography(public_names):
+    bibliography = words(DOCS / "references.bib")
+    for name in public_names.public_names():
+        text = inspect.getdoc(name.value) or ""
+        for paper in re.findall(r"arXiv:(\d{4}\.\d{5})", text):
+            assert paper in bibliography, f"{name.path}: {paper}"
