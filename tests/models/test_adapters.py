@@ -65,23 +65,41 @@ def check_cam(adapters, logits_fn):
     assert jnp.isfinite(maps).all()
 
 
+def check_halves(adapters, halves, logits_fn):
+    """They are the model, and Grad-CAM takes them."""
+    features, head = halves
+    np.testing.assert_allclose(head(features(IMAGES)), logits_fn(IMAGES), rtol=1e-5)
+    maps = adapters["cam_of_halves"](features, head, IMAGES, LABELS)
+    assert maps.shape == IMAGES.shape
+    assert jnp.isfinite(maps).all()
+    assert maps.max() > 0
+
+
 def test_linen(adapters):
     from flax import linen
 
     class Network(linen.Module):
-        @linen.compact
+        def setup(self):
+            self.conv = linen.Conv(4, (3, 3), strides=2)
+            self.dense = linen.Dense(5)
+
+        def features(self, x):
+            return linen.relu(self.conv(x))
+
+        def head(self, values):
+            return self.dense(values.reshape(values.shape[0], -1))
+
         def __call__(self, x):
-            x = linen.relu(linen.Conv(4, (3, 3), strides=2)(x))
-            return linen.Dense(5)(x.reshape(x.shape[0], -1))
+            return self.head(self.features(x))
 
     network = Network()
     init = jax.jit(network.init)
-    models = [
-        adapters["from_linen"](network, init(jax.random.key(seed), IMAGES))
-        for seed in range(2)
-    ]
+    variables = [init(jax.random.key(seed), IMAGES) for seed in range(2)]
+    models = [adapters["from_linen"](network, v) for v in variables]
     check(*models)
     check_cam(adapters, models[0])
+    halves = adapters["linen_halves"](network, variables[0])
+    check_halves(adapters, halves, models[0])
 
 
 def test_nnx(adapters):
@@ -93,13 +111,20 @@ def test_nnx(adapters):
             self.dropout = nnx.Dropout(0.5, rngs=rngs)
             self.dense = nnx.Linear(64, 5, rngs=rngs)
 
+        def features(self, x):
+            return self.dropout(nnx.relu(self.conv(x)))
+
+        def head(self, values):
+            return self.dense(values.reshape(values.shape[0], -1))
+
         def __call__(self, x):
-            x = self.dropout(nnx.relu(self.conv(x)))
-            return self.dense(x.reshape(x.shape[0], -1))
+            return self.head(self.features(x))
 
     networks = [Network(nnx.Rngs(seed)) for seed in range(2)]
     check(*map(adapters["from_nnx"], networks))
-    check_cam(adapters, adapters["from_nnx"](networks[0]))
+    model = adapters["from_nnx"](networks[0])
+    check_cam(adapters, model)
+    check_halves(adapters, adapters["nnx_halves"](networks[0]), model)
     assert not networks[0].dropout.deterministic, "the caller's module is as it was"
 
 
@@ -138,6 +163,12 @@ def test_equinox(adapters):
     cam = jax.image.resize(cam, (2, 8, 8), "bilinear")
     assert cam.max() > 0
     np.testing.assert_allclose(maps[..., 0], cam, atol=1e-6)
+    # By name, under the name of a copy with the channels last.
+    model = adapters["from_equinox"](networks[0])
+    shapes = ja.inside.names(model, IMAGES[:1])
+    (name,) = [n for n, v in shapes.items() if n.startswith("conv_general")]
+    named = adapters["cam_channels_first"](model, name, IMAGES, LABELS)
+    np.testing.assert_allclose(named, maps, atol=1e-6)
 
 
 def test_keras(adapters, monkeypatch, tmp_path):
@@ -149,7 +180,7 @@ def test_keras(adapters, monkeypatch, tmp_path):
     network = keras.Sequential(
         [
             keras.Input((8, 8, 3)),
-            keras.layers.Conv2D(4, 3, strides=2, activation="relu"),
+            keras.layers.Conv2D(4, 3, strides=2, activation="relu", name="stem"),
             keras.layers.Flatten(),
             keras.layers.Dropout(0.5),
             keras.layers.Dense(5),
@@ -159,4 +190,6 @@ def test_keras(adapters, monkeypatch, tmp_path):
         before = adapters["from_keras"](network)
         for variable in network.trainable_variables:
             variable.assign(2 * variable.value + 0.1)
-        check(before, adapters["from_keras"](network))
+        after = adapters["from_keras"](network)
+        check(before, after)
+        check_halves(adapters, adapters["keras_halves"](network, "stem"), after)
