@@ -33,7 +33,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "big": {"search": "deepfool", "num_steps": 16},
     "expected_gradients": {"num_samples": 16},
     "fampe": {"num_samples": 8},
-    "integrated_gradients": {"num_steps": 16, "rule": "gauss-legendre"},
+    "integrated_gradients": {"num_steps": 50, "rule": "gauss-legendre"},
     "isa": {"num_ascent_steps": 2, "num_descent_steps": 2},
     "kernel_shap": {"num_samples": 200},
     "la": {"num_targets": 2},
