@@ -4,7 +4,7 @@ The only package of the library that uses Flax. ``docs/models.md`` says how a ne
 added.
 """
 
-from jaxattr.models.activations import SmoothRelu
+from jaxattr.models.activations import PackedRelu, SmoothRelu
 from jaxattr.models.classifier import Classifier, Split
 from jaxattr.models.exported import ExportedModel, from_exported
 from jaxattr.models.exporting import export
@@ -16,6 +16,7 @@ __all__ = [
     "Classifier",
     "Description",
     "ExportedModel",
+    "PackedRelu",
     "SmoothRelu",
     "Split",
     "TorchModel",

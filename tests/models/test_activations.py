@@ -43,6 +43,47 @@ def test_smooth_relu_refuses_what_is_not_above_zero(name, value):
         ja.models.SmoothRelu(**{"beta": 1.0, name: value})
 
 
+@pytest.mark.parametrize(
+    ("cap", "relu"), [(math.inf, jax.nn.relu), (6.0, relu6)], ids=["relu", "relu6"]
+)
+def test_packed_relu_has_the_values_and_derivatives_of_the_relu(cap, relu):
+    packed = ja.models.PackedRelu(cap)
+    x = jnp.asarray([[-1.0, 0.0, 3.0, 6.0, 9.0, 5.0, -jnp.inf, 1e-30]])
+    weights = jnp.arange(1.0, 9.0)[None]
+    for function in (
+        lambda f: f(x),
+        lambda f: jax.grad(lambda x: jnp.sum(weights * f(x)))(x),
+        lambda f: jax.jvp(f, (x,), (weights,))[1],
+        lambda f: jax.vmap(jax.grad(lambda x: f(x) * x))(x[0]),
+        lambda f: jax.jacfwd(jax.grad(lambda x: jnp.sum(weights * f(x) ** 2)))(x),
+    ):
+        np.testing.assert_array_equal(function(packed), function(relu))
+    assert packed(jnp.ones(3, jnp.bfloat16)).dtype == jnp.bfloat16
+    assert bool(jnp.isnan(packed(jnp.nan)))
+
+
+def test_packed_relu_takes_less_memory_for_a_gradient():
+    """Of a chain of layers: every argument is four bytes, every bit an eighth of one."""
+
+    def memory(activation):
+        def chain(x):
+            for _ in range(8):
+                x = activation(x @ weights)
+            return jnp.sum(x)
+
+        program = jax.jit(jax.grad(chain)).lower(jnp.ones((512, 256))).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    weights = jnp.ones((256, 256)) / 16
+    assert memory(ja.models.PackedRelu()) < memory(jax.nn.relu) / 2
+
+
+@pytest.mark.parametrize("cap", [0.0, -1.0, "6"])
+def test_packed_relu_refuses_a_cap_that_is_not_above_zero(cap):
+    with pytest.raises(ValueError, match="^cap: expected a number"):
+        ja.models.PackedRelu(cap)
+
+
 @pytest.mark.slow
 def test_a_smooth_twin_has_the_weights_and_curvature():
     """The model that the documentation advises for attacks on explanations."""

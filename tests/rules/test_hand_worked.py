@@ -399,7 +399,9 @@ def test_deeplift_is_differentiated_through_padding_with_minus_infinity():
     """What is minus infinity for image and baseline differs by nothing."""
     x = jax.random.normal(jax.random.key(1), (1, 4, 4, 2)) ** 2
     weights = jnp.arange(16.0).reshape(8, 2) / 16
-    net = lambda x: max_pool(x**2, 3, 2, padding="symmetric").reshape(len(x), -1) @ weights
+    net = lambda x: (
+        max_pool(x**2, 3, 2, padding="symmetric").reshape(len(x), -1) @ weights
+    )
 
     def first(x):
         return jnp.sum(deeplift(net, x, LABEL)[0, :2] ** 2)
