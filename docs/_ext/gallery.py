@@ -43,6 +43,8 @@ OPTIONS: dict[str, dict[str, object]] = {
     "rise": {"num_samples": 400},
     "smoothgrad": {"num_samples": 16},
 }
+# Shown without the mean over the photograph, which says nothing of a place.
+LEVELLED = ("rise",)
 # These do not decide a map.
 ELSEWHERE = {"commands", "evaluation", "photographs", "plots", "report", "training"}
 BATCH_SIZE = 12
@@ -107,6 +109,8 @@ def _section(entry: Entry) -> Iterator[str]:
         yield f":py:obj:`jaxattr.{entry.name}`: {first}" + (
             f" Here with ``{given}``." if given else ""
         )
+        if entry.name in LEVELLED:
+            yield "The mean over the photograph is taken off each map."
         yield "```\n"
     assert entry.picture is not None
     yield f"![{entry.name} of the three photographs](/{entry.picture})\n"
@@ -242,7 +246,8 @@ def _draw(
             ax.set_axis_off()
             ax.set_title(subjects.captions[i], fontsize=10)
         else:
-            plots.attribution_map(maps[i], ax)
+            level = maps[i].mean() if stem.split("-")[0] in LEVELLED else 0.0
+            plots.attribution_map(maps[i] - level, ax)
     figure.savefig(path, dpi=100, pil_kwargs={"quality": 82})
     return path
 
