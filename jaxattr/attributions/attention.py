@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxattr import scores
 from jaxattr._checks import check_integer, check_task, fail
@@ -305,7 +305,7 @@ def _read_out(
     return zeros + jnp.broadcast_to(jnp.asarray(weights, zeros.dtype), (1, num_tokens))
 
 
-def _alike(grid: tuple[int, int], images: Array, dtype: Any) -> Array:
+def _alike(grid: tuple[int, int], images: Array, dtype: DTypeLike) -> Array:
     """The mean of all places of a grid, ``(N, rows · columns)``."""
     num_places = grid[0] * grid[1]
     # Added to zeros rather than broadcast: so it is sharded as the images are.

@@ -6,8 +6,9 @@ import copy
 import dataclasses
 import functools
 import hashlib
+import types
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -227,7 +228,7 @@ def _run(module: Module, params: dict[str, Array], images: Array) -> Array:
     return widen(logits)
 
 
-def _check_module(torch: Any, module: object) -> None:
+def _check_module(torch: types.ModuleType, module: object) -> None:
     if not isinstance(module, torch.nn.Module):
         raise fail("module", "a torch.nn.Module", module)
     training = [name for name, part in module.named_modules() if part.training]
@@ -250,7 +251,7 @@ def _check_module(torch: Any, module: object) -> None:
             )
 
 
-def _example(torch: Any, example: Any) -> np.ndarray:
+def _example(torch: types.ModuleType, example: object) -> np.ndarray:
     """Images ``(N, H, W, C)``, float32 at least."""
     if isinstance(example, torch.Tensor):
         if example.ndim != 4:
@@ -285,7 +286,7 @@ def _check_normalize(
     return mean, std
 
 
-def _copy(torch: Any, module: torch.nn.Module) -> torch.nn.Module:
+def _copy(torch: types.ModuleType, module: torch.nn.Module) -> torch.nn.Module:
     """A copy whose every tensor is a parameter or a buffer."""
     try:
         module = copy.deepcopy(module)
@@ -299,7 +300,7 @@ def _copy(torch: Any, module: torch.nn.Module) -> torch.nn.Module:
     return module
 
 
-def _arrays(torch: Any, module: torch.nn.Module) -> dict[str, np.ndarray]:
+def _arrays(torch: types.ModuleType, module: torch.nn.Module) -> dict[str, np.ndarray]:
     """Parameters and buffers by name."""
     arrays = {}
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
@@ -327,7 +328,7 @@ def _computed(floating: Mapping[str, np.ndarray], dtype: DTypeLike | None) -> np
 
 
 def _by_torch(
-    torch: Any, module: torch.nn.Module, pixels: np.ndarray
+    torch: types.ModuleType, module: torch.nn.Module, pixels: np.ndarray
 ) -> np.ndarray | None:
     """What torch makes of normalised images; None if that is no tensor."""
     first = next((p for p in module.parameters() if p.is_floating_point()), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
     Raises:
       ValueError: no results, or none of any photograph.
     """
-    there = cast(dict[str, Any], read_settings(out))
+    there = read_settings(out)
     measured = dict(there["measured"])
     reference = measured.pop("reference", None)
     known, _ = manifest.load(out)
