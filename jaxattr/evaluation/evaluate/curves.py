@@ -13,7 +13,7 @@ import jax
 
 from jaxattr import metrics
 from jaxattr._checks import check_choice, check_integer, check_number
-from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.metrics.ranked_curves import ORDERS
 from jaxattr.typing import Array, LogitsFn
 
 CLASSES = ("given", "predicted")
