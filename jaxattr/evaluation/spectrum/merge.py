@@ -19,7 +19,8 @@ from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.settings import claim, read_settings
 from jaxattr.evaluation.spectrum import outputs
 from jaxattr.evaluation.spectrum.gather import ModelSpectrum, Table, Tables, gather
-from jaxattr.evaluation.spectrum.spectrum import Settings, mean_corruption_errors
+from jaxattr.evaluation.spectrum.settings import Settings
+from jaxattr.evaluation.spectrum.spectrum import mean_corruption_errors
 from jaxattr.typing import LogitsFn
 
 GROWING = ("models", "measured", "tables")
