@@ -86,7 +86,7 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
 
     before = (out / "images.csv").read_bytes()
     monkeypatch.setattr(robustness, "scored", never)
-    monkeypatch.setattr(robustness, "_map_sizes", never)
+    monkeypatch.setattr(robustness, "map_sizes", never)
     assert run(folder, *SMALL, out=out) == 0
     assert (out / "images.csv").read_bytes() == before
     # With another budget, what is missing is.
