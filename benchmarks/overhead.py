@@ -4,7 +4,8 @@ For every method the time of its compiled call over that of one compiled loop of
 its passes and draws, same model, same batch, in turn. Methods that step along a path run
 two of their steps (the ratio is that of a step); the passes of the whole method stand
 beside. The parts of AttEXplore are also timed alone. ``--only all`` times every method
-of the adversarial-path family and every attack as an explorer.
+of the adversarial-path family and every attack as an explorer. A curve with imputed
+pixels stands over the one without.
 """
 
 from __future__ import annotations
@@ -93,6 +94,12 @@ def insertion_and_deletion(model, images, labels, keys, *, num_steps, rows=None)
     return tuple(curves)
 
 
+def of_own_maps(curve, model, images, labels, keys):
+    """A curve of the images as their own maps."""
+    del keys
+    return curve(model, images, images, labels=labels, num_steps=29)
+
+
 def forward_loop_of_one(model, images, labels, keys, *, passes, rows):
     """``passes`` forward passes of the first image, ``rows`` in a call."""
     images = jnp.broadcast_to(images[:1], (rows, *images.shape[1:]))
@@ -172,6 +179,14 @@ def cases():
     yield attack("fgsra", both + STEPS, "210", uniforms=2)
     yield attack("sia", both, "200", uniforms=1)
     yield attack("naa", 30, "30 + features", normals=1)
+    yield case("idgi", ja.idgi, 20, "50 + 50 forward", {"num_steps": 20}, forwards=1)
+    yield case("blur_ig", ja.blur_ig, 20, "100", {"num_steps": 20})
+    yield case(*("la", ja.la, 25, "820"), {"num_targets": 2, "num_steps": 5})
+    yield case(
+        *("isa", ja.isa, 16, "496"),
+        {"values_per_round": 75264, "num_ascent_steps": 4, "num_descent_steps": 4},
+        normals=1,
+    )
     for name, function, options, whole in (
         ("occlusion", ja.occlusion, {"window": 56, "stride": 28}, "730 forward"),
         ("rise", ja.rise, {"num_samples": 50}, "4000 forward"),
@@ -196,6 +211,13 @@ def cases():
         functools.partial(forward_loop, passes=60),
         60,
         "450 forward",
+    )
+    yield Case(
+        "road (29 steps) over deletion",
+        functools.partial(of_own_maps, ja.road_curve),
+        functools.partial(of_own_maps, ja.deletion_curve),
+        30,
+        "225 forward",
     )
     yield Case(
         f"insertion and deletion, one map ({ROWS} points a call)",

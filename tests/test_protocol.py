@@ -186,7 +186,11 @@ def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
     with toys.float64():
         images = subject.images(2, dtype=jnp.float64)
         labels = subject.labels(images)
-        params = jax.tree.map(lambda p: p.astype(jnp.float64), subject.params)
+        # Away from kinks such as the positive part of a bias that is zero.
+        params = jax.tree.map(
+            lambda p: p + 0.01 * jax.random.normal(jax.random.key(p.size), p.shape),
+            jax.tree.map(lambda p: p.astype(jnp.float64), subject.params),
+        )
         probe = jax.random.normal(jax.random.key(9), images.shape, jnp.float64)
 
         @jax.jit
@@ -261,7 +265,7 @@ def test_bfloat16_model_gives_float32_maps(subject, name):
     model = subject.preceded(lambda x: x.astype(jnp.bfloat16), halves)
     maps = jax.jit(lambda x, y: explain(subject, name, model, x, y))(images, labels)
     assert maps.dtype == jnp.float32
-    if METHODS[name].differentiable:
+    if METHODS[name].differentiable and name not in subject.steep:
         expected = compiled(subject, name)(subject.params, images, labels)
         error = np.linalg.norm(maps - expected)
         assert error < subject.half_tolerance * np.linalg.norm(expected)

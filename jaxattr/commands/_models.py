@@ -122,7 +122,11 @@ def load_exported(
             f"--model {request.name}: a program has its weights and dtype inside and "
             f"takes preprocessing only, got {', '.join(given)}"
         )
-    return models.from_exported(request.name, preprocessing=how)
+    try:
+        return models.from_exported(request.name, preprocessing=how)
+    except ValueError as error:
+        # Here the argument has another name.
+        raise ValueError(str(error).replace("path: ", "--model ", 1)) from None
 
 
 def load_models(

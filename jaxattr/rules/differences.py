@@ -68,10 +68,12 @@ def pointwise(layer: Layer, multipliers: Arrays) -> list[Array]:
     """``m Δz / Δx``: the rescale rule."""
     (m,), (x,), (baseline,) = multipliers, layer.inputs, layer.inputs_at(1)
     (z,), (z_baseline,) = layer.outputs, layer.outputs_at(1)
-    middle = x + (baseline - x) / 2
+    middle = x - _difference(x, baseline) / 2
     _, derivative = jax.jvp(lambda v: layer(v)[0], (middle,), (jnp.ones_like(x),))
     scale = jnp.abs(z) + jnp.abs(z_baseline)
-    slope = _slope(z - z_baseline, x - baseline, derivative, scale)
+    slope = _slope(
+        _difference(z, z_baseline), _difference(x, baseline), derivative, scale
+    )
     return [m * slope.astype(m.dtype)]
 
 
@@ -107,7 +109,7 @@ def shapley(layer: Layer, multipliers: Arrays) -> list[Array]:
         for chosen in itertools.product((0, 1), repeat=n)
     }
     scale = functools.reduce(operator.add, (jnp.abs(v) for v in values.values()))
-    middle = [x + (b - x) / 2 for x, b in zip(*ends)]
+    middle = [x - _difference(x, b) / 2 for x, b in zip(*ends)]
     _, pull = jax.vjp(lambda *x: layer(*x)[0], *middle)
     slopes = pull(jnp.ones_like(m).astype(layer.outputs[0].dtype))
     results = []
@@ -119,7 +121,7 @@ def shapley(layer: Layer, multipliers: Arrays) -> list[Array]:
                 weight = math.factorial(others) * math.factorial(n - 1 - others)
                 there = chosen[:i] + (1,) + chosen[i + 1 :]
                 change = change + (values[there] - value) * (weight / math.factorial(n))
-        slope = _slope(change, x - baseline, slopes[i], scale)
+        slope = _slope(change, _difference(x, baseline), slopes[i], scale)
         results.append(fold(m * slope.astype(m.dtype), layer.inputs[i].shape))
     return results
 
@@ -137,12 +139,12 @@ class Maximum:
         z, z_baseline = layer.outputs[0], layer.outputs_at(1)[0]
         is_minimum = layer.name in ("reduce_min", "reduce_window_min")
         risen = (z <= z_baseline) if is_minimum else (z >= z_baseline)
-        change = m * (z - z_baseline)
+        change = m * _difference(z, z_baseline)
         zero = jnp.zeros_like(change)
         (up,) = layer.pull((jnp.where(risen, change, zero),))
         (down,) = layer.pull((jnp.where(risen, zero, change),), 1)
         (derivative,) = layer.pull((m,))
-        return [_safe_ratio(up + down, x - baseline, derivative)]
+        return [_safe_ratio(up + down, _difference(x, baseline), derivative)]
 
 
 def softmax(layer: Layer, multipliers: Arrays) -> list[Array]:
@@ -155,7 +157,7 @@ def softmax(layer: Layer, multipliers: Arrays) -> list[Array]:
     total, total_baseline = (jnp.sum(v, axes, keepdims=True) for v in (e, e_baseline))
     shared = jnp.sum(m * (e + e_baseline) / 2, axes, keepdims=True)
     of_e = m * (1 / total + 1 / total_baseline) / 2 - shared / total / total_baseline
-    delta = jnp.where(x == baseline, jnp.zeros_like(x), x - baseline)  # both -inf
+    delta = _difference(x, baseline)
     middle = jnp.exp(x - delta / 2 - shift)
     slope = _slope(e - e_baseline, delta, middle, e + e_baseline)
     return [of_e * slope]
@@ -197,10 +199,16 @@ class _Larger:
             (a, a_baseline, wins, layer.inputs[0]),
             (b, b_baseline, ~wins, layer.inputs[1]),
         ):
-            change = jnp.where(gets, z - z_baseline, jnp.zeros_like(z))
-            slope = _safe_ratio(change, x - baseline, gets.astype(z.dtype))
+            change = jnp.where(gets, _difference(z, z_baseline), jnp.zeros_like(z))
+            delta = _difference(x, baseline)
+            slope = _safe_ratio(change, delta, gets.astype(z.dtype))
             results.append(fold(m * slope.astype(m.dtype), like.shape))
         return results
+
+
+def _difference(x: Array, baseline: Array) -> Array:
+    """``x - x'``; of what is minus infinity in both, as padding and masks are, zero."""
+    return jnp.where(x == baseline, jnp.zeros_like(x), x - baseline)
 
 
 def _slope(change: Array, delta: Array, derivative: Array, scale: Array) -> Array:

@@ -8,8 +8,9 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
 from jaxattr import rules
+from jaxattr.attributions.deeplift import deeplift
 from jaxattr.attributions.lrp import lrp
-from jaxattr.convolutions.pooling import adaptive_mean
+from jaxattr.convolutions.pooling import adaptive_mean, max_pool
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.interpreter.nodes import Reading
 from jaxattr.rules import Composite
@@ -392,3 +393,18 @@ def test_means_over_places_pass_relevance_whatever_the_rule_of_convolutions():
     maps = jax.jit(lambda x: lrp(net, x, labels, composite="epsilon_alpha2_beta1"))(x)
     score = net(x)[jnp.arange(2), labels]
     np.testing.assert_allclose(maps.sum((1, 2, 3)), score, rtol=1e-5)
+
+
+def test_deeplift_is_differentiated_through_padding_with_minus_infinity():
+    """What is minus infinity for image and baseline differs by nothing."""
+    x = jax.random.normal(jax.random.key(1), (1, 4, 4, 2)) ** 2
+    weights = jnp.arange(16.0).reshape(8, 2) / 16
+    net = lambda x: max_pool(x**2, 3, 2, padding="symmetric").reshape(len(x), -1) @ weights
+
+    def first(x):
+        return jnp.sum(deeplift(net, x, LABEL)[0, :2] ** 2)
+
+    slope = jax.grad(first)(x)
+    step = 1e-3 * jnp.ones_like(x)
+    change = (first(x + step) - first(x - step)) / 2e-3
+    np.testing.assert_allclose(jnp.sum(slope), change, rtol=1e-2)

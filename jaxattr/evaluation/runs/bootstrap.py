@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-_MOST_COUNTS = 1 << 22
+_MOST_COUNTS = 1 << 20
 """How often images are drawn, counted for so many pairs of resample and image at a
-time: 32 MB."""
+time: 8 MB."""
 
 
 def bootstrap_means(
