@@ -27,7 +27,7 @@ from jaxattr.evaluation import Curve, evaluate
 from jaxattr.evaluation.runs.bootstrap import bootstrap_means, interval
 from jaxattr.evaluation.runs.files import file_name
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.metrics.ranked_curves import ORDERS
 from jaxattr.photographs.reading import list_photographs, read_photograph
 from jaxattr.steps import convolve_separable, gaussian_kernel
 

@@ -11,7 +11,7 @@ import difflib
 import math
 import operator
 from collections.abc import Iterable
-from typing import Any
+from typing import SupportsIndex, overload
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from jaxattr._errors import describe, fail
 from jaxattr._logits import checked_model
 from jaxattr._numerics.dtypes import widen
 from jaxattr._random import as_threefry
-from jaxattr.typing import Array, Bounds, LogitsFn
+from jaxattr.typing import Array, Bounds, LogitsFn, Scalar
 
 
 def check_float_array(name: str, value: object, shape: str, ndim: int) -> Array:
@@ -78,7 +78,7 @@ def check_like_images(name: str, value: object, images: Array) -> Array:
     return jnp.zeros_like(images) + array.reshape((1,) * (4 - array.ndim) + array.shape)
 
 
-def check_key(key: Any, labels: Array) -> Array:
+def check_key(key: object, labels: Array) -> Array:
     """One key, or ``(N,)`` keys, to ``(N,)`` keys of threefry, one an image.
 
     Raw keys, those of ``jax.random.PRNGKey``, are taken too. Keys made from one are
@@ -100,7 +100,7 @@ def check_key(key: Any, labels: Array) -> Array:
 
 
 def check_single_key(
-    key: Any, expected: str = "one typed key, jax.random.key(0)"
+    key: object, expected: str = "one typed key, jax.random.key(0)"
 ) -> Array:
     """One key, typed or raw, as a key of threefry."""
     typed = _typed_key(key, expected)
@@ -109,12 +109,15 @@ def check_single_key(
     return as_threefry(typed)
 
 
-def _typed_key(key: Any, expected: str) -> Array:
+def _typed_key(key: object, expected: str) -> Array:
     """Typed keys; raw ones, integers ``(..., W)``, are those of the default kind."""
-    if hasattr(key, "dtype") and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
-    is_raw = hasattr(key, "dtype") and key.dtype == jnp.uint32 and key.ndim in (1, 2)
-    if not is_raw:
+    if (
+        not isinstance(key, jax.Array | np.ndarray)
+        or key.dtype != jnp.uint32
+        or key.ndim not in (1, 2)
+    ):
         raise fail("key", expected, key)
     try:
         return jax.random.wrap_key_data(jnp.asarray(key))
@@ -122,7 +125,7 @@ def _typed_key(key: Any, expected: str) -> Array:
         raise fail("key", expected, key) from None
 
 
-def check_integer(name: str, value: Any, minimum: int = 1) -> int:
+def check_integer(name: str, value: SupportsIndex, minimum: int = 1) -> int:
     try:
         number = operator.index(value)
     except TypeError:
@@ -132,13 +135,21 @@ def check_integer(name: str, value: Any, minimum: int = 1) -> int:
     return number
 
 
-def check_batch_size(batch_size: object) -> int | None:
+def check_batch_size(batch_size: SupportsIndex | None) -> int | None:
     return None if batch_size is None else check_integer("batch_size", batch_size)
 
 
+@overload
 def check_number(
-    name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf
-) -> Any:
+    name: str, value: float, minimum: float = ..., maximum: float = ...
+) -> float: ...
+@overload
+def check_number(
+    name: str, value: Scalar, minimum: float = ..., maximum: float = ...
+) -> Scalar: ...
+def check_number(
+    name: str, value: Scalar, minimum: float = -math.inf, maximum: float = math.inf
+) -> Scalar:
     """A real number in a closed interval, as a Python float, which takes any dtype.
 
     A traced number is returned as it is: its value is not known.
@@ -158,7 +169,7 @@ def check_number(
     return number
 
 
-def check_bounds(bounds: Any) -> tuple[Any, Any]:
+def check_bounds(bounds: Bounds) -> Bounds:
     try:
         low, high = bounds
     except (TypeError, ValueError):
@@ -210,7 +221,7 @@ def _letters(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
 
 
-def _as_array(name: str, value: Any, expected: str) -> Array:
+def _as_array(name: str, value: object, expected: str) -> Array:
     try:
         return jnp.asarray(value)
     except (TypeError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,18 +16,19 @@ PAGE = "docs/models.md shows how to adapt a model"
 
 
 def checked_model(
-    model: Any, labels: Array | None, name: str = "logits_fn"
+    model: LogitsFn, labels: Array | None, name: str = "logits_fn"
 ) -> LogitsFn:
     """The model, whose logits are checked, and labels against their number."""
     if isinstance(model, _CheckedModel):
-        model, name = model.model, model.name
+        name = model.name
+        model = model.model
     _refuse_modules(model, name)
     known = labels is not None and _is_known(labels)
     values = np.asarray(jax.device_get(labels)) if known else None
     return _CheckedModel(model, name, values)
 
 
-def checked_head(head: Any, labels: Array) -> Callable[[Array], Array]:
+def checked_head(head: LogitsFn, labels: Array) -> LogitsFn:
     """The second half of a model, features to logits, checked alike."""
     return checked_model(head, labels, "logits_fn.head")
 
@@ -36,7 +36,7 @@ def checked_head(head: Any, labels: Array) -> Callable[[Array], Array]:
 class _CheckedModel:
     """Stands in for a model: its attributes are the model's."""
 
-    def __init__(self, model: Any, name: str, labels: np.ndarray | None) -> None:
+    def __init__(self, model: LogitsFn, name: str, labels: np.ndarray | None) -> None:
         self.model, self.name, self.labels = model, name, labels
 
     def __getattr__(self, attribute: str) -> Any:
@@ -57,7 +57,7 @@ class _CheckedModel:
 
 
 def _check_logits(
-    model: Any, name: str, logits: Any, images: Array, labels: np.ndarray | None
+    model: object, name: str, logits: Array, images: Array, labels: np.ndarray | None
 ) -> Array:
     num_rows = images.shape[0]
     is_array = hasattr(logits, "shape") and hasattr(logits, "dtype")
@@ -94,7 +94,7 @@ def _check_logits(
 ANY_SCALAR = "docs/any-scalar.md"
 
 
-def _other_output(output: Any, num_rows: int) -> str:
+def _other_output(output: object, num_rows: int) -> str:
     """What makes logits of an output of another shape."""
     if isinstance(output, tuple | list | dict):
         return (
@@ -116,7 +116,7 @@ def _other_output(output: Any, num_rows: int) -> str:
     return ""
 
 
-def _describe_output(output: Any) -> str:
+def _describe_output(output: object) -> str:
     if isinstance(output, tuple | list):
         parts = ", ".join(describe(part) for part in output[:3])
         return f"a {type(output).__name__} of {len(output)}: {parts}"
@@ -125,7 +125,7 @@ def _describe_output(output: Any) -> str:
     return describe(output)
 
 
-def _bases(model: Any) -> set[str]:
+def _bases(model: object) -> set[str]:
     """The packages of its classes, without importing one."""
     return {
         ".".join(base.__module__.split(".")[:2])
@@ -134,7 +134,7 @@ def _bases(model: Any) -> set[str]:
     }
 
 
-def _refuse_modules(model: Any, name: str) -> None:
+def _refuse_modules(model: object, name: str) -> None:
     """Modules that are no function of images as they stand."""
     if not callable(model):
         # Of a model in two halves nothing else is called.
@@ -154,7 +154,7 @@ def _refuse_modules(model: Any, name: str) -> None:
         )
 
 
-def _in_training(model: Any) -> bool:
+def _in_training(model: object) -> bool:
     """Whether an NNX module draws masks or takes the statistics of a batch."""
     # Whoever made the module has imported its package.
     modules = sys.modules["flax.nnx"].iter_modules(model)
@@ -168,7 +168,7 @@ def _in_training(model: Any) -> bool:
     )
 
 
-def _hint(model: Any) -> str:
+def _hint(model: object) -> str:
     if any(base.startswith("equinox") for base in _bases(model)):
         return (
             "an Equinox module takes one image, channels first: pass lambda images: "
@@ -177,7 +177,7 @@ def _hint(model: Any) -> str:
     return ""
 
 
-def _is_known(values: Any) -> bool:
+def _is_known(values: object) -> bool:
     """Not traced, and all of it at hand."""
     is_traced = isinstance(values, jax.core.Tracer)
     return not is_traced and getattr(values, "is_fully_addressable", True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def by_image_batches(
-    compute: Callable[..., T], batch_size: int | None, *per_image: Any
+    compute: Callable[..., T], batch_size: int | None, *per_image: object
 ) -> T:
     """``compute(terms_per_call, *per_image)``, ``batch_size`` images at a time.
 

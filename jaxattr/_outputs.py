@@ -6,11 +6,11 @@ explained. One number an image becomes two columns, of which label 1 is the numb
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr._checks import check_integer, fail
 from jaxattr._numerics import norms
@@ -18,7 +18,9 @@ from jaxattr._numerics.dtypes import widen
 from jaxattr.typing import Array, LogitsFn
 
 
-def region(model: Callable[[Array], Array], where: Any) -> LogitsFn:
+def region(
+    model: Callable[[Array], Array], where: ArrayLike | tuple[int, int]
+) -> LogitsFn:
     """The mean of a segmentation's logits over a region, or those of one pixel.
 
     ``zₖ = Σₚ mₚ Fₖ(p) / Σₚ mₚ``: columns are the classes of the segmentation.
@@ -45,7 +47,7 @@ def region(model: Callable[[Array], Array], where: Any) -> LogitsFn:
              [0., 0.]], dtype=float32)
     """
     pixel = isinstance(where, tuple)
-    if pixel:
+    if isinstance(where, tuple):
         if len(where) != 2:
             raise fail("where", "a mask (h, w) or a pixel (row, column)", where)
         row, column = (check_integer("where", place, 0) for place in where)
@@ -77,7 +79,10 @@ def region(model: Callable[[Array], Array], where: Any) -> LogitsFn:
     return logits_fn
 
 
-def box(detector: Callable[[Array], tuple[Array, Array]], target: Any) -> LogitsFn:
+def box(
+    detector: Callable[[Array], tuple[Array, Array]],
+    target: ArrayLike | Sequence[float],
+) -> LogitsFn:
     """The class scores of the detections that lie where a box lies.
 
     ``zₖ = max_b IoU(b, t) sₖ(b)`` over the detections b, IoU the area that the boxes share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,9 @@ import jax.numpy as jnp
 from jaxattr import _random, perturbations
 from jaxattr._loops import mean_over
 from jaxattr.typing import Array, GradientFn, Perturbation, ScoreFn
+
+Tree = TypeVar("Tree")
+"""A pytree of arrays."""
 
 
 def gradient(score_fn: ScoreFn, points: Array) -> Array:
@@ -27,10 +30,10 @@ def gradient_at_points(score_fn: ScoreFn) -> GradientFn:
 
 
 def averaged(
-    sample: Callable[[Array], Callable[[Array, Any], Any]],
+    sample: Callable[[Array], Callable[[Array, Any], Tree]],
     num_samples: int,
     samples_per_call: int = 1,
-) -> GradientFn:
+) -> Callable[[Array | None, Array], Tree]:
     """``1/N Σₙ gₙ``: the mean over samples of what ``sample`` makes of one.
 
     Args:
@@ -40,7 +43,7 @@ def averaged(
       samples_per_call: how many of them share a model call.
     """
 
-    def gradient_fn(keys: Array | None, points: Array) -> Any:
+    def gradient_fn(keys: Array | None, points: Array) -> Tree:
         draw = sample(points)
         return mean_over(
             lambda index: draw(

@@ -8,7 +8,7 @@ straight line, whose points are known beforehand, needs no state: ``integrate_li
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,11 @@ from jaxattr._loops import sum_over
 from jaxattr._numerics.quadrature import Rule
 from jaxattr.gradients import gradient
 from jaxattr.typing import Array, Projection, Scalar, ScoreFn
+
+Gradient = TypeVar("Gradient", covariant=True)
+"""What drives a step: an array, or a pytree of arrays for rules that take one."""
+Total = TypeVar("Total")
+"""What is gathered along a path: a pytree of arrays, or None."""
 
 
 class PathState(NamedTuple):
@@ -34,12 +39,12 @@ class PathState(NamedTuple):
     """``(N,)`` bool: which still move; None for a path that never stops."""
 
 
-class PathInfo(NamedTuple):
+class PathInfo(NamedTuple, Generic[Gradient]):
     """What a step did."""
 
     points: Array
     """``(N, H, W, C)``: where it began."""
-    gradient: Any
+    gradient: Gradient
     """The raw gradient that drove it."""
     direction: Array
     """``(N, H, W, C)``: what the direction rule made of it."""
@@ -47,15 +52,15 @@ class PathInfo(NamedTuple):
     """``(N, H, W, C)``: the new points minus where the move started, projected."""
 
 
-class Path(NamedTuple):
+class Path(NamedTuple, Generic[Gradient]):
     """A kernel that moves a batch of points through image space."""
 
     init: Callable[[Array], PathState]
-    step: Callable[[Any, PathState], tuple[PathState, PathInfo]]
+    step: Callable[[Any, PathState], tuple[PathState, PathInfo[Gradient]]]
 
 
 def adversarial_path(
-    gradient_fn: Callable[[Any, Array], Any],
+    gradient_fn: Callable[[Any, Array], Gradient],
     *,
     direction: optax.GradientTransformation,
     move: optax.GradientTransformation,
@@ -63,7 +68,7 @@ def adversarial_path(
     look_ahead: Scalar | None = None,
     origin: Array | None = None,
     stop: Callable[[Array], Array] | None = None,
-) -> Path:
+) -> Path[Gradient]:
     """``x ← Π(x + move(direction(∇)))``: every iterative attack with a gradient.
 
     Args:
@@ -84,7 +89,7 @@ def adversarial_path(
         rules = (direction.init(images), move.init(images))
         return PathState(images, jnp.zeros_like(images), rules, active)
 
-    def step(keys: Array, state: PathState) -> tuple[PathState, PathInfo]:
+    def step(keys: object, state: PathState) -> tuple[PathState, PathInfo[Gradient]]:
         points, last, (direction_state, move_state), active = state
         at = points if look_ahead is None else points + look_ahead * last
         raw = gradient_fn(keys, at)
@@ -106,12 +111,12 @@ def adversarial_path(
 
 
 def integrate_path(
-    path: Path,
+    path: Path[Gradient],
     images: Array,
     keys: Array | None,
     *,
     num_steps: int,
-    integrand: Callable[[PathInfo], Array],
+    integrand: Callable[[PathInfo[Gradient]], Array],
 ) -> Array:
     """``Σₜ h(infoₜ) ⊙ Δₜ``, the path integral of the integrand ``h``.
 
@@ -124,14 +129,14 @@ def integrate_path(
       integrand: a step's info to ``(N, H, W, C)``.
     """
 
-    def add(total: Array, info: PathInfo) -> Array:
+    def add(total: Array, info: PathInfo[Gradient]) -> Array:
         return total + integrand(info) * info.displacement
 
     return fold_path(path, images, keys, num_steps, jnp.zeros_like(images), add)[1]
 
 
 def follow_path(
-    path: Path, images: Array, keys: Array | None, *, num_steps: int
+    path: Path[object], images: Array, keys: Array | None, *, num_steps: int
 ) -> Array:
     """``(N, H, W, C)``: where a path that starts at ``images`` is after T steps."""
     state, _ = fold_path(path, images, keys, num_steps, None, lambda total, _: total)
@@ -139,21 +144,23 @@ def follow_path(
 
 
 def fold_path(
-    path: Path,
+    path: Path[Gradient],
     images: Array,
     keys: Array | None,
     num_steps: int,
-    total: Any,
-    add: Callable[[Any, PathInfo], Any],
+    total: Total,
+    add: Callable[[Total, PathInfo[Gradient]], Total],
     *,
-    given: Callable[[Array | None, Array], Any] = lambda keys, t: keys,
-) -> tuple[PathState, Any]:
+    given: Callable[[Array | None, Array], object] = lambda keys, t: keys,
+) -> tuple[PathState, Total]:
     """The state after T steps, and what ``add`` made of ``total`` on the way.
 
     ``given`` makes what a step gets, by default its keys, from them and from its number.
     """
 
-    def step(carry: tuple[PathState, Any], t: Array) -> tuple[Any, None]:
+    def step(
+        carry: tuple[PathState, Total], t: Array
+    ) -> tuple[tuple[PathState, Total], None]:
         state, total = carry
         step_keys = None if keys is None else _random.fold_in(keys, t)
         state, info = path.step(given(step_keys, t), state)

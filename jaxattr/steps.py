@@ -8,8 +8,6 @@ rule is a chain::
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,7 +116,9 @@ def decaying_sign_step(
     def init(params: Array) -> tuple[Array, Array]:
         return jnp.zeros_like(params), jnp.full_like(params, 1 / decay)
 
-    def update(d: Array, state: tuple[Array, Array], params: Any = None) -> Any:
+    def update(
+        d: Array, state: tuple[Array, Array], params: object = None
+    ) -> tuple[Array, tuple[Array, Array]]:
         last, scale = state
         sign = jnp.sign(d)
         scale = scale * jnp.where(sign == last, 1, decay).astype(scale.dtype)
@@ -143,7 +143,9 @@ def adam(step_size: Scalar) -> optax.GradientTransformation:
     """
     rule = optax.chain(optax.scale_by_adam(), optax.scale(step_size))
 
-    def update(gradient: Array, state: Any, params: Any = None) -> Any:
+    def update(
+        gradient: Array, state: optax.OptState, params: object = None
+    ) -> tuple[Array, optax.OptState]:
         with jax.numpy_dtype_promotion("standard"):
             return rule.update(gradient, state, params)
 
@@ -156,7 +158,7 @@ def weigh_by_relevance() -> optax.GradientTransformation:
     Reference: Zhu et al., ICCV 2023 (see ``decaying_sign_step``).
     """
 
-    def combine(updates: tuple[Array, Array], params: Any) -> Array:
+    def combine(updates: tuple[Array, Array], params: object) -> Array:
         g, mean = updates
         s = cosine(g, mean)
         return s * g + (1 - s) * mean
@@ -171,7 +173,9 @@ def tune_variance() -> optax.GradientTransformation:
     Variance Tuning. CVPR 2021.
     """
 
-    def update(pair: tuple[Array, Array], variance: Array, params: Any = None) -> Any:
+    def update(
+        pair: tuple[Array, Array], variance: Array, params: object = None
+    ) -> tuple[Array, Array]:
         g, mean = pair
         return g + variance, mean - g
 

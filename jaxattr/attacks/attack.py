@@ -92,7 +92,7 @@ def check_score(attack: Attack, score: Score) -> None:
         )
 
 
-def attack_path(attack: Attack, problem: Problem) -> Path:
+def attack_path(attack: Attack, problem: Problem) -> Path[object]:
     """The attack's path within the L∞ ball around the images and within the bounds."""
     images, epsilon, bounds = problem.images, problem.epsilon, problem.bounds
     project = projections.linf_ball_and_box(images, epsilon, bounds)

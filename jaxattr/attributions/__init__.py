@@ -2,11 +2,7 @@
 
 from jaxattr.attributions.ablation_cam import ablation_cam
 from jaxattr.attributions.agi import agi
-from jaxattr.attributions.attention import (
-    attention_gradients,
-    attention_rollout,
-    legrad,
-)
+from jaxattr.attributions.attention import attention_gradients, attention_rollout
 from jaxattr.attributions.attexplore import attexplore, attexplore_pp
 from jaxattr.attributions.blur_ig import blur_ig
 from jaxattr.attributions.bsm_big_bsg import big, bsg, bsm
@@ -38,6 +34,7 @@ from jaxattr.attributions.layer import (
     layer_gradient_x_activation,
     layer_integrated_gradients,
 )
+from jaxattr.attributions.legrad import legrad
 from jaxattr.attributions.lime import lime
 from jaxattr.attributions.lrp import lrp
 from jaxattr.attributions.mfaba import mfaba

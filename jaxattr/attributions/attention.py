@@ -1,19 +1,18 @@
-"""What a transformer attends to: maps of its attention matrices."""
+"""Attention rolled out: what reads out the tokens, followed back through all blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxattr import scores
-from jaxattr._checks import check_integer, check_task, fail
+from jaxattr._checks import check_task
 from jaxattr._loops import by_image_batches
 from jaxattr.attributions import places
+from jaxattr.attributions.token_maps import attention_of, on_image, uniform
 from jaxattr.inside.attention import Attention
-from jaxattr.inside.windows import Windows
 from jaxattr.typing import Array, LogitsFn, Score
 
 
@@ -79,7 +78,7 @@ def attention_rollout(
     logits_fn, images, labels = check_task(logits_fn, images, labels)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        attention = _attention(logits_fn, images, grid)
+        attention = attention_of(logits_fn, images, grid)
 
         def mix(row: Array, seen: Array) -> Array:
             return (row + seen) / 2
@@ -141,7 +140,7 @@ def attention_gradients(
     score = scores.as_score(score)
 
     def explain(_: int, images: Array, labels: Array) -> Array:
-        attention = _attention(logits_fn, images, grid)
+        attention = attention_of(logits_fn, images, grid)
 
         def total(added: list[Array]) -> Array:
             score_fn = score(lambda x: attention.logits(added, x), labels)
@@ -163,116 +162,6 @@ def attention_gradients(
     return by_image_batches(explain, batch_size, images, labels)
 
 
-def legrad(
-    logits_fn: LogitsFn,
-    images: Array,
-    labels: Array,
-    *,
-    key: Array | None = None,
-    batch_size: int | None = None,
-    score: Score | str = scores.logit,
-    layers: Sequence[str] | None = None,
-    grid: tuple[int, int] | None = None,
-) -> Array:
-    """LeGrad: how the score of each block's tokens follows that block's attention.
-
-    ``M = 1/L Σ_l mean over heads and queries of ReLU(∂ s_l / ∂ A_l)``, A_l the attention
-    matrix of block l and ``s_l`` the score that the model would give if the tokens that
-    block l returns were those of its last block: what is behind the last one reads them.
-    M has one entry for each token; those of the patches are resized to the images
-    bilinearly.
-
-    The released code reads the mean of all tokens, with models that were trained so or
-    not, and scales each map to [0, 1]; here the model reads out as it does (ViT its class
-    token), and the map keeps its units.
-
-    Attention in windows (MaxViT, Swin), which the paper does not have, is among all
-    places of the features, with zeros between windows. What is behind the last block can
-    read what earlier ones return if that has the same places and width: the blocks of
-    the last stage, to which L and the map are confined.
-
-    Args:
-      logits_fn: as ``attention_rollout`` has it.
-      images: float ``(N, H, W, C)``.
-      labels: integers ``(N,)``.
-      key: not used.
-      batch_size: the most model rows in one call.
-      score: what is explained; see ``jaxattr.scores``.
-      layers: the names of what the blocks return, in order, one for each attention, see
-        ``ja.inside.names``; by default the outermost ``jax.named_scope`` around each that
-        has no other attention, as the models of ``ja.models`` have them. Of a model with
-        windows one for each of the last, by default as many as the rest can read:
-        blocks of earlier stages, whose features have other sizes, are left out.
-      grid: as ``attention_rollout`` has it.
-
-    Returns:
-      ``(N, H, W, C)``, the same in every channel, never negative, in units of the score.
-
-    Raises:
-      ValueError: as ``attention_rollout``; blocks whose names cannot be told, or layers
-        that do not return tokens.
-
-    Example:
-      >>> import jax, jax.numpy as jnp, jaxattr as ja
-      >>> def logits_fn(x):
-      ...     x = x.reshape(len(x), 2, 1)  # an image of two pixels is two tokens
-      ...     with jax.named_scope("block"):
-      ...         a = jax.nn.softmax(jnp.einsum("ntd,nsd->nts", x, x))
-      ...         x = jnp.einsum("nts,nsd->ntd", a, x)
-      ...     return x[:, 0] * jnp.array([[1.0, -1.0]])
-      >>> images = jnp.array([0.0, 1.0]).reshape(1, 1, 2, 1)
-      >>> ja.legrad(logits_fn, images, jnp.array([0])).ravel()
-      Array([0. , 0.5], dtype=float32)
-
-    References:
-      Bousselham, Boggust, Chaybouti, Strobelt, Kuehne. LeGrad: An Explainability Method
-      for Vision Transformers via Feature Formation Sensitivity. 2024, arXiv:2404.03214.
-    """
-    del key
-    logits_fn, images, labels = check_task(logits_fn, images, labels)
-    score = scores.as_score(score)
-
-    def explain(_: int, images: Array, labels: Array) -> Array:
-        attention = _attention(logits_fn, images, grid)
-        ends = attention.ends(layers)
-
-        def total(added: list[Array]) -> Array:
-            results, head = attention.blocks(added, ends)
-            score_fn = score(head, labels)
-            return jnp.sum(sum(score_fn(tokens) for tokens in results))
-
-        gradients = jax.grad(total)(attention.zeros(len(ends)))
-        first = len(attention.matrices) - len(ends)
-        maps = []
-        for i, slope in enumerate(gradients, first):
-            positive = jax.nn.relu(attention.matrices[i].laid_out(slope))
-            if attention.windows is None:
-                maps.append(jnp.mean(positive, axis=(1, 2)))
-            else:
-                queries = _alike(attention.windows[i].grid, images, positive.dtype)
-                matrix = jnp.mean(positive, axis=1)
-                maps.append(attention.seen_from(i, queries, matrix))
-        mean = sum(maps[1:], maps[0]) / len(maps)
-        windows = attention.windows
-        return _placed(mean, images, grid, windows[-1] if windows else None)
-
-    return by_image_batches(explain, batch_size, images, labels)
-
-
-def _attention(
-    logits_fn: LogitsFn, images: Array, grid: tuple[int, int] | None
-) -> Attention:
-    if grid is not None:
-        rows, columns = (check_integer("grid", n) for n in grid)
-        grid = rows, columns
-    attention = Attention(logits_fn, images, grid)
-    if attention.windows is not None and grid is not None:
-        last = attention.windows[-1].grid
-        if grid != last:
-            raise fail("grid", f"{last}, that of the last features that attend", grid)
-    return attention
-
-
 def _rolled(
     attention: Attention,
     mix: Callable[[Array, Array], Array],
@@ -285,13 +174,13 @@ def _rolled(
     if windows is None:
         row = _read_out(attention.num_tokens, matrices[0], images, grid)
     else:
-        row = _alike(windows[-1].grid, images, matrices[-1].dtype)
+        row = uniform(windows[-1].grid, images, matrices[-1].dtype)
     for i in reversed(range(len(matrices))):
         if windows is not None:
             last = windows[min(i + 1, len(windows) - 1)].grid
             row = places.shared(row, last, windows[i].grid)
         row = mix(row, attention.seen_from(i, row, jnp.mean(matrices[i], axis=1)))
-    return _placed(row, images, grid, windows[0] if windows else None)
+    return on_image(row, images, grid, windows[0] if windows else None)
 
 
 def _read_out(
@@ -303,26 +192,3 @@ def _read_out(
     weights = jnp.arange(num_tokens) == 0 if has_class_token else 1 / num_tokens
     zeros = jnp.zeros_like(matrix[:, 0, 0])
     return zeros + jnp.broadcast_to(jnp.asarray(weights, zeros.dtype), (1, num_tokens))
-
-
-def _alike(grid: tuple[int, int], images: Array, dtype: Any) -> Array:
-    """The mean of all places of a grid, ``(N, rows · columns)``."""
-    num_places = grid[0] * grid[1]
-    # Added to zeros rather than broadcast: so it is sharded as the images are.
-    zeros = jnp.zeros_like(images[:, 0, 0, :1], dtype)
-    return zeros + jnp.full((1, num_places), 1 / num_places, dtype)
-
-
-def _placed(
-    tokens: Array,
-    images: Array,
-    grid: tuple[int, int] | None,
-    windows: Windows | None,
-) -> Array:
-    """One number a token ``(N, T)`` where its patch is."""
-    if windows is not None:
-        return places.resized(tokens.reshape(-1, *windows.grid), images)
-    size = images.shape[1], images.shape[2]
-    return places.resized(
-        places.features(tokens[..., None], size, grid)[..., 0], images
-    )

@@ -99,6 +99,7 @@ def class_activation_map(
     images, labels = check_inputs(images, labels)
     check_values(images)
     if layer is None:
+        assert last is not None
         head_fn = checked_head(last, labels)
     else:
         logits_fn = checked_model(logits_fn, labels)

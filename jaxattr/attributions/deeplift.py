@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr import scores
 from jaxattr._checks import (
@@ -28,7 +27,7 @@ def deeplift(
     *,
     key: Array | None = None,
     batch_size: int | None = None,
-    baseline: Any = 0.0,
+    baseline: ArrayLike = 0.0,
     score: Score = scores.logit,
     unknown: str = "error",
 ) -> Array:

@@ -73,10 +73,10 @@ def explore(
             samples_per_call=samples_per_call,
         )
 
-        def followed(info: PathInfo) -> Array:
+        def followed(info: PathInfo[object]) -> Array:
             return info.direction
 
-        def plain(info: PathInfo) -> Array:
+        def plain(info: PathInfo[object]) -> Array:
             return gradient(loss, info.points)
 
         return sign * integrate_path(

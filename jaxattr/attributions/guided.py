@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +111,7 @@ def guided_path(
     num_steps: int,
     fraction: float,
     max_dist: Scalar,
-) -> Path:
+) -> Path[Array]:
     """The path of ``guided_ig`` from ``start`` to ``end``, both ``(N, H, W, C)``."""
     delta = end - start
     num_values = math.prod(delta.shape[1:])
@@ -122,7 +121,7 @@ def guided_path(
     def l1(x: Array) -> Array:
         return jnp.sum(jnp.abs(x), axis=(1, 2, 3), keepdims=True)
 
-    def step(keys: Any, state: PathState) -> tuple[PathState, PathInfo]:
+    def step(keys: object, state: PathState) -> tuple[PathState, PathInfo[Array]]:
         points, t = state.points, state.rules
         raw = gradient(score_fn, points)
         alpha = ((t + 1) / num_steps).astype(points.dtype)
@@ -134,7 +133,9 @@ def guided_path(
         moved = jnp.where(behind, slowest, points)
         steepness = jnp.where(moved == fastest, jnp.inf, jnp.abs(raw))
 
-        def move_round(carry: tuple[Array, Array], _: None) -> tuple[Any, None]:
+        def move_round(
+            carry: tuple[Array, Array], _: None
+        ) -> tuple[tuple[Array, Array], None]:
             moved, steepness = carry
             threshold = kth_smallest(steepness.reshape(len(points), -1), rank)
             chosen = steepness <= threshold[:, None, None, None]

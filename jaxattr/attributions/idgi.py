@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr import scores
@@ -116,7 +114,7 @@ def _along_guided(score_fn: ScoreFn, start: Array, end: Array, num_steps: int) -
         score_fn, start, end, num_steps=num_steps, fraction=0.25, max_dist=0.02
     )
 
-    def add(total: tuple[Array, Array], info: PathInfo) -> Any:
+    def add(total: tuple[Array, Array], info: PathInfo[Array]) -> tuple[Array, Array]:
         maps, last = total
         value = score_fn(info.points + info.displacement)
         change = (value - last)[:, None, None, None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -79,7 +78,7 @@ def in_basis(
         *,
         key: Array | None = None,
         batch_size: int | None = None,
-        **options: Any,
+        **options: object,
     ) -> Array:
         model, images, labels = check_task(logits_fn, images, labels)
         coefficients = _coefficients(pair, images)
@@ -123,10 +122,10 @@ def _coefficients(basis: Basis, images: Array) -> Array:
 def _options(
     basis: Basis,
     parameters: Mapping[str, inspect.Parameter],
-    fixed: Mapping[str, Any],
-    given: dict[str, Any],
+    fixed: Mapping[str, object],
+    given: Mapping[str, object],
     images: Array,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the explainer is called with: images as coefficients, no bounds of pixels."""
     options = dict(given)
     for name in IMAGES:
@@ -143,7 +142,7 @@ def _options(
     return options
 
 
-def _transform(basis: Basis, name: str, value: Any, images: Array) -> Array:
+def _transform(basis: Basis, name: str, value: object, images: Array) -> Array:
     """Images ``(..., H, W, C)``, or a number, as coefficients ``(..., h, w, c)``."""
     array = jnp.asarray(value, images.dtype)
     if array.ndim == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +135,9 @@ def _remove(loss: ScoreFn, images: Array, keys: Array, rounds: _Rounds) -> Array
     size = math.prod(images.shape[1:])
     num_rounds = -(-size // rounds.values_per_round)
 
-    def one_round(carry: tuple[Array, Array], index: Array) -> tuple[Any, None]:
+    def one_round(
+        carry: tuple[Array, Array], index: Array
+    ) -> tuple[tuple[Array, Array], None]:
         left, maps = carry
         total = _importance(loss, images, left, _random.fold_in(keys, index), rounds)
         lowest = jnp.min(total, axis=_AXES, keepdims=True)
@@ -179,6 +181,9 @@ def _importance(
     return total
 
 
+_Sizes = tuple[Array, Array, Array, Array]
+"""``Σ |g|``, the first and the last value, and whether none has been seen yet."""
+
 Objective = Callable[[Array, Array], Array]
 """Keys ``(N,)`` and points ``(N, H, W, C)`` to ``(N,)``."""
 
@@ -215,7 +220,7 @@ def _search(
         project=lambda points: points,
     )
 
-    def add(total: Any, info: PathInfo) -> Any:
+    def add(total: _Sizes, info: PathInfo[tuple[Array, Array]]) -> _Sizes:
         sizes, first, _, is_first = total
         value = info.gradient[1]
         sizes = sizes + jnp.abs(info.direction)

@@ -147,7 +147,7 @@ def _follow(
         origin=images,
     )
 
-    def integrand(info: PathInfo) -> Array:
+    def integrand(info: PathInfo[Array]) -> Array:
         if targets is None:
             return info.direction
         return gradient(label_probability, info.points)

@@ -7,10 +7,10 @@ layer by the pixels, give any method ``score=ja.inside.neuron(name, index)``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
 
 from jaxattr import inside, scores
 from jaxattr._checks import check_like_images, check_task
@@ -80,7 +80,7 @@ def layer_integrated_gradients(
     key: Array | None = None,
     batch_size: int | None = None,
     layer: str,
-    baseline: Any = 0.0,
+    baseline: ArrayLike = 0.0,
     num_steps: int = 50,
     rule: str = "midpoint",
     score: Score = scores.logit,
@@ -150,7 +150,7 @@ def internal_influence(
     key: Array | None = None,
     batch_size: int | None = None,
     layer: str,
-    baseline: Any = 0.0,
+    baseline: ArrayLike = 0.0,
     num_steps: int = 50,
     rule: str = "midpoint",
     score: Score = scores.logit,
@@ -222,7 +222,7 @@ def _values(logits_fn: LogitsFn, layer: str, images: Array) -> Array:
 def _mean_on_line(
     at: Callable[[Array], Array],
     rule: quadrature.Rule,
-    dtype: Any,
+    dtype: DTypeLike,
     steps_per_call: int,
 ) -> Array:
     """``Σₖ wₖ at(αₖ)``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from jaxattr._numerics.dtypes import widen
 from jaxattr.boundaries.member import (
     Best,
     BoundaryTask,
+    Evaluated,
     Member,
     ball_and_box,
     check_radii,
@@ -170,7 +171,7 @@ def _path(
     radius: Array,
     num_steps: int,
     is_done: Array,
-) -> Path:
+) -> Path[Evaluated]:
     evaluate = evaluator(task, score)
     windows = jnp.asarray(checkpoints(num_steps))
 
@@ -190,7 +191,7 @@ def _path(
         rules = (memory, jnp.zeros((), int))
         return PathState(points, jnp.zeros_like(points), rules, ~is_done)
 
-    def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+    def step(_: object, state: PathState) -> tuple[PathState, PathInfo[Evaluated]]:
         points, _, (memory, t), active = state
         evaluated = evaluate(points)
         memory = _remember(memory, points, evaluated.gradient, evaluated.values, t == 0)

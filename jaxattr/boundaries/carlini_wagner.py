@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -82,7 +82,7 @@ def carlini_wagner(
         evaluate = evaluator(task, scores.margin)
 
         def attempt(weight: Array) -> Best:
-            def gradient_fn(_: Any, w: Array) -> Evaluated:
+            def gradient_fn(_: object, w: Array) -> Evaluated:
                 points = image_of(w)
                 evaluated = evaluate(points)
                 is_short = (evaluated.values + confidence > 0).astype(w.dtype)
@@ -100,7 +100,9 @@ def carlini_wagner(
             )
             return closest_on(path, task, start, num_steps, image_of=image_of)
 
-        def one(carry: tuple[Best, _Weights], _: None) -> tuple[Any, None]:
+        def one(
+            carry: tuple[Best, _Weights], _: None
+        ) -> tuple[tuple[Best, _Weights], None]:
             best, weights = carry
             found = attempt(weights.value)
             halved = _bisected(weights, found.distances < jnp.inf)

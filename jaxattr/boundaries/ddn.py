@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
 from jaxattr import projections, scores
 from jaxattr._checks import check_integer, check_number
-from jaxattr.boundaries.member import Best, BoundaryTask, Member, closest_on, evaluator
+from jaxattr.boundaries.member import (
+    Best,
+    BoundaryTask,
+    Evaluated,
+    Member,
+    closest_on,
+    evaluator,
+)
 from jaxattr.paths import Path, PathInfo, PathState
 from jaxattr.steps import unit
 from jaxattr.typing import Array
@@ -58,7 +63,7 @@ def ddn(
             rules = (radius, jnp.zeros((), int))
             return PathState(points, jnp.zeros_like(points), rules, None)
 
-        def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+        def step(_: object, state: PathState) -> tuple[PathState, PathInfo[Evaluated]]:
             points, _, (radius, t), _ = state
             evaluated = evaluate(points)
             is_other = (evaluated.classes != task.source_classes)[:, None, None, None]

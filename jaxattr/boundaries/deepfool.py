@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -74,7 +73,7 @@ def deepfool(
             is_active = jnp.ones_like(points[:, 0, 0, 0], bool)
             return PathState(points, total, total, is_active)
 
-        def move(state: PathState) -> tuple[PathState, PathInfo]:
+        def move(state: PathState) -> tuple[PathState, PathInfo[Evaluated]]:
             points, _, total, active = state
             assert active is not None
             evaluated, active = _nearest_linearised(
@@ -88,7 +87,7 @@ def deepfool(
             info = PathInfo(points, evaluated, update, moved - points)
             return PathState(moved, update, total, active), info
 
-        def stand(state: PathState) -> tuple[PathState, PathInfo]:
+        def stand(state: PathState) -> tuple[PathState, PathInfo[Evaluated]]:
             still = jnp.zeros_like(state.points)
             # The class to leave: points of another class have been kept already.
             evaluated = Evaluated(
@@ -97,13 +96,17 @@ def deepfool(
             info = PathInfo(state.points, evaluated, still, still)
             return state._replace(direction=still), info
 
-        def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+        def step(_: object, state: PathState) -> tuple[PathState, PathInfo[Evaluated]]:
             assert state.active is not None
             return jax.lax.cond(jnp.any(state.active), move, stand, state)
 
         return closest_on(Path(init, step), task, task.images, num_steps)
 
     return Member("deepfool", find, num_steps + 2, num_steps * num_candidates)
+
+
+_Nearest = tuple[Array, Array, Array]
+"""Gap over size of the gradient, ``(N,)``, gap ``(N,)`` and gradient ``(N, H, W, C)``."""
 
 
 def _candidates(task: BoundaryTask, most: int) -> Array:
@@ -142,7 +145,7 @@ def _nearest_linearised(
         )
         return jnp.abs(other - own).astype(points.dtype), pull(ahead)[0]
 
-    def nearer(carry: Any, candidate: Array) -> tuple[Any, None]:
+    def nearer(carry: _Nearest, candidate: Array) -> tuple[_Nearest, None]:
         gap, gradient = gap_and_gradient(candidate)
         size = _dual_size(gradient, norm)
         ratio = jnp.where(size == 0, jnp.inf, gap / jnp.where(size == 0, 1, size))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -13,13 +11,14 @@ from jaxattr._numerics import norms
 from jaxattr.boundaries.member import (
     Best,
     BoundaryTask,
+    Evaluated,
     Member,
     closest_on,
     evaluator,
     where_images,
 )
 from jaxattr.paths import Path, PathInfo, PathState
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Bounds
 
 _NEWTON_STEPS = 12
 
@@ -68,7 +67,7 @@ def fab(
         def init(points: Array) -> PathState:
             return PathState(points, jnp.zeros_like(points), (), None)
 
-        def step(_: Any, state: PathState) -> tuple[PathState, PathInfo]:
+        def step(_: object, state: PathState) -> tuple[PathState, PathInfo[Evaluated]]:
             points = state.points
             evaluated = evaluate(points)
             onto = lambda start: _onto_boundary(
@@ -94,7 +93,7 @@ def fab(
 
 
 def _onto_boundary(
-    start: Array, points: Array, values: Array, gradient: Array, bounds: Any
+    start: Array, points: Array, values: Array, gradient: Array, bounds: Bounds
 ) -> Array:
     """The offset from ``start`` to the nearest point in the box where f, linear, is 0.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -155,7 +155,7 @@ def follow_gradient() -> optax.GradientTransformation:
 
 
 def closest_on(
-    path: Path,
+    path: Path[Evaluated],
     task: BoundaryTask,
     start: Array,
     num_steps: int,
@@ -176,7 +176,7 @@ def closest_on(
       last_only: only the last point counts.
     """
 
-    def add(best: Best, info: PathInfo) -> Best:
+    def add(best: Best, info: PathInfo[Evaluated]) -> Best:
         points = image_of(info.points)
         return nearer(best, as_found(task, points, info.gradient.classes))
 
@@ -234,7 +234,7 @@ def random_direction(keys: Array, images: Array, norm: str) -> Array:
     return unit(_random.normal(keys, shape, dtype))
 
 
-def check_radii(radii: Any) -> tuple[float, ...]:
+def check_radii(radii: Sequence[float]) -> tuple[float, ...]:
     """Finite numbers above zero in ascending order, at least one."""
     expected = "finite numbers above zero in ascending order, at least one"
     try:
@@ -243,7 +243,7 @@ def check_radii(radii: Any) -> tuple[float, ...]:
         raise fail("radii", expected, radii) from None
     # Texts and truth values would pass for numbers.
     is_number = not any(isinstance(r, str | bool | np.bool_) for r in given)
-    if isinstance(radii, str) or not is_number:
+    if not is_number:
         raise fail("radii", expected, radii)
     values = tuple(check_number("radii", r, 0.0) for r in given)
     rises = all(a < b for a, b in itertools.pairwise(values))

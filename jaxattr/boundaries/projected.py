@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from jaxattr import _random, scores
 from jaxattr._checks import check_integer
@@ -98,7 +97,7 @@ def _pgd(
     norm: str,
     radii: Sequence[float],
     num_steps: int,
-    step_of: Any,
+    step_of: Callable[[Array], Array],
     random_start: bool,
     last_only: bool = False,
 ) -> Member:
@@ -198,15 +197,15 @@ def at_radii(
     return Member(name, find, forwards, backwards, needs_key=attack.needs_key)
 
 
-def _classified(path: Path, task: BoundaryTask) -> Path:
+def _classified(path: Path[object], task: BoundaryTask) -> Path[Evaluated]:
     """A path whose steps also classify the points where they begin."""
 
-    def step(keys: Array, state: PathState) -> tuple[PathState, PathInfo]:
+    def step(
+        keys: Array | None, state: PathState
+    ) -> tuple[PathState, PathInfo[Evaluated]]:
         classes = predicted(task, state.points)
-        state, info = path.step(keys, state)
-        no_values = info.points[:, 0, 0, 0]
-        return state, info._replace(
-            gradient=Evaluated(info.gradient, no_values, classes)
-        )
+        state, (points, _, direction, displacement) = path.step(keys, state)
+        evaluated = Evaluated(direction, points[:, 0, 0, 0], classes)
+        return state, PathInfo(points, evaluated, direction, displacement)
 
     return Path(path.init, step)

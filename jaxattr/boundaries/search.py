@@ -270,6 +270,8 @@ def _as_units(units: str | Sequence[Sequence[float]]) -> Units | None:
         "'pixels', 'normalized', or as many means as standard deviations above zero, "
         "one of each a channel"
     )
+    if isinstance(units, str):
+        raise fail("units", expected, units)
     try:
         mean, stddev = (
             tuple(check_number("units", value) for value in values) for values in units

@@ -169,7 +169,7 @@ def _custom_calls(exported: export.Exported, path: pathlib.Path) -> list[str]:
 
     found: list[str] = []
 
-    def look(operation: Any) -> Any:
+    def look(operation: ir.Operation) -> ir.WalkResult:
         if operation.name == "stablehlo.custom_call":
             target = ir.StringAttr(operation.attributes["call_target_name"]).value
             if target not in STABLE_CALLS and not target.startswith(STABLE_PREFIXES):

@@ -82,8 +82,9 @@ def _ordered(pairs: object = ()) -> collections.OrderedDict[object, object]:
 
 
 def _with_keys(
-    load: Callable[[Any], None], keys: Callable[[list[object]], Sequence[object]]
-) -> Callable[[Any], None]:
+    load: Callable[[pickle.Unpickler], None],
+    keys: Callable[[list[object]], Sequence[object]],
+) -> Callable[[pickle.Unpickler], None]:
     """An opcode that hashes some of what lies on the stack, after a look at it."""
 
     def looked_at(unpickler: Any) -> None:

@@ -39,7 +39,7 @@ from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.methods.options import parse_options
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.tables import format_table
-from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.metrics.ranked_curves import ORDERS
 from jaxattr.photographs.reading import Unread
 from jaxattr.photographs.sets import Labelled, left_out
 

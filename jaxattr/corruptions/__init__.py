@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -66,7 +65,7 @@ def corrupt(
     severity: int,
     key: Array | None = None,
     preset: str = "imagenet",
-    **overrides: Any,
+    **overrides: object,
 ) -> Array:
     """Corrupts images as ImageNet-C does.
 

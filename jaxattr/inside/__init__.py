@@ -9,10 +9,11 @@ models of ``jaxattr.models`` name their layers as ``model.layers`` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr._checks import check_choice, fail
 from jaxattr.interpreter.grouping import graph
@@ -22,10 +23,15 @@ from jaxattr.typing import Array, LogitsFn, Score, ScoreFn
 
 __all__ = ["capture", "names", "neuron", "replace"]
 
-ArrayFn = Callable[[Array], Any]
+Result = TypeVar("Result")
+"""What a function of images returns: a pytree of arrays."""
+Replacement = ArrayLike | Callable[[Array], Array]
+"""A value, or a function of the one that is there."""
 
 
-def names(fn: ArrayFn, images: Any) -> dict[str, jax.ShapeDtypeStruct]:
+def names(
+    fn: Callable[[Array], object], images: Array | jax.ShapeDtypeStruct
+) -> dict[str, jax.ShapeDtypeStruct]:
     """The names of a function's intermediate values, with their shapes, in order.
 
     Args:
@@ -51,8 +57,8 @@ def names(fn: ArrayFn, images: Any) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def capture(
-    fn: ArrayFn, names: Sequence[str]
-) -> Callable[[Array], tuple[Any, dict[str, Array]]]:
+    fn: Callable[[Array], Result], names: Sequence[str]
+) -> Callable[[Array], tuple[Result, dict[str, Array]]]:
     """The function with some of its intermediate values.
 
     Args:
@@ -78,7 +84,7 @@ def capture(
     """
     asked = _checked_names(names)
 
-    def captured(images: Array) -> tuple[Any, dict[str, Array]]:
+    def captured(images: Array) -> tuple[Result, dict[str, Array]]:
         program, structure = trace(fn, images)
         values = {name: _value(program, name) for name in asked}
         wanted = Program(
@@ -91,7 +97,9 @@ def capture(
     return captured
 
 
-def replace(fn: ArrayFn, replacements: Mapping[str, Any]) -> ArrayFn:
+def replace(
+    fn: Callable[[Array], Result], replacements: Mapping[str, Replacement]
+) -> Callable[[Array], Result]:
     """The function with other values in the place of some intermediate ones.
 
     Args:
@@ -116,10 +124,10 @@ def replace(fn: ArrayFn, replacements: Mapping[str, Any]) -> ArrayFn:
     """
     asked = _checked_names(list(replacements))
 
-    def replaced(images: Array) -> Any:
+    def replaced(images: Array) -> Result:
         program, structure = trace(fn, images)
         instead = {_value(program, name): (name, replacements[name]) for name in asked}
-        known: dict[Value, Any] = dict(zip(program.inputs, [images], strict=True))
+        known = dict(zip(program.inputs, [images], strict=True))
         for equation in program.equations:
             arguments = [known.get(v, v.constant) for v in equation.inputs]
             known |= zip(equation.outputs, equation(*arguments), strict=True)
@@ -180,7 +188,7 @@ def _checked_names(asked: Sequence[str]) -> list[str]:
     return list(asked)
 
 
-def _instead(name: str, replacement: Any, value: Array) -> Array:
+def _instead(name: str, replacement: Replacement, value: Array) -> Array:
     given = replacement(value) if callable(replacement) else jnp.asarray(replacement)
     if given.shape != value.shape:
         raise fail(name, f"a value {value.shape}", given)

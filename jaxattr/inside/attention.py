@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -127,13 +126,13 @@ class Attention:
         last = self.matrices[-(num_last or len(self.matrices)) :]
         return [jnp.zeros(m.value.shape, m.value.dtype) for m in last]
 
-    def logits(self, added: Sequence[Array], images: Array) -> Any:
+    def logits(self, added: Sequence[Array], images: Array) -> Array:
         """What the function returns where this is added to the matrices."""
         return self._returned(self._run(added, images, {}))
 
     def blocks(
         self, added: Sequence[Array], ends: Sequence[Value]
-    ) -> tuple[list[Array], Callable[[Array], Any]]:
+    ) -> tuple[list[Array], Callable[[Array], Array]]:
         """What the blocks return, each for the others' results as they are.
 
         Args:
@@ -156,7 +155,7 @@ class Attention:
         known = self._run(added, self.images, dict.fromkeys(ends, instead))
         behind = self.program.dependent([ends[-1]])
 
-        def head(array: Array) -> Any:
+        def head(array: Array) -> Array:
             values = {**known, ends[-1]: array}
             for equation in self.program.equations:
                 if any(v in behind for v in equation.inputs):
@@ -235,7 +234,7 @@ class Attention:
             return own is others
         return own.grid == others.grid and bool((own.ids == others.ids).all())
 
-    def _returned(self, known: Mapping[Value, Any]) -> Any:
+    def _returned(self, known: Mapping[Value, Array]) -> Array:
         results = [known.get(v, v.constant) for v in self.program.outputs]
         return jax.tree.unflatten(self.structure, results)
 
@@ -244,11 +243,11 @@ class Attention:
         added: Sequence[Array],
         images: Array,
         instead: Mapping[Value, Callable[[Value, Array], Array]],
-    ) -> dict[Value, Any]:
+    ) -> dict[Value, Array]:
         """All values where this is added to the matrices and those are others."""
         last = self.matrices[-len(added) :]
         more = {m.value: a for m, a in zip(last, added, strict=True)}
-        known: dict[Value, Any] = dict(zip(self.program.inputs, [images], strict=True))
+        known = dict(zip(self.program.inputs, [images], strict=True))
         for equation in self.program.equations:
             arguments = [known.get(v, v.constant) for v in equation.inputs]
             known |= zip(equation.outputs, equation(*arguments), strict=True)

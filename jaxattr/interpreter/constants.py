@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from jaxattr.interpreter import scalars
 from jaxattr.interpreter.primitives import ELEMENTWISE
@@ -17,24 +16,25 @@ class Constants:
         self.equation_of = equation_of
         self.weightless: set[Value] = set()
         """Constants made of literals alone."""
-        self.uniform: dict[Value, Any] = {}
+        self.uniform: dict[Value, scalars.Numbers] = {}
         """Constants that are one number everywhere."""
 
     def add(self, equation: Equation) -> None:
         """Notes what an equation of constants returns."""
-        known = [v for v in equation.inputs if self.number(v) is not None]
+        pairs = [(v, self.number(v)) for v in equation.inputs]
+        numbers = [n for _, n in pairs if n is not None]
+        known = [v for v, n in pairs if n is not None]
         if all(v in known or v in self.weightless for v in equation.inputs):
             self.weightless.update(equation.outputs)
         if known and len(known) == len(equation.inputs):
             if equation.name in ("broadcast_in_dim", "pvary", "pcast"):
-                self.uniform[equation.outputs[0]] = self.number(known[0])
+                self.uniform[equation.outputs[0]] = numbers[0]
             elif equation.name in ELEMENTWISE:
-                numbers = [self.number(v) for v in equation.inputs]
                 result = scalars.evaluate([equation], dict(zip(known, numbers)))
                 if result is not None:
                     self.uniform[equation.outputs[0]] = result
 
-    def number(self, value: Value) -> Any:
+    def number(self, value: Value) -> scalars.Numbers | None:
         """The one number that a constant is everywhere, or None."""
         if value in self.uniform:
             return self.uniform[value]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+
+import numpy as np
 
 from jaxattr.interpreter import scalars
 from jaxattr.interpreter.constants import Constants
-from jaxattr.interpreter.nodes import Node, Reading
+from jaxattr.interpreter.nodes import Curve, Node, Reading
 from jaxattr.interpreter.primitives import ELEMENTWISE
 from jaxattr.interpreter.program import Equation, Program, Value
 
@@ -88,9 +89,9 @@ class Context:
                         todo.append(before)
         return sorted(found, key=self.order.__getitem__)
 
-    def curve(self, equations: list[Equation], root: Value) -> Any:
+    def curve(self, equations: list[Equation], root: Value) -> Curve | None:
         """The function that equations compute of numbers, in numpy, or None."""
-        numbers = {}
+        numbers: dict[Value, scalars.Numbers | None] = {}
         made = {v for e in equations for v in e.outputs}
         for equation in equations:
             for value in equation.inputs:
@@ -99,7 +100,12 @@ class Context:
                 numbers[value] = self.constants.number(value)
                 if numbers[value] is None:
                     return None
-        return lambda x: scalars.evaluate(equations, {**numbers, root: x})
+
+        def values(x: np.ndarray) -> np.ndarray | None:
+            found = scalars.evaluate(equations, {**numbers, root: x})
+            return None if found is None else np.asarray(found)
+
+        return values
 
 
 def integers(value: Value, equation: Equation | None) -> ValueError:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxattr._numerics.dtypes import widen
 from jaxattr.interpreter.nodes import LINEAR, Node
 from jaxattr.interpreter.primitives import RESHAPES
 from jaxattr.interpreter.program import Equation, Value
-from jaxattr.typing import Array
+from jaxattr.typing import Array, Scalar
 
 Read = Callable[[Value, int], Array]
 
@@ -29,7 +29,7 @@ class Layer:
       nonnegative: whether its inputs are known not to be negative.
     """
 
-    def __init__(self, node: Node, read: Read, images: Callable[[Any], Array]):
+    def __init__(self, node: Node, read: Read, images: Callable[[ArrayLike], Array]):
         self.node = node
         self.kind = node.kind
         self.name = node.name
@@ -59,7 +59,7 @@ class Layer:
         """Its results for one of the images that are compared."""
         return tuple(self._read(v, point) for v in self.node.outputs)
 
-    def input_of(self, images: Any) -> Array:
+    def input_of(self, images: ArrayLike) -> Array:
         """Its input if the images were these, of a layer whose input is ``raw``."""
         return self._images(images)
 
@@ -204,7 +204,7 @@ class Layer:
         return tuple(outputs)
 
 
-def quotient(relevance: Array, value: Array, epsilon: Any) -> Array:
+def quotient(relevance: Array, value: Array, epsilon: Scalar) -> Array:
     """``r / (z + ε sign z)``, the sign of zero being one; zero where both are zero.
 
     In float32 or wider.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import jax
 
 from jaxattr.interpreter import scalars
-from jaxattr.interpreter.program import Equation, Program, of_jaxpr
+from jaxattr.interpreter.program import Equation, Params, Program, Value, of_jaxpr
+from jaxattr.interpreter.scalars import Numbers
 from jaxattr.typing import Array
 
 T = TypeVar("T")
@@ -41,7 +42,9 @@ class Loop:
         """The results, and what the carry was before each step, stacked."""
         constants, carry, stepped = self.split(values)
 
-        def step(carry: Any, stepped: Any) -> Any:
+        def step(
+            carry: list[Array], stepped: list[Array]
+        ) -> tuple[list[Array], tuple[list[Array], list[Array]]]:
             results = self.body(*constants, *carry, *stepped)
             after = results[: self.num_carry]
             return after, (results[self.num_carry :], carry)
@@ -106,7 +109,7 @@ def loop(equation: Equation) -> Loop:
     )
 
 
-def _counts_of_scan(params: Mapping[str, Any]) -> tuple[int, int]:
+def _counts_of_scan(params: Params) -> tuple[int, int]:
     """How many constants it has, and how many parts of its carry."""
     if "num_consts" in params:
         return params["num_consts"], params["num_carry"]
@@ -132,7 +135,7 @@ def _needed(
         found |= more
 
 
-def _sources(program: Program, output: Any, start: int) -> list[int]:
+def _sources(program: Program, output: Value, start: int) -> list[int]:
     """The inputs that an output depends on, counted from ``start``."""
     return [
         i - start
@@ -141,7 +144,9 @@ def _sources(program: Program, output: Any, start: int) -> list[int]:
     ]
 
 
-def _scalar(program: Program, inputs: Sequence[Any], index: int) -> Any:
+def _scalar(
+    program: Program, inputs: Sequence[Numbers | None], index: int
+) -> Numbers | None:
     """One result of a program of numbers, or None if it is not known."""
     output = program.outputs[index]
     known = {v: x for v, x in zip(program.inputs, inputs) if x is not None}

@@ -8,17 +8,15 @@ places it tells of, whatever the number of channels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
-from jaxattr.interpreter.program import Equation, Value
+from jaxattr.interpreter.program import Equation, Params, Value
+from jaxattr.typing import Array
 
 Labels = np.ndarray
 Shape = tuple[int, ...]
-Params = Mapping[str, Any]
-"""Of a primitive."""
 
 REDUCTIONS = frozenset(
     [
@@ -196,10 +194,10 @@ def _indexed(
     equation: Equation, labels: Labels, equation_of: Mapping[Value, Equation]
 ) -> Labels | None:
     """By indices that are known while tracing."""
-    indices = [_concrete(v, equation_of) for v in equation.inputs[1:]]
-    if any(i is None for i in indices):
+    value, *places = equation.inputs
+    indices = _all_concrete(places, equation_of)
+    if indices is None:
         return None
-    value = equation.inputs[0]
     with jax.ensure_compile_time_eval():
         # In the type of the value, as what is beyond its bounds becomes NaN there.
         wide = np.broadcast_to(labels, value.shape).astype(np.float32)
@@ -207,16 +205,25 @@ def _indexed(
     return np.nan_to_num(np.asarray(result), nan=-1).astype(int)
 
 
-def _concrete(value: Value, equation_of: Mapping[Value, Equation]) -> Any:
+def _concrete(value: Value, equation_of: Mapping[Value, Equation]) -> Array | None:
     """What does not depend on traced arrays, else None."""
     if value.constant is not None:
         return None if isinstance(value.constant, jax.core.Tracer) else value.constant
     equation = equation_of.get(value)
     if equation is None:
         return None
-    inputs = [_concrete(v, equation_of) for v in equation.inputs]
-    if any(i is None for i in inputs):
+    inputs = _all_concrete(equation.inputs, equation_of)
+    if inputs is None:
         return None
     with jax.ensure_compile_time_eval():
         results = equation(*inputs)
     return results[equation.outputs.index(value)]
+
+
+def _all_concrete(
+    values: Sequence[Value], equation_of: Mapping[Value, Equation]
+) -> list[Array] | None:
+    """All of them, or None if one of them depends on traced arrays."""
+    found = [_concrete(v, equation_of) for v in values]
+    known = [array for array in found if array is not None]
+    return known if len(known) == len(found) else None

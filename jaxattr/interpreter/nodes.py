@@ -36,6 +36,10 @@ KINDS = (
 """What a layer can be, see ``docs/rules.md``."""
 
 
+Curve = Callable[[np.ndarray], np.ndarray | None]
+"""A function of numbers in numpy; None where it is not known."""
+
+
 @dataclasses.dataclass(eq=False)
 class Node:
     """Equations that are one layer of a network."""
@@ -59,7 +63,7 @@ class Node:
     """The same axes of what the first equation returns."""
     has_scale: bool = False
     """Of a linear layer, whether an equation behind the first multiplies."""
-    curve: Callable[[np.ndarray], np.ndarray] | None = None
+    curve: Curve | None = None
     """Of a pointwise layer of numbers alone, the function in numpy."""
     axes: tuple[int, ...] = ()
     """Of a softmax, the axes it sums over."""

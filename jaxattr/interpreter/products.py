@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
 from jaxattr.interpreter.program import Equation, Value
+from jaxattr.typing import Array
 
 
 def is_linear(equation: Equation, values: Sequence[Value]) -> bool:
@@ -16,7 +16,7 @@ def is_linear(equation: Equation, values: Sequence[Value]) -> bool:
     if not all(v.is_float for v in equation.outputs):
         return False
 
-    def function(*arguments: Any) -> Any:
+    def function(*arguments: Array) -> list[Array]:
         given = dict(zip(values, arguments))
         with jax.named_scope("linear"):
             return equation(*(given.get(v, _stand_in(v)) for v in equation.inputs))
@@ -30,7 +30,7 @@ def is_linear(equation: Equation, values: Sequence[Value]) -> bool:
     return True
 
 
-def _stand_in(value: Value) -> Any:
+def _stand_in(value: Value) -> Array:
     return jax.numpy.ones(value.shape, value.dtype)
 
 

@@ -14,11 +14,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend import core
 from jax.extend.source_info_util import summarize
 
 from jaxattr.interpreter.primitives import ELEMENTWISE
 from jaxattr.typing import Array
+
+Jaxpr = core.ClosedJaxpr | core.Jaxpr
+"""With values for its constants, or without."""
+Params = dict[str, Any]
+"""Of a primitive: what each means is its own affair."""
 
 
 class Value:
@@ -36,7 +42,7 @@ class Value:
         return self.aval.shape
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> np.dtype:
         """As arrays have it."""
         return self.aval.dtype
 
@@ -50,12 +56,12 @@ class Value:
 class Equation:
     """One primitive applied to values."""
 
-    jaxpr_equation: Any
+    jaxpr_equation: core.JaxprEqn
     inputs: list[Value]
     outputs: list[Value]
     scope: str
     """The named scopes that it is in, ``"outer/inner"``."""
-    callers: tuple[Any, ...] = ()
+    callers: tuple[core.JaxprEqn, ...] = ()
     """The equations that it was written out of, from the inside."""
 
     @property
@@ -64,7 +70,7 @@ class Equation:
         return self.jaxpr_equation.primitive.name
 
     @property
-    def params(self) -> dict[str, Any]:
+    def params(self) -> Params:
         """Of the primitive."""
         return self.jaxpr_equation.params
 
@@ -105,11 +111,11 @@ class Program:
             counts[value] = counts.get(value, 0) + 1
         return counts
 
-    def __call__(self, *inputs: Any) -> list[Any]:
+    def __call__(self, *inputs: Array) -> list[Array]:
         """What it returns."""
         known = dict(zip(self.inputs, inputs, strict=True))
 
-        def read(value: Value) -> Any:
+        def read(value: Value) -> Array:
             return known.get(value, value.constant)
 
         for equation in self.equations:
@@ -126,38 +132,46 @@ class Program:
         return found
 
 
-def trace(function: Callable[..., Any], *arguments: Any) -> tuple[Program, Any]:
+def trace(
+    function: Callable[..., object], *arguments: object
+) -> tuple[Program, jax.tree_util.PyTreeDef]:
     """The program of a function of arrays, and the structure of what it returns."""
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
     return of_jaxpr(closed), jax.tree.structure(shape)
 
 
-def of_jaxpr(closed: Any, constants: Sequence[Any] | None = None) -> Program:
-    """The program of a jaxpr, closed or with values for its constants."""
-    jaxpr = getattr(closed, "jaxpr", closed)
-    known = closed.consts if constants is None else constants
-    inputs = [Value(v.aval) for v in jaxpr.invars]
+def of_jaxpr(jaxpr: Jaxpr) -> Program:
+    """The program of a jaxpr, closed or without constants."""
+    inputs = [Value(v.aval) for v in opened(jaxpr).invars]
     equations: list[Equation] = []
-    constant_values = [
-        Value(v.aval, c) for v, c in zip(jaxpr.constvars, known, strict=True)
-    ]
-    outputs = _inline(jaxpr, constant_values, inputs, "", equations)
+    outputs = _inline(opened(jaxpr), _constants(jaxpr), inputs, "", equations)
     return Program(inputs, outputs, equations)
 
 
+def opened(jaxpr: Jaxpr) -> core.Jaxpr:
+    """A jaxpr without the values of its constants."""
+    return jaxpr.jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else jaxpr
+
+
+def _constants(jaxpr: Jaxpr) -> list[Value]:
+    known = getattr(jaxpr, "consts", ())
+    pairs = zip(opened(jaxpr).constvars, known, strict=True)
+    return [Value(variable.aval, value) for variable, value in pairs]
+
+
 def _inline(
-    jaxpr: Any,
+    jaxpr: core.Jaxpr,
     constants: Sequence[Value],
     inputs: Sequence[Value],
     scope: str,
     equations: list[Equation],
-    callers: tuple[Any, ...] = (),
+    callers: tuple[core.JaxprEqn, ...] = (),
 ) -> list[Value]:
     """Adds the equations of a jaxpr to a list and returns its outputs."""
-    values: dict[Any, Value] = dict(zip(jaxpr.constvars, constants, strict=True))
+    values = dict(zip(jaxpr.constvars, constants, strict=True))
     values |= zip(jaxpr.invars, inputs, strict=True)
 
-    def read(atom: Any) -> Value:
+    def read(atom: core.Var | core.Literal) -> Value:
         if isinstance(atom, core.Literal):
             return Value(atom.aval, atom.val)
         return values[atom]
@@ -168,16 +182,9 @@ def _inline(
         called = _called(equation)
         if called is not None:
             inner, used = called
-            inner_jaxpr = getattr(inner, "jaxpr", inner)
-            consts = [
-                Value(v.aval, c)
-                for v, c in zip(
-                    inner_jaxpr.constvars, getattr(inner, "consts", ()), strict=True
-                )
-            ]
             outputs = _inline(
-                inner_jaxpr,
-                consts,
+                opened(inner),
+                _constants(inner),
                 read_inputs[-used:] if used else [],
                 here,
                 equations,
@@ -194,7 +201,7 @@ _CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "remat2", "checkpo
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
 
-def _called(equation: Any) -> tuple[Any, int] | None:
+def _called(equation: core.JaxprEqn) -> tuple[Jaxpr, int] | None:
     """The jaxpr that an equation only calls, and how many inputs it takes."""
     name = equation.primitive.name
     if name not in (*_CALLS, "custom_jvp_call", "custom_vjp_call", "custom_lin"):
@@ -203,14 +210,15 @@ def _called(equation: Any) -> tuple[Any, int] | None:
     if inner is None or (name == "custom_jvp_call" and _is_elementwise(inner)):
         # An activation such as jax.nn.relu keeps the derivative that it defines.
         return None
-    return inner, len(getattr(inner, "jaxpr", inner).invars)
+    return inner, len(opened(inner).invars)
 
 
-def _is_elementwise(closed: Any) -> bool:
-    jaxpr = getattr(closed, "jaxpr", closed)
+def _is_elementwise(closed: Jaxpr) -> bool:
+    jaxpr = opened(closed)
     if len(jaxpr.invars) != 1 or len(jaxpr.outvars) != 1:
         return False
-    if jaxpr.invars[0].aval.shape != jaxpr.outvars[0].aval.shape:
+    (argument,), (result,) = jaxpr.invars, jaxpr.outvars
+    if Value(argument.aval).shape != Value(result.aval).shape:
         return False
     for equation in jaxpr.eqns:
         inner = next((equation.params[n] for n in _INNER if n in equation.params), None)

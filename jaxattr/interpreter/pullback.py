@@ -8,10 +8,11 @@ uses give it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from jaxattr.interpreter import loops
 from jaxattr.interpreter.evaluation import Evaluation
@@ -22,6 +23,7 @@ from jaxattr.interpreter.program import Program, Value, of_jaxpr
 from jaxattr.typing import Array
 
 T = TypeVar("T")
+Arrays = list[Array]
 Rule = Callable[[Layer, tuple[Array, ...]], Sequence[Array]]
 """What a layer's inputs get, given the layer and what its results have.
 
@@ -81,7 +83,7 @@ def pull(
 def layer_of(evaluation: Evaluation, node: Node) -> Layer:
     """A layer where it has been evaluated."""
 
-    def images(pixels: Any) -> Array:
+    def images(pixels: ArrayLike) -> Array:
         inputs = [
             jnp.broadcast_to(jnp.asarray(pixels, v.dtype), v.shape)
             if v in evaluation.graph.active
@@ -149,7 +151,9 @@ def _through_loop(
     num_carry = loop.num_carry
     carries = evaluation.carries[equation]
 
-    def step(carried: Any, xs: Any) -> Any:
+    def step(
+        carried: tuple[Arrays, Arrays], xs: tuple[Arrays, list[Arrays], list[Arrays]]
+    ) -> tuple[tuple[Arrays, Arrays], Arrays]:
         after, totals = carried
         outputs, stepped, before = xs
         at = [[*arrays[i][0], *before[i], *stepped[i]] for i in points]
@@ -228,8 +232,8 @@ def _through_branches(
         [evaluation.read(v, i) for v in operands] for i in range(evaluation.points)
     ]
 
-    def back(branch: Program) -> Callable[[Any, Any], list[Array]]:
-        def run(points: Any, given: Any) -> list[Array]:
+    def back(branch: Program) -> Callable[[list[Arrays], Arrays], Arrays]:
+        def run(points: list[Arrays], given: Arrays) -> Arrays:
             results = _program(branch, flags, points, given, rules, reading, raw)
             return [
                 jnp.zeros_like(a) if r is None else r
@@ -255,14 +259,14 @@ def _through_shards(
 ) -> list[Array | None]:
     """Back through a ``shard_map`` by another one."""
     equation, params = node.last, node.last.params
-    body = of_jaxpr(params["jaxpr"], ())
+    body = of_jaxpr(params["jaxpr"])
     active, values = evaluation.graph.active, equation.inputs
     flags = [v in active for v in values]
     kept = [i for i, v in enumerate(values) if v in active and v.is_float]
     raw = [v in evaluation.graph.raw for v in values]
     points = [[evaluation.read(v, i) for v in values] for i in range(evaluation.points)]
 
-    def back(points: Any, given: Any) -> list[Array]:
+    def back(points: list[Arrays], given: Arrays) -> Arrays:
         results = _program(body, flags, points, given, rules, reading, raw)
         return [
             jnp.zeros_like(points[0][i]) if (result := results[i]) is None else result

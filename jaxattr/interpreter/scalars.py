@@ -13,9 +13,14 @@ import jax
 import numpy as np
 from jax.extend import core
 
+from jaxattr.interpreter.program import Equation, Jaxpr, Value, opened
+
 _POSITIVE = np.concatenate([np.geomspace(1e-6, 1e4, 41), np.linspace(0.25, 12, 48)])
 GRID = np.sort(np.concatenate([-_POSITIVE, [0.0], _POSITIVE]))
 """Where functions are looked at."""
+
+Numbers = np.ndarray | np.float64 | np.bool_
+"""One number, or one for each place where a function is looked at; truth values too."""
 
 _erf = np.vectorize(math.erf, otypes=[float])
 
@@ -67,7 +72,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
-def concrete(value: Any) -> Any:
+def concrete(value: object) -> Numbers | None:
     """A number that is known while tracing, or None."""
     if isinstance(value, jax.core.Tracer):
         return None
@@ -77,7 +82,9 @@ def concrete(value: Any) -> Any:
         return None
 
 
-def evaluate(equations: Sequence[Any], values: Mapping[Any, Any]) -> Any:
+def evaluate(
+    equations: Sequence[Equation], values: Mapping[Value, Numbers | None]
+) -> Numbers | None:
     """The last result of equations for such values, or None where they are unknown."""
     known = dict(values)
     result = None
@@ -98,7 +105,9 @@ def evaluate(equations: Sequence[Any], values: Mapping[Any, Any]) -> Any:
     return result
 
 
-def _apply(equation: Any, arguments: Sequence[Any]) -> Any:
+def _apply(
+    equation: core.JaxprEqn, arguments: Sequence[Numbers | None]
+) -> Numbers | None:
     name, params = equation.primitive.name, equation.params
     if name == "convert_element_type":
         kind = params["new_dtype"]
@@ -113,12 +122,12 @@ def _apply(equation: Any, arguments: Sequence[Any]) -> Any:
     return None if function is None else function(*arguments)
 
 
-def _call(closed: Any, arguments: Sequence[Any]) -> Any:
-    jaxpr = getattr(closed, "jaxpr", closed)
+def _call(closed: Jaxpr, arguments: Sequence[Numbers | None]) -> Numbers | None:
+    jaxpr = opened(closed)
     values = dict(zip(jaxpr.constvars, map(concrete, getattr(closed, "consts", ()))))
     values |= dict(zip(jaxpr.invars, arguments))
 
-    def read(atom: Any) -> Any:
+    def read(atom: core.Var | core.Literal) -> Numbers | None:
         if isinstance(atom, core.Literal):
             return concrete(atom.val)
         return values[atom]

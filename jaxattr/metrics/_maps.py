@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -42,7 +40,7 @@ def nan_where_nan(scores: Array, *maps: Array) -> Array:
     return scores
 
 
-def region(boxes: Any, maps: Array) -> Array:
+def region(boxes: ArrayLike, maps: Array) -> Array:
     """Boxes or masks as masks ``(N, H, W)``."""
     num, height, width = maps.shape
     expected = (

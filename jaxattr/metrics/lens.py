@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 
 from jaxattr._checks import check_choice, check_integer, fail
@@ -222,9 +220,10 @@ def lens_recall_diverse(
       Kamath et al. AAAI 2024, arXiv:2312.10534.
     """
     a, b = check_pair(a, b)
-    options: dict[str, Any] = {"window": window, "legacy": legacy}
-    sets = (diverse_top_k(v, k=k, pool=pool, **options) for v in (a, b))
-    count = _count_near(*sets, dilate=dilate, **options)
+    a_pixels, b_pixels = (
+        diverse_top_k(v, k=k, window=window, pool=pool, legacy=legacy) for v in (a, b)
+    )
+    count = _count_near(a_pixels, b_pixels, window=window, dilate=dilate, legacy=legacy)
     return nan_where_nan(count.astype(a.dtype) / k, a, b)
 
 

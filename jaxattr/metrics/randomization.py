@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
+from jax.tree_util import KeyPath
 
 from jaxattr._checks import check_choice, check_single_key, fail
 from jaxattr._numerics.rankings import pixel_magnitudes
 from jaxattr.metrics.agreement import spearman
 from jaxattr.typing import Array
+
+Model = TypeVar("Model")
+"""A pytree of parameters."""
 
 
 class RandomizationCheck(NamedTuple):
@@ -24,8 +29,8 @@ class RandomizationCheck(NamedTuple):
 
 
 def randomization_check(
-    explain_fn: Callable[[Any], Array],
-    model: Any,
+    explain_fn: Callable[[Model], Array],
+    model: Model,
     *,
     key: Array,
     layers: Sequence[str],
@@ -85,7 +90,7 @@ def randomization_check(
 
 
 def layer_names(
-    logits_fn: Callable[[Any, Array], Array], model: Any, images: Array
+    logits_fn: Callable[[Model, Array], Array], model: Model, images: Array
 ) -> tuple[str, ...]:
     """The layers of a network from the output to the input.
 
@@ -114,15 +119,18 @@ def layer_names(
     return tuple(reversed(layers))
 
 
-def _visit(trace: Any, leaf_of: dict[Any, int], used: dict[int, None]) -> None:
+def _visit(
+    trace: core.Jaxpr, leaf_of: dict[core.Var, int], used: dict[int, None]
+) -> None:
     """Notes the parameters in the order in which equations combine them with others."""
     for equation in trace.eqns:
-        known = [v for v in equation.invars if not hasattr(v, "val") and v in leaf_of]
+        given = [v if isinstance(v, core.Var) else None for v in equation.invars]
+        known = [v for v in given if v is not None and v in leaf_of]
         inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
         inner = getattr(inner, "jaxpr", inner)
         if inner is not None and len(inner.invars) == len(equation.invars):
-            pairs = zip(inner.invars, equation.invars)
-            _visit(inner, {i: leaf_of[o] for i, o in pairs if o in known}, used)
+            pairs = zip(inner.invars, given)
+            _visit(inner, {i: leaf_of[o] for i, o in pairs if o in leaf_of}, used)
         elif len(equation.invars) == 1 and known:
             # A cast or a reshape is not yet a use.
             leaf_of |= dict.fromkeys(equation.outvars, leaf_of[known[0]])
@@ -130,7 +138,7 @@ def _visit(trace: Any, leaf_of: dict[Any, int], used: dict[int, None]) -> None:
             used |= dict.fromkeys(leaf_of[v] for v in known)
 
 
-def _shuffle(model: Any, layer: str, key: Array) -> Any:
+def _shuffle(model: Model, layer: str, key: Array) -> Model:
     """The model with every array of one layer permuted."""
     leaves, tree = jax.tree_util.tree_flatten_with_path(model)
     chosen = [f"{_name(path)}/".startswith(f"{layer}/") for path, _ in leaves]
@@ -147,7 +155,7 @@ def _shuffle(model: Any, layer: str, key: Array) -> Any:
     return jax.tree.unflatten(tree, shuffled)
 
 
-def _name(path: Any) -> str:
+def _name(path: KeyPath) -> str:
     """``blocks/0/expand/kernel``, without the word that holds all parameters."""
     name = jax.tree_util.keystr(path, simple=True, separator="/")
     return name.removeprefix("params/")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxattr import _random
 from jaxattr._checks import check_images, check_key, check_number
 from jaxattr._numerics.imputation import impute
-from jaxattr.metrics.faithfulness import ranked_curve
+from jaxattr.metrics.ranked_curves import ranked_curve
 from jaxattr.typing import Array, LogitsFn, Scalar
 
 

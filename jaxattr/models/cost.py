@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -126,7 +126,7 @@ def _is(equation: core.JaxprEqn, name: str) -> bool:
     return equation.primitive.name == name
 
 
-def _inside(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
+def _inside(params: Mapping[str, object]) -> Iterator[core.Jaxpr]:
     """The functions that a primitive calls."""
     for value in params.values():
         for part in value if isinstance(value, tuple | list) else (value,):

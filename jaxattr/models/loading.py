@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -249,7 +248,7 @@ def _check_dtype(dtype: DTypeLike | None) -> str | None:
     return resolved.name
 
 
-def _check_key(key: Any) -> Array:
+def _check_key(key: object) -> Array:
     expected = "a typed key, jax.random.key(0)"
     if key is None:
         raise ValueError(f'key: weights="random" needs {expected}')

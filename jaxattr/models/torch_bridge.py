@@ -13,9 +13,10 @@ import os
 import pathlib
 import threading
 import traceback
+import types
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -23,6 +24,8 @@ from jaxattr.typing import Array
 
 if TYPE_CHECKING:
     import torch
+    from torch._ops import OpOverloadPacket
+    from torchax.tensor import Environment, Tensor
 
 LOCK = threading.RLock()
 """Held while a module's tensors are replaced by traced ones."""
@@ -30,7 +33,7 @@ OTHERS = {"torch", "torchax", "jax", "jaxlib", "jaxattr"}
 """Packages whose lines of a traceback are not the module's own."""
 
 
-def import_torch() -> Any:
+def import_torch() -> types.ModuleType:
     """The package ``torch``.
 
     Raises:
@@ -49,7 +52,7 @@ def import_torch() -> Any:
 
 
 @functools.cache
-def environment() -> Any:
+def environment() -> Environment:
     """An environment of torchax of our own, not the one that it enables globally."""
     import torch
 
@@ -102,7 +105,12 @@ def run(module: torch.nn.Module, tensors: Mapping[str, Array], images: Array) ->
 class _Watched:
     """A module around a module that looks at the inner one's tensors after the call."""
 
-    def __init__(self, torch: Any, module: Any, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        torch: types.ModuleType,
+        module: torch.nn.Module,
+        given: Mapping[str, Tensor],
+    ) -> None:
         self.given = given
         self.tensors = {f"inner.{name}": tensor for name, tensor in given.items()}
         self.replaced: list[str] = []
@@ -113,7 +121,7 @@ class _Watched:
                 super().__init__()
                 self.inner = module
 
-            def forward(self, images: Any) -> Any:
+            def forward(self, images: object) -> object:
                 result = self.inner(images)
                 now = {
                     **dict(module.named_parameters()),
@@ -204,7 +212,7 @@ def _refuse_draws(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def _fast_attention_off(torch: Any) -> Iterator[None]:
+def _fast_attention_off(torch: types.ModuleType) -> Iterator[None]:
     """Without torch's fused attention, whose operators torchax does not have."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -215,7 +223,7 @@ def _fast_attention_off(torch: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _settings_kept(torch: Any) -> Iterator[None]:
+def _settings_kept(torch: types.ModuleType) -> Iterator[None]:
     """Settings that importing torchax changes, as they were."""
     option, variable = (
         "jax_pjrt_client_create_options",
@@ -243,7 +251,7 @@ def _dropped_overloads() -> Iterator[None]:
 
     original = OpOverloadPacket.__getattr__
 
-    def lenient(self: Any, key: str) -> Any:
+    def lenient(self: OpOverloadPacket, key: str) -> object:
         try:
             return original(self, key)
         except AttributeError:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +17,23 @@ from jax.typing import DTypeLike
 from jaxattr._checks import check_float_array
 from jaxattr._errors import describe, fail
 from jaxattr._numerics.dtypes import widen
-from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.models import torch_bridge
 from jaxattr.models.outside import Outside, automatic, check_preprocessing
+from jaxattr.models.torch_checks import (
+    Normalize,
+    arrays_of,
+    by_torch,
+    check_module,
+    check_normalize,
+    compare,
+    computed_dtype,
+    copied,
+    example_images,
+)
 from jaxattr.typing import Array
 
 if TYPE_CHECKING:
     import torch
-
-Normalize = str | tuple[float | Sequence[float], float | Sequence[float]] | None
-TOLERANCE = 0.02
-"""Of the largest logit: a product of a GPU is less exact than torch's, a wrong one more."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -156,18 +161,18 @@ def from_torch(
       https://github.com/google/torchax.
     """
     torch = torch_bridge.import_torch()
-    _check_module(torch, module)
-    images = _example(torch, example)
+    check_module(torch, module)
+    images = example_images(torch, example)
     channels = images.shape[-1]
-    mean, std = _check_normalize(normalize, channels)
+    mean, std = check_normalize(normalize, channels)
     check_preprocessing(preprocessing)
-    module = _copy(torch, module)
-    arrays = _arrays(torch, module)
+    module = copied(torch, module)
+    arrays = arrays_of(torch, module)
     floating = {
         n: a for n, a in arrays.items() if jnp.issubdtype(a.dtype, jnp.floating)
     }
-    computed = _computed(floating, dtype)
-    expected = _by_torch(torch, module, (images - mean) / std)
+    computed = computed_dtype(floating, dtype)
+    expected = by_torch(torch, module, (images - mean) / std)
     sha = hashlib.sha256(f"{module}{mean}{std}{computed}".encode())
     constants = {n: a for n, a in arrays.items() if n not in floating}
     for array in constants.values():
@@ -190,7 +195,7 @@ def from_torch(
         preprocessing,
     )
     model = TorchModel(params, part, outside)
-    _compare(model(jnp.asarray(images)), expected, computed)
+    compare(model(jnp.asarray(images)), expected, computed)
     return model
 
 
@@ -225,130 +230,3 @@ def _run(module: Module, params: dict[str, Array], images: Array) -> Array:
             "module whose forward takes the part that holds them"
         )
     return widen(logits)
-
-
-def _check_module(torch: Any, module: object) -> None:
-    if not isinstance(module, torch.nn.Module):
-        raise fail("module", "a torch.nn.Module", module)
-    training = [name for name, part in module.named_modules() if part.training]
-    if training:
-        parts = torch_bridge._some([part or "the whole" for part in training])
-        raise ValueError(
-            f"module: expected one in evaluation mode, got {type(module).__name__} with "
-            f"{parts} in training mode; call module.eval() first"
-        )
-    for name, part in module.named_modules():
-        if getattr(part, "track_running_stats", True) is False or (
-            isinstance(part, torch.nn.modules.batchnorm._BatchNorm)
-            and part.running_mean is None
-        ):
-            if isinstance(part, torch.nn.modules.instancenorm._InstanceNorm):
-                continue
-            raise ValueError(
-                f"module: expected rows that are independent, got {name}, a batch norm "
-                "that takes the statistics of each batch"
-            )
-
-
-def _example(torch: Any, example: Any) -> np.ndarray:
-    """Images ``(N, H, W, C)``, float32 at least."""
-    if isinstance(example, torch.Tensor):
-        if example.ndim != 4:
-            shape = list(example.shape)
-            raise ValueError(
-                f"example: expected a tensor of images (N, C, H, W), got {shape}"
-            )
-        example = example.detach().cpu().to(torch.float32).permute(0, 2, 3, 1).numpy()
-    images = check_float_array("example", example, "(N, H, W, C) in [0, 1]", 4)
-    return np.asarray(images, np.float32)
-
-
-def _check_normalize(
-    normalize: Normalize, channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    expected = 'None, "imagenet" or (mean, std), numbers or one a channel'
-    if normalize is None:
-        normalize = (0.0, 1.0)
-    if isinstance(normalize, str):
-        if normalize != "imagenet" or channels != 3:
-            raise fail("normalize", expected, normalize)
-        normalize = (IMAGENET_MEAN, IMAGENET_STDDEV)
-    try:
-        mean, std = (
-            tuple(np.broadcast_to(np.asarray(part, float), (channels,)).tolist())
-            for part in normalize
-        )
-    except (TypeError, ValueError):
-        raise fail("normalize", f"{expected}, {channels} of them", normalize) from None
-    if not all(s > 0 for s in std) or not np.isfinite([*mean, *std]).all():
-        raise fail("normalize", "a finite mean and a std above zero", normalize)
-    return mean, std
-
-
-def _copy(torch: Any, module: torch.nn.Module) -> torch.nn.Module:
-    """A copy whose every tensor is a parameter or a buffer."""
-    try:
-        module = copy.deepcopy(module)
-    except Exception as error:
-        raise ValueError(f"module: cannot be copied: {error}") from error
-    for part in module.modules():
-        for name, value in list(vars(part).items()):
-            if isinstance(value, torch.Tensor):
-                delattr(part, name)
-                part.register_buffer(name, value, persistent=False)
-    return module
-
-
-def _arrays(torch: Any, module: torch.nn.Module) -> dict[str, np.ndarray]:
-    """Parameters and buffers by name."""
-    arrays = {}
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        tensor = tensor.detach().cpu()
-        if tensor.dtype == torch.bfloat16:
-            array = tensor.to(torch.float32).numpy().astype(jnp.bfloat16)
-        else:
-            # A copy: torch may change the memory of the caller's module.
-            array = np.array(tensor.to_dense().numpy())
-        arrays[name] = array
-    return arrays
-
-
-def _computed(floating: Mapping[str, np.ndarray], dtype: DTypeLike | None) -> np.dtype:
-    if dtype is None:
-        dtypes = [a.dtype for a in floating.values()] or [np.dtype("float32")]
-        return max(dtypes, key=lambda d: jnp.finfo(d).bits)
-    try:
-        resolved = jnp.dtype(dtype)
-    except TypeError:
-        raise fail("dtype", "a floating-point dtype", dtype) from None
-    if not jnp.issubdtype(resolved, jnp.floating):
-        raise fail("dtype", "a floating-point dtype", dtype)
-    return resolved
-
-
-def _by_torch(
-    torch: Any, module: torch.nn.Module, pixels: np.ndarray
-) -> np.ndarray | None:
-    """What torch makes of normalised images; None if that is no tensor."""
-    first = next((p for p in module.parameters() if p.is_floating_point()), None)
-    like = {} if first is None else {"dtype": first.dtype, "device": first.device}
-    with torch.no_grad():
-        images = torch.from_numpy(np.array(np.moveaxis(pixels, -1, 1), np.float32))
-        logits = module(images.to(**like))
-    if not isinstance(logits, torch.Tensor):
-        return None
-    return logits.detach().cpu().to(torch.float32).numpy()
-
-
-def _compare(logits: Array, expected: np.ndarray | None, dtype: np.dtype) -> None:
-    if expected is None or jnp.finfo(dtype).bits < 32:
-        return
-    if isinstance(logits, jax.core.Tracer):
-        return
-    error = np.abs(np.asarray(logits) - expected).max()
-    size = np.abs(expected).max()
-    if not error <= TOLERANCE * size + 1e-6:
-        raise ValueError(
-            f"module: its logits through torchax are {error:.3g} away from torch's, of "
-            f"at most {size:.3g}: it computes something else there, and is no model"
-        )

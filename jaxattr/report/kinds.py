@@ -6,10 +6,10 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxattr.evaluation.runs.figures import method_title
-from jaxattr.evaluation.runs.settings import read_settings
+from jaxattr.evaluation.runs.settings import Settings, read_settings
 from jaxattr.evaluation.runs.unfinished import unfinished_path
 
 UNFINISHED = (
@@ -24,9 +24,9 @@ class Folder(NamedTuple):
 
     path: pathlib.Path
     kind: str
-    settings: Mapping[str, Any]
+    settings: Settings
     """Of ``settings.json``; empty where there is none."""
-    run: Mapping[str, Any]
+    run: Settings
     """Of ``run.json``: the command, its arguments and versions; or empty."""
 
     @property
@@ -129,7 +129,7 @@ def _kind_of_files(folder: pathlib.Path) -> str | None:
     return "explain" if has("*.*.npz") else None
 
 
-def _json(path: pathlib.Path) -> dict[str, Any]:
+def _json(path: pathlib.Path) -> Settings:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

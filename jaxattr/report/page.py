@@ -7,7 +7,6 @@ import hashlib
 import html
 import importlib.resources
 import json
-from typing import Any
 
 from jaxattr.report.blocks import Page
 
@@ -59,7 +58,7 @@ def _as_json(page: Page) -> str:
     return text
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Named tuples as objects with the names of their classes."""
     if hasattr(value, "_asdict"):
         fields = {name: _plain(field) for name, field in value._asdict().items()}

@@ -161,7 +161,7 @@ def names() -> list[str]:
     return sorted(COMPOSITES)
 
 
-def composite(asked: Any, **changes: Any) -> Composite:
+def composite(asked: str | Composite, **changes: Any) -> Composite:
     """A composite by name, or one of the caller's, with some rules changed.
 
     Raises:

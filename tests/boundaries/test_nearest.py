@@ -626,6 +626,7 @@ def test_bad_options_are_refused_when_the_search_is_made(options, message):
     ("units", "message"),
     [
         ("x", "units: expected 'pixels', 'normalized'"),
+        ("12", "units: expected"),
         (((0, 0, 0), (1, 0, 1)), "units: .* above zero"),
         (((0, 0), (1, 1, 1)), "units: .* as many means"),
         (3.0, "units: expected"),

@@ -10,7 +10,7 @@ import toys
 from quick import quick
 
 import jaxattr as ja
-from jaxattr.metrics import faithfulness
+from jaxattr.metrics.ranked_curves import ORDERS, entry_ranks
 
 PARAMS = toys.init_smooth(jax.random.key(4))
 model = functools.partial(toys.smooth_logits, PARAMS)
@@ -43,7 +43,7 @@ def reference(kind, order, image, attribution, label, num_steps, substrate):
     return curve
 
 
-@pytest.mark.parametrize("order", faithfulness.ORDERS)
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("kind", CURVES)
 @pytest.mark.parametrize("num_steps", quick([5, 30, 64], 5, 64))
 def test_against_a_loop(kind, order, num_steps):
@@ -76,7 +76,7 @@ def test_against_a_loop(kind, order, num_steps):
         np.testing.assert_allclose(curves[i], expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("order", faithfulness.ORDERS)
+@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("num_steps", [2, 7])
 def test_fraction_shown_against_masks(order, num_steps):
     attributions = jax.random.normal(jax.random.key(1), (3, 6, 5, 3)).at[1].set(0)
@@ -130,7 +130,7 @@ def test_golden_union_example():
     """The published worked example: minimum ranks 0 0 0 1, so masks 0, 3, 4, 4, 4."""
     channels = [[0.9, 0.1, 0.5, 0.3], [0.2, 0.8, 0.4, 0.6], [0.1, 0.2, 0.7, 0.4]]
     attributions = jnp.array(channels).T.reshape(1, 2, 2, 3)
-    rank = faithfulness.entry_ranks(attributions, "channel_union")
+    rank = entry_ranks(attributions, "channel_union")
     np.testing.assert_array_equal(rank.ravel(), [0, 0, 0, 1])
     shown = lambda x: jnp.stack([jnp.sum(x[..., 0], (1, 2)), 0 * x[:, 0, 0, 0]], -1)
     curve = ja.insertion_curve(
@@ -193,7 +193,7 @@ def test_one_channel_maps_rank_pixels_and_constant_maps_go_row_by_row():
     images = toys.images()
     flat = jnp.ones((3, 6, 5, 1))
     by_row = -jnp.arange(30.0).reshape(1, 6, 5, 1) * flat
-    for order in faithfulness.ORDERS[:2]:
+    for order in ORDERS[:2]:
         np.testing.assert_array_equal(
             ja.insertion_curve(model, images, flat, num_steps=6, order=order),
             ja.insertion_curve(model, images, by_row, num_steps=6, order=order),

@@ -90,6 +90,8 @@ def check_k(k: int | None, kind: str, measure: Measure | None, images: Array) ->
     is_used = kind == "top_k" or (kind == "random_sign" and measure is None)
     if k is None and not is_used:
         return num_pixels
+    if k is None:
+        raise fail("k", "an integer of at least 1", k)
     k = check_integer("k", k)
     if k > num_pixels:
         raise fail("k", f"at most the {num_pixels} pixels of a map", k)

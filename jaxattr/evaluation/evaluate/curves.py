@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
 from jaxattr import metrics
 from jaxattr._checks import check_choice, check_integer, check_number
-from jaxattr.metrics.faithfulness import ORDERS
+from jaxattr.metrics.ranked_curves import ORDERS
 from jaxattr.typing import Array, LogitsFn
 
 CLASSES = ("given", "predicted")
@@ -129,7 +129,7 @@ class Curve(NamedTuple):
         if kind.imputes:
             # Its draws have nothing to do with those of the maps.
             own = jax.vmap(jax.random.fold_in, (0, None))(keys, 1 << 20)
-            filling: dict[str, Any] = {"key": own}
+            filling: dict[str, object] = {"key": own}
         else:
             filling = {"substrate": self.substrate}
         curve = kind.curve(

@@ -17,9 +17,10 @@ from jaxattr._locations import as_path
 from jaxattr.evaluation.evaluate import outputs
 from jaxattr.evaluation.evaluate.curves import CLASSES
 from jaxattr.evaluation.evaluate.gather import gather
+from jaxattr.evaluation.evaluate.job import Job, tables_of
 from jaxattr.evaluation.evaluate.maps import DETAILS, size_line
 from jaxattr.evaluation.evaluate.maps import FOLDER as MAPS_FOLDER
-from jaxattr.evaluation.evaluate.measure import Job, measure, tables_of
+from jaxattr.evaluation.evaluate.measure import measure
 from jaxattr.evaluation.evaluate.metrics import Metrics, as_metrics, with_options
 from jaxattr.evaluation.evaluate.opening import Images, Labels, open_images
 from jaxattr.evaluation.evaluate.report_maps import keep_report_maps

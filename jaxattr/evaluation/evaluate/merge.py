@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
     Raises:
       ValueError: no results of ``evaluate``, or none of any photograph.
     """
-    settings = cast(dict[str, Any], read_settings(out))
+    settings = read_settings(out)
     known, _ = manifest.load(out)
     names = tuple(manifest.with_places(known))
     if not known:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import jaxattr
-from jaxattr.evaluation.evaluate.measure import Job
+from jaxattr.evaluation.evaluate.job import Job
 from jaxattr.evaluation.evaluate.results import Evaluation
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, Requests, method_record

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import jaxattr
 from jaxattr._locations import as_path
 from jaxattr.evaluation.evaluate.gather import Tables
-from jaxattr.evaluation.evaluate.measure import Job
+from jaxattr.evaluation.evaluate.job import Job
 from jaxattr.evaluation.evaluate.metrics import metrics_record
 from jaxattr.evaluation.methods.requests import Requests, method_record
 from jaxattr.evaluation.runs.image_sets import ImageSet, PhotographFolder

@@ -64,7 +64,7 @@ def find_points(
     return {label: found[search] for label, search in asked.items()}
 
 
-def without_search(options: Mapping[str, Any]) -> dict[str, Any]:
+def without_search(options: Mapping[str, object]) -> dict[str, object]:
     """The options that matter still when the point is there."""
     return {name: value for name, value in options.items() if name != "search"}
 

@@ -18,14 +18,14 @@ from jaxattr.evaluation.methods.registry import Method
 _GIVEN_OTHERWISE = ("key", "batch_size", "references", "return_standard_error")
 
 
-def defaults(method: Method) -> dict[str, Any]:
+def defaults(method: Method) -> dict[str, object]:
     """The options of a method and their default values."""
     return {name: p.default for name, p in _parameters(method.explain).items()}
 
 
 def parse_options(
     texts: Iterable[str], methods: Mapping[str, Method]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Texts ``METHOD.NAME=VALUE`` to the options of each method.
 
     A value is read as what the default is: a whole number, a number (``16/255`` will
@@ -56,7 +56,7 @@ def parse_options(
       >>> parse_options(texts, methods)["big"]["search"].norm
       'linf'
     """
-    parsed: dict[str, dict[str, Any]] = {name: {} for name in methods}
+    parsed: dict[str, dict[str, object]] = {name: {} for name in methods}
     inner: dict[str, dict[str, str]] = {name: {} for name in methods}
     for text in texts:
         target, equals, value = text.partition("=")
@@ -83,7 +83,7 @@ def parse_options(
     return parsed
 
 
-def search_defaults() -> dict[str, Any]:
+def search_defaults() -> dict[str, object]:
     """The options of a ``BoundarySearch`` but for its members, and their defaults."""
     return {name: p.default for name, p in _parameters(BoundarySearch).items()}
 
@@ -106,14 +106,14 @@ def _search(method: str, members: Any, given: Mapping[str, str]) -> BoundarySear
         raise ValueError(f"{prefix}.{error}") from None
 
 
-def to_json(options: Mapping[str, Any]) -> str:
+def to_json(options: Mapping[str, object]) -> str:
     """Options as JSON text: of a function (a score) its name, of a search its fields.
 
     >>> to_json({"score": scores.logit, "bounds": (0.0, 1.0)})
     '{"score": "logit", "bounds": [0.0, 1.0]}'
     """
 
-    def plain(value: Any) -> Any:
+    def plain(value: object) -> object:
         if isinstance(value, BoundarySearch):
             names = [member.name for member in value.members]
             options = {name: getattr(value, name) for name in search_defaults()}
@@ -123,7 +123,7 @@ def to_json(options: Mapping[str, Any]) -> str:
     return json.dumps(dict(options), default=plain)
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def _parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """The options of an explainer, or of a search, as its signature has them."""
     parameters = inspect.signature(function).parameters.values()
     return {
@@ -176,7 +176,7 @@ def scores_by_name() -> list[str]:
     ]
 
 
-def _number(target: str, text: str, kind: type, words: str) -> Any:
+def _number(target: str, text: str, kind: type[int] | type[float], words: str) -> float:
     over, slash, under = text.partition("/")
     try:
         if slash and kind is float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
     Raises:
       ValueError: no results, or none of any photograph.
     """
-    there = cast(dict[str, Any], read_settings(out))
+    there = read_settings(out)
     fields = {name: there[name] for name in Settings._fields if name in there}
     fields["attacks"] = tuple(there["attacks"])
     fields["epsilons"] = tuple(there["epsilons"].values())

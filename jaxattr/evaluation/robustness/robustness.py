@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,6 @@ from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
 from jaxattr._checks import check_images, fail
-from jaxattr._numerics.rankings import pixel_magnitudes
-from jaxattr.attacks import attack_explanation
 from jaxattr.evaluation.methods.registry import Method
 from jaxattr.evaluation.methods.requests import Options, method_record
 from jaxattr.evaluation.robustness.gather import (
@@ -24,15 +21,16 @@ from jaxattr.evaluation.robustness.gather import (
     Tables,
     gather,
 )
+from jaxattr.evaluation.robustness.rows import Explain, Job, map_sizes, scored
 from jaxattr.evaluation.robustness.settings import Settings, attacked, measures
 from jaxattr.evaluation.runs.batches import Batch, chunks
-from jaxattr.evaluation.runs.devices import Devices, Role, first_rows
+from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
-from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, Work, fill
+from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, fill
 from jaxattr.typing import Array, LogitsFn
 
 
@@ -162,24 +160,24 @@ def measure(
 
     devices = Devices(mesh)
     rows, key = devices.share(settings.batch_size), jax.random.key(settings.seed)
-    job = _Job(*devices.whole((classifier, twin)), settings, devices)
+    job = Job(*devices.whole((classifier, twin)), settings, devices)
     plan = Plan(settings.images_per_batch, key, images_per_part, shard, workers)
     for name, (method, options) in methods.items():
-        explain = _Explain(method, tuple(sorted(options.items())), rows)
+        explain = Explain(method, tuple(sorted(options.items())), rows)
         jobs = (
             # Chance levels need whole maps: of the first photographs only.
-            (tables[name].maps, ("maps",), _map_sizes, given.before(CHANCE_IMAGES)),
-            (tables[name].attacks, tuple(attacked(settings)), _scored, given),
+            (tables[name].maps, ("maps",), map_sizes, given.before(CHANCE_IMAGES)),
+            (tables[name].attacks, tuple(attacked(settings)), scored, given),
         )
         for table, columns, compute, some in jobs:
             task = Task(
-                f"{name} {columns[0]}" if compute is _map_sizes else name,
+                f"{name} {columns[0]}" if compute is map_sizes else name,
                 *(table, columns, functools.partial(compute, job, explain)),
-                counts=compute is _scored,
+                counts=compute is scored,
             )
             for batch, made in fill(some, model_name, [task], plan, progress, gone):
                 _refuse_nan(made[task.label], batch, given.names, name)
-                if so_far and compute is _scored:
+                if so_far and compute is scored:
                     so_far(lambda: found(levels=False))
     return found(levels=True)
 
@@ -191,110 +189,6 @@ def unlabelled(pixels: np.ndarray, names: Sequence[str]) -> ImageSet:
     places = np.arange(len(pixels))
     reader = {"": pixels.__getitem__}
     return ImageSet(tuple(names), places, contents, reader, {"": none}, {})
-
-
-class _Job(NamedTuple):
-    """What the programs of all methods have in common."""
-
-    classifier: LogitsFn
-    twin: LogitsFn
-    settings: Settings
-    devices: Devices
-
-
-class _Explain(NamedTuple):
-    """A method with its options: hashable, a constant of compiled programs."""
-
-    method: Method
-    options: tuple[tuple[str, object], ...]
-    batch_size: int
-
-    def __call__(
-        self, model: LogitsFn, images: Array, labels: Array, keys: Array
-    ) -> Array:
-        rows = max(self.batch_size, images.shape[0])
-        return self.method.explain(
-            model, images, labels, key=keys, batch_size=rows, **dict(self.options)
-        )
-
-
-def _map_sizes(
-    job: _Job, explain: _Explain, columns: Sequence[str], work: Work
-) -> dict[str, np.ndarray]:
-    """``maps.size (size, H, W)``."""
-    program = job.devices.program(_maps, ("whole", "images", "images"))
-    rows = job.devices.rows((work.pixels, work.keys))
-    maps = program(job.classifier, *rows, explain=explain)
-    return {"maps.size": first_rows(maps, len(work.pixels))}
-
-
-def _scored(
-    job: _Job, explain: _Explain, columns: Sequence[str], work: Work
-) -> dict[str, np.ndarray]:
-    """The scores of each attack and ε that is missing."""
-    roles: tuple[Role, ...] = ("whole", "whole", "images", "images", "whole")
-    rows = job.devices.rows((work.pixels, work.keys))
-    found: dict[str, np.ndarray] = {}
-    for column in columns:
-        attack, epsilon = attacked(job.settings)[column]
-        scores = job.devices.program(_attacked, roles)(
-            *(job.classifier, job.twin, *rows, epsilon),
-            explain=explain,
-            attack=attack,
-            settings=job.settings,
-        )
-        scores = first_rows(scores, len(work.pixels))
-        found |= {f"{column}.{field}": values for field, values in scores.items()}
-    return found
-
-
-@functools.partial(jax.jit, static_argnames="explain")
-def _maps(
-    classifier: LogitsFn, images: Array, keys: Array, *, explain: _Explain
-) -> Array:
-    labels = jnp.argmax(classifier(images), axis=-1)
-    return pixel_magnitudes(explain(classifier, images, labels, keys))
-
-
-@functools.partial(jax.jit, static_argnames=("explain", "attack", "settings"))
-def _attacked(
-    classifier: LogitsFn,
-    twin: LogitsFn,
-    images: Array,
-    keys: Array,
-    epsilon: Array | float,
-    *,
-    explain: _Explain,
-    attack: str,
-    settings: Settings,
-) -> dict[str, Array]:
-    labels = jnp.argmax(classifier(images), axis=-1)
-    judge = lambda x: explain(classifier, x, labels, keys)
-    is_random = attack == "random_sign"
-    found = attack_explanation(
-        lambda x: explain(twin, x, labels, keys),
-        images,
-        key=keys,
-        kind="top_k" if attack == "lens" else attack,
-        k=settings.k,
-        epsilon=epsilon,
-        # Signs at full size are drawn anew each step; a gradient may go to and fro.
-        step_size=epsilon if is_random else 2.5 * epsilon / settings.num_steps,
-        num_steps=settings.num_steps,
-        logits_fn=classifier,
-        labels=labels,
-        score_explain_fn=judge,
-        window=settings.window if attack == "lens" else 0,
-    )
-    before, after = (pixel_magnitudes(judge(x)) for x in (images, found.images))
-    by_name = measures(settings.k, settings.window)
-    scores = {name: score(before, after) for name, score in by_name.items()}
-    nan = jnp.isnan(before).any(axis=(1, 2))
-    return scores | {
-        "success": found.success,
-        "distance": found.distances,
-        "nan": nan,
-    }
 
 
 def _refuse_nan(

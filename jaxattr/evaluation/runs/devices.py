@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from jaxattr._checks import fail
 from jaxattr.evaluation.runs.programs import Program
 
 T = TypeVar("T")
+Rows = TypeVar("Rows", np.ndarray, jax.Array)
 
 Role = Literal["images", "whole"]
 """What an argument of a program is: arrays with a row an image, or the same on every
@@ -83,7 +84,7 @@ def first_rows(tree: object, count: int) -> Any:
     return jax.tree.map(lambda x: np.asarray(x)[:count], tree)
 
 
-def _filled(count: int, array: Any) -> Any:
+def _filled(count: int, array: Rows) -> Rows:
     """With rows of a multiple of ``count``; the last one is repeated."""
     missing = -len(array) % count
     if not missing:
@@ -91,18 +92,18 @@ def _filled(count: int, array: Any) -> Any:
     return array[np.arange(len(array) + missing).clip(max=len(array) - 1)]
 
 
-class _Spread:
+class _Spread(Generic[T]):
     """A program on every device of a mesh; see ``Devices.program``."""
 
     def __init__(
-        self, program: Program[..., Any], mesh: Mesh, roles: tuple[Role, ...]
+        self, program: Program[..., T], mesh: Mesh, roles: tuple[Role, ...]
     ) -> None:
         self._how = program, mesh, roles
 
-    def __call__(self, *arguments: Any, **static: object) -> Any:
+    def __call__(self, *arguments: object, **static: object) -> T:
         return _run(*self._how, _hashable(static), *arguments)
 
-    def lower(self, *arguments: Any, **static: object) -> jax.stages.Lowered:
+    def lower(self, *arguments: object, **static: object) -> jax.stages.Lowered:
         return _run.lower(*self._how, _hashable(static), *arguments)
 
 
@@ -112,12 +113,12 @@ def _hashable(static: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _run(
-    program: Program[..., Any],
+    program: Program[..., T],
     mesh: Mesh,
     roles: tuple[Role, ...],
     static: tuple[tuple[str, object], ...],
-    *arguments: Any,
-) -> Any:
+    *arguments: object,
+) -> T:
     specs = {"images": P("images"), "whole": P()}
     return jax.shard_map(
         functools.partial(program, **dict(static)),

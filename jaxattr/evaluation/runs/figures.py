@@ -143,6 +143,6 @@ def save(figure: Figure, path: pathlib.Path, files: FigureFiles = DEFAULT) -> No
     import matplotlib
 
     for name, file_path in zip(files.formats, files.paths(path), strict=True):
-        about: Any = _METADATA[name]
+        about = _METADATA[name]
         with matplotlib.rc_context(_VECTORS), atomic_write(file_path) as file:
             figure.savefig(file, format=name, dpi=files.dpi, metadata=about)

@@ -12,12 +12,12 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Collection, Mapping
-from typing import cast
+from typing import Any, cast
 
 from jaxattr.evaluation.runs.files import create, file_name
 
-Settings = dict[str, object]
-"""As JSON takes them."""
+Settings = dict[str, Any]
+"""As JSON has them."""
 
 
 def claim(

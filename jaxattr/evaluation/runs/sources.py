@@ -6,8 +6,8 @@ Data sets of Hugging Face ``datasets``, of TFDS (``tfds.data_source``, ArrayReco
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 class _Sample(NamedTuple):
-    image: Any
+    image: object
     """As the source gives it."""
     label: object
     content: str
@@ -137,7 +137,7 @@ def _sample(source: Source, index: int) -> _Sample:
         if isinstance(item, Mapping):
             image, label = item["image"], item["label"]
         else:
-            image, label = cast(tuple[Any, object], item)
+            image, label = cast(tuple[object, object], item)
         pixels = np.asarray(image)
     except MemoryError:
         raise
@@ -152,7 +152,7 @@ def _sample(source: Source, index: int) -> _Sample:
     return _Sample(image, label, digest(pixels))
 
 
-def _seen(model: LogitsFn, image: Any, index: int) -> np.ndarray:
+def _seen(model: LogitsFn, image: object, index: int) -> np.ndarray:
     """An image as a model takes it, float32 ``(H, W, C)``."""
     from PIL import Image
 
@@ -170,7 +170,7 @@ def _seen(model: LogitsFn, image: Any, index: int) -> np.ndarray:
     return as_seen(cast(Model, model), image.convert("RGB"))
 
 
-def _class(label: object, names: Any, classes: int, index: int) -> int:
+def _class(label: object, names: Sequence[str] | None, classes: int, index: int) -> int:
     try:
         return resolve_label(str(label), names, classes)
     except ValueError as error:

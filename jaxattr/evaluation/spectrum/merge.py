@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.settings import claim, read_settings
 from jaxattr.evaluation.spectrum import outputs
 from jaxattr.evaluation.spectrum.gather import ModelSpectrum, Table, Tables, gather
-from jaxattr.evaluation.spectrum.spectrum import Settings, mean_corruption_errors
+from jaxattr.evaluation.spectrum.settings import Settings
+from jaxattr.evaluation.spectrum.spectrum import mean_corruption_errors
 from jaxattr.typing import LogitsFn
 
 GROWING = ("models", "measured", "tables")
@@ -89,7 +90,7 @@ def merge(out: pathlib.Path, figure_files: FigureFiles = DEFAULT) -> Merged:
     Raises:
       ValueError: no results, or none of any photograph.
     """
-    there = cast(dict[str, Any], read_settings(out))
+    there = read_settings(out)
     measured = dict(there["measured"])
     reference = measured.pop("reference", None)
     known, _ = manifest.load(out)

@@ -5,49 +5,28 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxattr import attacks, corruptions, metrics, scores
+from jaxattr import corruptions, metrics
 from jaxattr._checks import check_integer, fail
-from jaxattr.attributions.spectral_importance import spectral_importance
 from jaxattr.evaluation.runs.batches import chunks
-from jaxattr.evaluation.runs.devices import Devices, first_rows
+from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, from_arrays
 from jaxattr.evaluation.runs.progress import Progress
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
-from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, Work, fill
+from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, fill
 from jaxattr.evaluation.spectrum.gather import ModelSpectrum, Table, Tables, gather
+from jaxattr.evaluation.spectrum.rows import KINDS, Job
+from jaxattr.evaluation.spectrum.settings import Settings
 from jaxattr.frequencies.bands import band_masks
 from jaxattr.games import shapley
-from jaxattr.typing import Array, LogitsFn
-
-
-class Settings(NamedTuple):
-    """What is measured, and how."""
-
-    num_bands: int = 8
-    norm: str = "linf"
-    corrupted: bool = False
-    """Errors under the 15 corruptions at 5 severities: 75 passes an image."""
-    preset: str = "imagenet"
-    """Which severities; see ``corruptions.corrupt``."""
-    attacked: tuple[str, ...] = ()
-    """Names of attacks, whose mean prediction error is measured."""
-    epsilon: float = 2 / 255
-    num_steps: int = 10
-    seed: int = 0
-    batch_size: int = 16
-    """The most model rows in one call of one device."""
-    images_per_batch: int = 4
-    """How many images are done together."""
-
+from jaxattr.typing import LogitsFn
 
 SoFar = Callable[[Callable[[], list[ModelSpectrum]]], None]
 
@@ -156,12 +135,12 @@ def measure(
         return [dataclasses.replace(s, index=mine[s.index]) for s in there]
 
     for name, model in models.items():
-        job = _Job(devices.whole(model), settings, devices)
+        job = Job(devices.whole(model), settings, devices)
         tasks = [
             Task(
                 f"{name} {kind}",
                 *table,
-                functools.partial(_KINDS[kind], job),
+                functools.partial(KINDS[kind], job),
             )
             for kind, table in tables[name].items()
         ]
@@ -206,118 +185,3 @@ def mean_corruption_errors(
         name: float(metrics.mean_corruption_error(errors, against))
         for name, errors in by_name.items()
     }
-
-
-class _Job(NamedTuple):
-    """What the programs of one model have in common."""
-
-    model: LogitsFn
-    """On each of the devices."""
-    settings: Settings
-    devices: Devices
-
-
-def _bands(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
-    """Coalition values of the bands, and which images are right."""
-    images, labels = job.devices.rows((work.pixels, work.labels))
-    program = job.devices.program(_values, ("whole", "images", "images"))
-    values, correct = program(
-        *(job.model, images, labels),
-        num_bands=job.settings.num_bands,
-        norm=job.settings.norm,
-        rows=job.settings.batch_size,
-    )
-    found = {"bands.values": values, "bands.correct": correct}
-    return first_rows(found, len(work.labels))
-
-
-@functools.partial(jax.jit, static_argnames=("num_bands", "norm", "rows"))
-def _values(
-    model: LogitsFn,
-    images: Array,
-    labels: Array,
-    *,
-    num_bands: int,
-    norm: str,
-    rows: int,
-) -> tuple[Array, Array]:
-    """``(n, 2^M)`` coalition values of each image, and which images are right."""
-
-    def of_one(pair: tuple[Array, Array]) -> Array:
-        image, label = pair
-        return spectral_importance(
-            model,
-            image[None],
-            label[None],
-            num_bands=num_bands,
-            norm=norm,
-            batch_size=rows,
-        ).coalition_values
-
-    values = jax.lax.map(of_one, (images, labels))
-    return values, scores.correct(model(images), labels)
-
-
-@jax.jit
-def _logits(model: LogitsFn, images: Array) -> Array:
-    return model(images)
-
-
-def _errors(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
-    """Whether each image is taken for another class under each corruption."""
-    # A program for each corruption and severity: too many to be one on every device.
-    images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
-    errors = metrics.corruption_errors(
-        functools.partial(_logits, job.model),
-        *(images, labels),
-        key=keys,
-        preset=job.settings.preset,
-        batch_size=max(job.settings.batch_size, len(images)),
-    )
-    by_image = np.moveaxis(np.asarray(errors), -1, 0)
-    return {"corruptions.errors": by_image[: len(work.labels)]}
-
-
-@functools.partial(
-    jax.jit, static_argnames=("attack", "epsilon", "num_steps", "batch_size")
-)
-def _change(
-    model: LogitsFn,
-    images: Array,
-    labels: Array,
-    keys: Array,
-    *,
-    attack: str,
-    epsilon: float,
-    num_steps: int,
-    batch_size: int,
-) -> Array:
-    found = attacks.run(
-        *(attack, model, images, labels),
-        key=keys,
-        epsilon=epsilon,
-        num_steps=num_steps,
-        batch_size=batch_size,
-    )
-    return metrics.prediction_change(model, images, found.images, labels)
-
-
-def _changes(job: _Job, columns: Sequence[str], work: Work) -> dict[str, np.ndarray]:
-    """How far each attack moves the probability of the label."""
-    images, labels, keys = job.devices.rows((work.pixels, work.labels, work.keys))
-    program = job.devices.program(_change, ("whole", "images", "images", "images"))
-    found = {
-        f"{attack}.change": program(
-            *(job.model, images, labels, keys),
-            attack=attack,
-            epsilon=job.settings.epsilon,
-            num_steps=job.settings.num_steps,
-            batch_size=job.devices.share(max(job.settings.batch_size, len(images))),
-        )
-        for attack in columns
-    }
-    return first_rows(found, len(work.labels))
-
-
-_KINDS = {"bands": _bands, "corruptions": _errors, "attacks": _changes}
-"""What makes the rows of each table."""

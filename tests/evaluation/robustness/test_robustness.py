@@ -85,8 +85,8 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
         raise AssertionError("computed again")
 
     before = (out / "images.csv").read_bytes()
-    monkeypatch.setattr(robustness, "_scored", never)
-    monkeypatch.setattr(robustness, "_map_sizes", never)
+    monkeypatch.setattr(robustness, "scored", never)
+    monkeypatch.setattr(robustness, "map_sizes", never)
     assert run(folder, *SMALL, out=out) == 0
     assert (out / "images.csv").read_bytes() == before
     # With another budget, what is missing is.
@@ -116,7 +116,7 @@ def test_an_attack_on_lrp_and_its_lens_curve(tiny, folder, tmp_path, capsys):
 @pytest.mark.slow
 def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
     out, calls = tmp_path / "out", []
-    attacked = robustness._scored
+    attacked = robustness.scored
 
     def counting(*args, **kwargs):
         calls.append(args)
@@ -124,7 +124,7 @@ def test_a_killed_run_goes_on(tiny, folder, tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return attacked(*args, **kwargs)
 
-    monkeypatch.setattr(robustness, "_scored", counting)
+    monkeypatch.setattr(robustness, "scored", counting)
     monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
     monkeypatch.setattr(unfinished, "PAUSE", 0)
     assert run(folder, *SMALL, "--images-per-part", "2", out=out) == 130

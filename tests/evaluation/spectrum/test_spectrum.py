@@ -84,7 +84,7 @@ def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, 
 def test_a_run_that_is_stopped_has_bands_of_what_is_done(
     tiny_zoo, labelled, tmp_path, monkeypatch, capsys
 ):
-    out, calls, table = tmp_path / "out", [], spectrum._bands
+    out, calls, table = tmp_path / "out", [], spectrum.KINDS["bands"]
 
     def stopped(*arguments):
         calls.append(arguments)
@@ -92,7 +92,7 @@ def test_a_run_that_is_stopped_has_bands_of_what_is_done(
             raise KeyboardInterrupt
         return table(*arguments)
 
-    monkeypatch.setitem(spectrum._KINDS, "bands", stopped)
+    monkeypatch.setitem(spectrum.KINDS, "bands", stopped)
     monkeypatch.setattr(unfinished, "FIRST_AFTER", 0)
     monkeypatch.setattr(unfinished, "PAUSE", 0)
     models = ("--model", "tiny", "--model", "tiny2", "--images-per-part", "4")
@@ -117,14 +117,14 @@ from jaxattr.evaluation.spectrum import spectrum
 
 ja.models.load
 ja.models.load = lambda name, weights=None, **o: tiny_classifier.tiny_classifier(4)
-table, parts = spectrum._bands, []
+table, parts = spectrum.KINDS["bands"], []
 def slow(*arguments, **options):
     if parts:
         print("half way", flush=True)
         time.sleep(60)
     parts.append(1)
     return table(*arguments, **options)
-spectrum._KINDS["bands"] = slow
+spectrum.KINDS["bands"] = slow
 from jaxattr import cli
 cli.main({arguments!r})
 """
