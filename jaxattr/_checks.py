@@ -157,7 +157,8 @@ def check_number(
     if isinstance(value, jax.core.Tracer):
         return value
     try:
-        if isinstance(value, str):  # float reads "5", what takes the value would not
+        given: object = value
+        if isinstance(given, str):  # float reads "5", what takes the value would not
             raise TypeError
         number = float(value)
     except (TypeError, ValueError):

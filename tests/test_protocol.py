@@ -206,7 +206,7 @@ def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
         for argument in (0, 1):
             only = jax.tree.map(jnp.zeros_like, tangent)
             only = only[:argument] + (tangent[argument],) + only[argument + 1 :]
-            h = subject.step
+            h = subject.step / (10 if name in subject.steep else 1)
             ahead, behind = (
                 functional(
                     *jax.tree.map(lambda x, d: x + s * d, (params, images), only)
@@ -219,7 +219,7 @@ def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
                     jax.tree.leaves(gradients), jax.tree.leaves(only), strict=True
                 )
             )
-            assert abs(float(derivative)) > 1e-3
+            assert abs(float(derivative)) > 1e-5
             np.testing.assert_allclose(
                 derivative, (ahead - behind) / (2 * h), rtol=1e-5
             )
