@@ -403,10 +403,11 @@ def test_deeplift_is_differentiated_through_padding_with_minus_infinity():
         max_pool(x**2, 3, 2, padding="symmetric").reshape(len(x), -1) @ weights
     )
 
+    @jax.jit
     def first(x):
         return jnp.sum(deeplift(net, x, LABEL)[0, :2] ** 2)
 
-    slope = jax.grad(first)(x)
+    slope = jax.jit(jax.grad(first))(x)
     step = 1e-3 * jnp.ones_like(x)
     change = (first(x + step) - first(x - step)) / 2e-3
     np.testing.assert_allclose(jnp.sum(slope), change, rtol=1e-2)
