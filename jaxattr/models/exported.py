@@ -125,7 +125,7 @@ def from_exported(
       (2, 8, 8, 3)
 
     References:
-      https://docs.jax.dev/en/latest/export/export.html.
+      https://docs.jax.dev/en/latest/jax.export.html.
     """
     check_preprocessing(preprocessing)
     exported = read_exported(path)
