@@ -3,10 +3,13 @@
 The weights are drawn by a rule, so that only results are stored; see ``goldens``.
 """
 
+import contextlib
+
 import goldens
 import jax
 import numpy as np
 import pytest
+import toys
 
 from jaxattr.models.classifier import Part
 
@@ -43,6 +46,9 @@ def test_hardly_a_layer_is_left_out(case):
     assert len(missing) <= goldens.MAX_MISSING, missing
 
 
+# In float32 a unit of it falls on the other side of zero; in float64 the gradients of torch
+# and ours agree to 1e-15.
+AT_A_KINK = ("vgg13",)
 SMALLEST = (
     *("mobilenet_v3_small", "mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5"),
     *("regnet_x_400mf", "regnet_y_400mf", "densenet121", "googlenet"),
@@ -65,7 +71,13 @@ def test_parity(case):
     golden = np.load(case.path)
     classifier, checksum = goldens.drawn(case)
     assert checksum == golden["checksum"], "the rules name other tensors than torch"
-    gradient, layers = jax.jit(explained)(classifier, goldens.images(case.size))
+    images = goldens.images(case.size)
+    wide = case.model in AT_A_KINK
+    with toys.float64() if wide else contextlib.nullcontext():
+        if wide:
+            images = images.astype(np.float64)
+            classifier = jax.tree.map(lambda p: p.astype(np.float64), classifier)
+        gradient, layers = jax.jit(explained)(classifier, images)
     for name, expected in zip(golden["names"], golden["layers"], strict=True):
         got = goldens.summary(layers[str(name)])
         scale = np.abs(expected).max()
