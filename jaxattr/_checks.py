@@ -7,7 +7,6 @@ they are not traced.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -16,9 +15,11 @@ from typing import SupportsIndex, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from jaxattr._errors import describe, fail
 from jaxattr._logits import checked_model
+from jaxattr._nearest_names import nearest
 from jaxattr._numerics.dtypes import widen
 from jaxattr._random import as_threefry
 from jaxattr.typing import Array, Bounds, LogitsFn, Scalar
@@ -148,7 +149,10 @@ def check_number(
     name: str, value: Scalar, minimum: float = ..., maximum: float = ...
 ) -> Scalar: ...
 def check_number(
-    name: str, value: Scalar, minimum: float = -math.inf, maximum: float = math.inf
+    name: str,
+    value: Scalar | str,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
 ) -> Scalar:
     """A real number in a closed interval, as a Python float, which takes any dtype.
 
@@ -156,10 +160,9 @@ def check_number(
     """
     if isinstance(value, jax.core.Tracer):
         return value
+    if isinstance(value, str):  # float reads "5", what takes the value does not
+        raise fail(name, "a number", value)
     try:
-        given: object = value
-        if isinstance(given, str):  # float reads "5", what takes the value would not
-            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise fail(name, "a number", value) from None
@@ -168,6 +171,18 @@ def check_number(
             raise fail(name, f"a number of at least {minimum:g}", value)
         raise fail(name, f"a number between {minimum:g} and {maximum:g}", value)
     return number
+
+
+def check_float_dtype(name: str, dtype: DTypeLike) -> np.dtype:
+    """A floating-point dtype, ``bfloat16`` and its like among them."""
+    expected = "a floating-point dtype"
+    try:
+        resolved = jnp.dtype(dtype)
+    except TypeError:
+        raise fail(name, expected, dtype) from None
+    if not jnp.issubdtype(resolved, jnp.floating):
+        raise fail(name, expected, dtype)
+    return resolved
 
 
 def check_bounds(bounds: Bounds) -> Bounds:
@@ -191,35 +206,11 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     known = sorted(choices)
     if value in known:
         return value
-    near = _near(str(value), known)
+    near = nearest(str(value), known)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     # Of a long list the nearest help, all of them do not.
     all_known = f"{len(known)} names" if len(known) > MOST_NAMED else ", ".join(known)
     raise ValueError(f"{name}: unknown {describe(value)}; {hint}known: {all_known}")
-
-
-def _near(text: str, known: list[str]) -> list[str]:
-    """Up to three names that may be meant: alike, or of which it is a part or initials."""
-    short = _letters(text)
-    initials = lambda name: "".join(word[0] for word in name.split("_") if word)
-    if len(short) < 2:
-        return []
-    same = [name for name in known if short in (_letters(name), initials(name))]
-    if same:
-        return same[:3]
-    likely = [n for n in known if _letters(n).startswith(short)]
-    likely += difflib.get_close_matches(text, known, n=3)
-    likely += [n for n in known if len(short) > 2 and short in _letters(n)]
-    return list(dict.fromkeys(likely))[:3]
-
-
-def _letters(text: str) -> str:
-    """Letters and digits in lower case.
-
-    >>> _letters("Grad-CAM++")
-    'gradcam'
-    """
-    return "".join(c for c in text.lower() if c.isalnum())
 
 
 def _as_array(name: str, value: object, expected: str) -> Array:

@@ -30,6 +30,12 @@ IMAGES = np.zeros((2, 4, 5, 3), np.float32)
         (lambda: _checks.check_integer("num_steps", 2.0), "num_steps: .*got 2.0"),
         (lambda: _checks.check_batch_size(0), "batch_size: "),
         (lambda: _checks.check_number("epsilon", "x"), "epsilon: expected a number"),
+        (lambda: _checks.check_number("beta", "5"), "beta: expected a number, got '5'"),
+        (
+            lambda: _checks.check_float_dtype("dtype", "floaty"),
+            "dtype: .*floating-point",
+        ),
+        (lambda: _checks.check_float_dtype("dtype", int), "dtype: .*floating-point"),
         (lambda: _checks.check_number("epsilon", -1, 0.0), "epsilon: .*at least 0"),
         (lambda: _checks.check_number("rho", 2, 0.0, 1.0), "rho: .*between 0 and 1"),
         (lambda: _checks.check_bounds(1.0), "bounds: expected a pair"),

@@ -181,6 +181,15 @@ def test_unknown_model(photograph, tmp_path, capsys):
     assert "efficientnet_lite0" in one_error_line(capsys)
 
 
+def test_a_program_that_is_not_there_is_named_as_it_was_asked_for(
+    photograph, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert explain(photograph, "--model", "nothere.jaxexport", out=out) == 2
+    assert "--model nothere.jaxexport: no such file" in one_error_line(capsys)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint"])
 def test_bad_checkpoint(photograph, tmp_path, capsys, content):
     weights = tmp_path / "weights.pth"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jax import lax
 
@@ -29,6 +29,7 @@ class Evaluation:
         self.points = len(points)
         self._shared: dict[Value, Array] = {}
         self._values: list[dict[Value, Array]] = [{} for _ in points]
+        self._equation_of = {v: e for e in graph.program.equations for v in e.outputs}
         self._pointwise = {
             v: n for n in graph.nodes if n.kind == "pointwise" for v in n.outputs
         }
@@ -78,13 +79,8 @@ class Evaluation:
             return self.read(value, point)
         (argument,) = node.inputs
         # Behind a barrier, or the compiler finds that it has the result already.
-        known = {argument: lax.optimization_barrier(self.read(argument, point))}
-        for equation in node.equations:
-            arguments = [
-                known[v] if v in known else self.read(v, point) for v in equation.inputs
-            ]
-            known |= zip(equation.outputs, equation(*arguments), strict=True)
-        return known[value]
+        before = lax.optimization_barrier(self.read(argument, point))
+        return self._from({argument: before}, value)
 
     def outputs(self, point: int = 0) -> list[Array]:
         """What the program returns."""
@@ -92,9 +88,11 @@ class Evaluation:
 
     def again(self, value: Value, inputs: Sequence[Array]) -> Array:
         """One value for other inputs; only what it needs is evaluated."""
-        program = self.graph.program
-        known = dict(zip(program.inputs, inputs, strict=True))
-        equation_of = {v: e for e in program.equations for v in e.outputs}
+        known = dict(zip(self.graph.program.inputs, inputs, strict=True))
+        return self._from(known, value)
+
+    def _from(self, known: Mapping[Value, Array], value: Value) -> Array:
+        """A value for such others, on which all depends that depends on the images."""
 
         @functools.cache
         def read(value: Value) -> Array:
@@ -102,7 +100,7 @@ class Evaluation:
                 return known[value]
             if value not in self.graph.active:
                 return self.read(value)
-            equation = equation_of[value]
+            equation = self._equation_of[value]
             results = equation(*map(read, equation.inputs))
             return results[equation.outputs.index(value)]
 

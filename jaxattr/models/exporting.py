@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import export as jax_export
 from jax.typing import DTypeLike
 
-from jaxattr._checks import check_integer, fail
+from jaxattr._checks import check_float_dtype, check_integer, fail
 from jaxattr.checkpoints.exported_file import need_flatbuffers
 from jaxattr.typing import Array, LogitsFn
 
@@ -72,8 +72,7 @@ def export(
     need_flatbuffers()
     shape = _image_shape(model, image_shape)
     vjp_order = check_integer("vjp_order", vjp_order, minimum=0)
-    if not jnp.issubdtype(jnp.dtype(dtype), jnp.floating):
-        raise fail("dtype", "a floating-point dtype", dtype)
+    dtype = check_float_dtype("dtype", dtype)
     if batch_size is None:
         number = jax_export.symbolic_shape("n")[0]
     else:

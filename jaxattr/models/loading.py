@@ -11,7 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxattr._checks import check_choice, check_integer, check_single_key, fail
+from jaxattr._checks import (
+    check_choice,
+    check_float_dtype,
+    check_integer,
+    check_single_key,
+    fail,
+)
 from jaxattr.checkpoints.reading import read_checkpoint
 from jaxattr.checkpoints.wrappers import unwrap
 from jaxattr.convolutions.padding import PADDINGS
@@ -89,7 +95,8 @@ def load(
     if num_classes is None:
         num_classes = model.num_classes
     num_classes = check_integer("num_classes", num_classes)
-    activation, dtype = _check_activation(activation), _check_dtype(dtype)
+    activation = _check_activation(activation)
+    computed = None if dtype is None else check_float_dtype("dtype", dtype).name
     sources = _sources(model, _check_padding(name, model, padding))
 
     def configure(source: str) -> Config:
@@ -100,7 +107,7 @@ def load(
             source=source,
             num_classes=num_classes,
             activation=activation,
-            dtype=dtype,
+            dtype=computed,
             padding=sources[source].padding if padding is None else padding,
             preprocessing=check_choice("preprocessing", chosen, prepared),
         )
@@ -234,18 +241,6 @@ def _check_activation(activation: object) -> Activation | None:
     if not callable(activation):
         raise fail("activation", "a function", activation)
     return activation
-
-
-def _check_dtype(dtype: DTypeLike | None) -> str | None:
-    if dtype is None:
-        return None
-    try:
-        resolved = jnp.dtype(dtype)
-    except TypeError:
-        raise fail("dtype", "a floating-point dtype", dtype) from None
-    if not jnp.issubdtype(resolved, jnp.floating):
-        raise fail("dtype", "a floating-point dtype", dtype)
-    return resolved.name
 
 
 def _check_key(key: object) -> Array:

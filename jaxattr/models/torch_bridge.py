@@ -146,7 +146,7 @@ class _Watched:
         if changed:
             raise ValueError(
                 f"module: expected one that is the same after a call, got one that "
-                f"changes {_some(changed)}; a model is a function of its images"
+                f"changes {some(changed)}; a model is a function of its images"
             )
 
 
@@ -199,7 +199,8 @@ def _place(error: BaseException) -> str:
     return ""
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first three names, and how many more there are."""
     shown = ", ".join(names[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 

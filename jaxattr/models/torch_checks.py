@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jaxattr._checks import check_float_array
+from jaxattr._checks import check_float_array, check_float_dtype
 from jaxattr._errors import fail
 from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.models import torch_bridge
@@ -32,7 +32,7 @@ def check_module(torch: types.ModuleType, module: object) -> None:
         raise fail("module", "a torch.nn.Module", module)
     training = [name for name, part in module.named_modules() if part.training]
     if training:
-        parts = torch_bridge._some([part or "the whole" for part in training])
+        parts = torch_bridge.some([part or "the whole" for part in training])
         raise ValueError(
             f"module: expected one in evaluation mode, got {type(module).__name__} with "
             f"{parts} in training mode; call module.eval() first"
@@ -123,13 +123,7 @@ def computed_dtype(
     if dtype is None:
         dtypes = [a.dtype for a in floating.values()] or [np.dtype("float32")]
         return max(dtypes, key=lambda d: jnp.finfo(d).bits)
-    try:
-        resolved = jnp.dtype(dtype)
-    except TypeError:
-        raise fail("dtype", "a floating-point dtype", dtype) from None
-    if not jnp.issubdtype(resolved, jnp.floating):
-        raise fail("dtype", "a floating-point dtype", dtype)
-    return resolved
+    return check_float_dtype("dtype", dtype)
 
 
 def by_torch(

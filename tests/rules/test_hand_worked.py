@@ -13,6 +13,7 @@ from jaxattr.attributions.lrp import lrp
 from jaxattr.convolutions.pooling import adaptive_mean, max_pool
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.interpreter.nodes import Reading
+from jaxattr.models.activations import relu6
 from jaxattr.rules import Composite
 
 X = jnp.array([1.0, 2.0, -1.0]).reshape(1, 1, 1, 3)
@@ -411,3 +412,21 @@ def test_deeplift_is_differentiated_through_padding_with_minus_infinity():
     step = 1e-3 * jnp.ones_like(x)
     change = (first(x + step) - first(x - step)) / 2e-3
     np.testing.assert_allclose(jnp.sum(slope), change, rtol=1e-2)
+
+
+def test_a_map_of_epsilon_takes_the_memory_of_a_gradient():
+    """Of an activation only the argument is kept, not its result as well."""
+    weights = jnp.eye(8) + 0.1
+
+    def net(x):
+        for _ in range(6):
+            x = relu6(jnp.einsum("nhwc,cd->nhwd", x, weights) + 0.1)
+        return jnp.mean(x, (1, 2))
+
+    def memory(function):
+        program = jax.jit(function).lower(jnp.ones((4, 32, 32, 8))).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    labels = jnp.zeros(4, int)
+    gradient = memory(jax.grad(lambda x: jnp.sum(net(x)[:, 0])))
+    assert memory(lambda x: lrp(net, x, labels, composite="epsilon")) < 1.4 * gradient
