@@ -120,17 +120,25 @@ CASES = (
     ),
     *(
         Case(f"convnext_{name}", source, slow=True)
-        for name in ("tiny", "small", "base")
+        for name in ("tiny", "small", "base", "large")
         for source in ("torchvision", "timm")
     ),
+    *(
+        Case(f"convnext_{name}_convstem", "robustbench", slow=True)
+        for name in ("tiny", "small", "base", "large")
+    ),
+    Case("vit_small_convstem", "robustbench", 224, slow=True),
+    Case("vit_base_convstem", "robustbench", 224, slow=True),
     *(
         Case(f"swin_{name}", source, size, slow=True)
         for name, size in (("t", 224), ("s", 224), ("b", 224), ("v2_t", 256))
         for source in ("torchvision", "timm")
     ),
+    Case("swin_l", "timm", 224, slow=True),
     Case("cifar_resnet18", "robustbench", 32, slow=True),
     Case("cifar_resnet50", "robustbench", 32, slow=True),
     Case("cifar_wide_resnet28_10", "robustbench", 32, slow=True),
+    Case("cifar_wide_resnet28_10", "deepmind", 32, slow=True),
 )
 
 

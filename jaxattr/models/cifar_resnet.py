@@ -21,12 +21,9 @@ from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models import resnet
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
-from jaxattr.models.entries import Entry, Source, photo_preprocessings
+from jaxattr.models.entries import AS_IS, Entry, Source, photo_preprocessings
 from jaxattr.models.layers import Conv, Linear
 from jaxattr.models.resnet import Shape
-
-AS_IS = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-"""Mean and standard deviation of networks that take [0, 1]."""
 
 
 class CifarResNet(nnx.Module):

@@ -24,9 +24,8 @@ from jaxattr.convolutions.padding import Padding
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
-from jaxattr.models.cifar_resnet import AS_IS
 from jaxattr.models.convert import BatchNormRule, LayerRule, Rule
-from jaxattr.models.entries import Entry, Source, photo_preprocessings
+from jaxattr.models.entries import AS_IS, Entry, Source, photo_preprocessings
 from jaxattr.models.layers import BRANCH, Affine, Conv, Linear
 from jaxattr.typing import Array
 

@@ -2,7 +2,9 @@
 
 References:
   Z. Liu, H. Mao, C.-Y. Wu, C. Feichtenhofer, T. Darrell, S. Xie, "A ConvNet for the
-  2020s", CVPR 2022, arXiv:2201.03545.
+  2020s", CVPR 2022, arXiv:2201.03545. With a stem of convolutions: N. D. Singh, F.
+  Croce, M. Hein, "Revisiting Adversarial Training for ImageNet: Architectures, Training
+  and Generalization across Threat Models", NeurIPS 2023, arXiv:2303.01870.
 """
 
 from __future__ import annotations
@@ -16,8 +18,14 @@ from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.chain import Chain
+from jaxattr.models.conv_stem import ConvStem, Stem, conv_stem_rules
 from jaxattr.models.convert import LayerNormRule, LayerRule, Rule
-from jaxattr.models.entries import Entry, imagenet_source, photo_preprocessings
+from jaxattr.models.entries import (
+    AS_IS,
+    Entry,
+    imagenet_source,
+    photo_preprocessings,
+)
 from jaxattr.models.layers import Depthwise, LayerNorm, Linear, Patches
 from jaxattr.models.perceptron import Perceptron, perceptron_rules
 from jaxattr.typing import Array
@@ -31,6 +39,8 @@ class Shape(NamedTuple):
 
     depths: tuple[int, int, int, int]
     widths: tuple[int, int, int, int]
+    stem: Stem = ()
+    """Convolutions in the place of patches of 4x4 pixels, if any."""
 
 
 class Block(nnx.Module):
@@ -69,8 +79,12 @@ class ConvNeXt(nnx.Module):
         activation: Activation | None = None,
     ):
         activation = gelu if activation is None else activation
-        self.patches = Patches(3, shape.widths[0], 4)
-        self.patch_norm = LayerNorm(shape.widths[0], EPSILON)
+        if shape.stem:
+            self.stem = ConvStem(3, shape.stem, activation)
+        else:
+            self.patches = Patches(3, shape.widths[0], 4)
+            self.patch_norm = LayerNorm(shape.widths[0], EPSILON)
+        self.patchifies = not shape.stem
         self.downsamplings = nnx.List(
             Downsampling(*pair)
             for pair in zip(shape.widths[:-1], shape.widths[1:], strict=True)
@@ -83,7 +97,7 @@ class ConvNeXt(nnx.Module):
         self.classifier = Linear(shape.widths[-1], num_classes)
 
     def chain(self) -> Chain:  # noqa: D102
-        layers: Chain = {"features.0": lambda x: self.patch_norm(self.patches(x))}
+        layers: Chain = {"features.0": self._first}
         for i, stage in enumerate(self.stages):
             if i > 0:
                 layers[f"features.{2 * i}"] = self.downsamplings[i - 1]
@@ -95,6 +109,9 @@ class ConvNeXt(nnx.Module):
             "classifier.0": self.norm,
             "classifier.2": self.classifier,
         }
+
+    def _first(self, x: Array) -> Array:
+        return self.patch_norm(self.patches(x)) if self.patchifies else self.stem(x)
 
 
 class Names(NamedTuple):
@@ -136,6 +153,10 @@ def rules(shape: Shape, names: Names) -> list[Rule]:
         LayerRule("patches/window", f"{names.stem}.0"),
         LayerNormRule("patch_norm", f"{names.stem}.1"),
     ]
+    if shape.stem:
+        table = conv_stem_rules(
+            "stem", f"{names.stem}.stem", shape.stem, projects=False
+        )
     for i, depth in enumerate(shape.depths):
         number = {"index": i, "down": 2 * i, "stage": 2 * i + 1}
         if i > 0:
@@ -183,20 +204,49 @@ def _model(
     )
 
 
+def _robust(shape: Shape, stem: Stem, top_1: float) -> Entry:
+    """The networks of Singh, Croce and Hein, in RobustBench's names; pixels as they are."""
+    shape = shape._replace(stem=stem)
+    source = imagenet_source(
+        functools.partial(rules, shape, TIMM),
+        preprocessings=photo_preprocessings(224, 256, "bicubic"),
+        top_1=top_1,
+        mean=AS_IS[0],
+        std=AS_IS[1],
+    )
+    return Entry(
+        build=functools.partial(ConvNeXt, shape), sources={"robustbench": source}
+    )
+
+
+T = Shape((3, 3, 9, 3), (96, 192, 384, 768))
+S = Shape((3, 3, 27, 3), (96, 192, 384, 768))
+B = Shape((3, 3, 27, 3), (128, 256, 512, 1024))
+L = Shape((3, 3, 27, 3), (192, 384, 768, 1536))
+
 MODELS = {
     "convnext_tiny": _model(
-        Shape((3, 3, 9, 3), (96, 192, 384, 768)),
+        T,
         Hub("timm/convnext_tiny.fb_in1k", 82.07, 114.4),
         *(236, 82.52, 114.4),
     ),
     "convnext_small": _model(
-        Shape((3, 3, 27, 3), (96, 192, 384, 768)),
+        S,
         Hub("timm/convnext_small.fb_in1k", 83.14, 200.9),
         *(230, 83.62, 201.0),
     ),
     "convnext_base": _model(
-        Shape((3, 3, 27, 3), (128, 256, 512, 1024)),
+        B,
         Hub("timm/convnext_base.fb_in1k", 83.84, 354.4),
         *(232, 84.06, 354.5),
     ),
+    "convnext_large": _model(
+        L,
+        Hub("timm/convnext_large.fb_in1k", 84.28, 791.1),
+        *(232, 84.41, 791.2),
+    ),
+    "convnext_tiny_convstem": _robust(T, ((48, 2), (96, 2)), 72.72),
+    "convnext_small_convstem": _robust(S, ((48, 2), (96, 2)), 74.10),
+    "convnext_base_convstem": _robust(B, ((64, 2), (96, 2), (128, 1)), 75.90),
+    "convnext_large_convstem": _robust(L, ((96, 2), (144, 2), (192, 1)), 77.00),
 }

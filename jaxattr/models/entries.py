@@ -19,6 +19,8 @@ from jaxattr.models.preprocessing import Preprocessing
 
 HALF = (0.5, 0.5, 0.5)
 """Mean and standard deviation that take [0, 1] to [-1, 1]."""
+AS_IS = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Mean and standard deviation of networks that take [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)

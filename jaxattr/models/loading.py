@@ -27,6 +27,7 @@ from jaxattr.models.classifier import Classifier, Config, initialise, skeleton
 from jaxattr.models.convert import Parameters, Tensors, convert, expected_shapes
 from jaxattr.models.entries import Entry, Source
 from jaxattr.models.finding import locate
+from jaxattr.models.normalize import Normalize, check_normalize
 from jaxattr.models.other_networks import hint
 from jaxattr.models.tf_exports import norms_are_folded
 from jaxattr.typing import Array
@@ -47,6 +48,7 @@ def load(
     dtype: DTypeLike | None = None,
     preprocessing: str | None = None,
     padding: str | None = None,
+    normalize: Normalize | None = None,
 ) -> Classifier:
     """A classifier with its weights.
 
@@ -74,6 +76,10 @@ def load(
         sources of a model: MobileNetV2's TensorFlow weights want images in [-1, 1]. It
         must be named for a file that fits two of them, with batch norms that are folded
         as TensorFlow's exports have them.
+      normalize: what is done with pixels before the network, where it is not what the
+        weights' names say: ``"imagenet"`` or ``(mean, std)``, numbers or one a channel;
+        ``(0.0, 1.0)`` for a network that takes [0, 1]. None takes that of the names, or
+        the one inside the file.
 
     Returns:
       A :class:`Classifier`.
@@ -112,9 +118,11 @@ def load(
             preprocessing=check_choice("preprocessing", chosen, prepared),
         )
 
+    given = None if normalize is None else check_normalize(normalize, 3)
     configs = [configure(source) for source in sources]
     if isinstance(weights, str) and weights == "random":
-        return Classifier(initialise(configs[0], _check_key(key)), configs[0])
+        config = configs[0] if given is None else _with_normaliser(configs[0], *given)
+        return Classifier(initialise(config, _check_key(key)), config)
     if weights is not None and not isinstance(weights, str | os.PathLike):
         raise fail("weights", 'None, a path or "random"', weights)
     path = locate(name, sources) if weights is None else os.fspath(weights)
@@ -122,7 +130,14 @@ def load(
     config = _best_fit(configs, tensors, path)
     config = dataclasses.replace(config, notes=notes)
     if mean is not None and std is not None:
-        config = _with_normaliser(config, mean, std, path)
+        if len(mean) != 3:
+            raise ValueError(
+                f"weights: {path}: expected a normaliser of three channels, got one of "
+                f"{len(mean)}"
+            )
+        config = _with_normaliser(config, mean, std)
+    if given is not None:
+        config = _with_normaliser(config, *given)
     params = from_tensors(config, tensors, os.fspath(path))
     return Classifier(params, config)
 
@@ -146,20 +161,12 @@ def from_tensors(config: Config, tensors: Tensors, source: str) -> Parameters:
 
 
 def _with_normaliser(
-    config: Config,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    path: str | os.PathLike[str],
+    config: Config, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Config:
-    """The network with a checkpoint's own normalisation, unless it is the source's."""
-    if len(mean) != 3:
-        raise ValueError(
-            f"weights: {os.fspath(path)}: expected a normaliser of three channels, got "
-            f"one of {len(mean)}"
-        )
+    """The network with another normalisation, unless it is the source's."""
     own = (config.weights.mean, config.weights.std)
     if np.allclose(own, (mean, std), rtol=1e-5, atol=1e-6):
-        return config
+        return dataclasses.replace(config, normaliser=None)
     return dataclasses.replace(config, normaliser=(mean, std))
 
 

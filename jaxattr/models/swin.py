@@ -186,6 +186,7 @@ class Names(NamedTuple):
     patches: str
     patch_norm: str
     merging: str
+    """``before`` is the number of the stage before it, ``index`` of the one after."""
     block: str
     mlp: tuple[str, str]
     head: str
@@ -211,16 +212,18 @@ TIMM = Names(
     head="head.fc",
     separate_biases=True,
 )
+MICROSOFT = TIMM._replace(merging="layers.{before}.downsample", head="head")
+"""Of the authors' files, of timm's first versions and of most robust networks."""
 
 
 def rules(shape: Shape, names: Names) -> list[Rule]:
-    """Names as in torchvision or in timm."""
+    """Names as in torchvision, in timm or as the authors have them."""
     table: list[Rule] = [
         LayerRule("patches/window", names.patches),
         LayerNormRule("patch_norm", names.patch_norm),
     ]
     for i, depth in enumerate(shape.depths):
-        number = {"index": i, "merging": 2 * i, "stage": 2 * i + 1}
+        number = {"index": i, "before": i - 1, "merging": 2 * i, "stage": 2 * i + 1}
         if i > 0:
             ours, theirs = f"mergings/{i - 1}", names.merging.format(**number)
             table += [
@@ -264,52 +267,58 @@ def _model(
     shape: Shape,
     hub: Hub,
     size: int,
-    short_sides: tuple[int, int],
+    short_side: int,
     top_1: float,
-    megabytes: float,
+    torchvision: tuple[int, float, float] | None = None,
 ) -> Entry:
-    """``short_sides`` of photographs, torchvision's and timm's."""
-    here, timm = (photo_preprocessings(size, s, "bicubic") for s in short_sides)
-    return Entry(
-        build=functools.partial(Swin, shape),
-        sources={
-            "timm": imagenet_source(
-                functools.partial(rules, shape, TIMM), hub, preprocessings=timm
-            ),
-            "torchvision": imagenet_source(
-                functools.partial(rules, shape, TORCHVISION),
-                preprocessings=here,
-                top_1=top_1,
-                megabytes=megabytes,
-            ),
-        },
+    """``short_side`` and ``top_1`` of the authors, ``torchvision`` has its own and MB."""
+    named = lambda names: functools.partial(rules, shape, names)
+    prepare = photo_preprocessings(size, short_side, "bicubic")
+    sources = {"timm": imagenet_source(named(TIMM), hub, preprocessings=prepare)}
+    if torchvision is not None:
+        short_side, accuracy, megabytes = torchvision
+        sources["torchvision"] = imagenet_source(
+            named(TORCHVISION),
+            preprocessings=photo_preprocessings(size, short_side, "bicubic"),
+            top_1=accuracy,
+            megabytes=megabytes,
+        )
+    sources["microsoft"] = imagenet_source(
+        named(MICROSOFT), preprocessings=prepare, top_1=top_1
     )
+    return Entry(build=functools.partial(Swin, shape), sources=sources)
 
 
 T = Shape(96, (2, 2, 6, 2), (3, 6, 12, 24))
 S = Shape(96, (2, 2, 18, 2), (3, 6, 12, 24))
 B = Shape(128, (2, 2, 18, 2), (4, 8, 16, 32))
+L = Shape(192, (2, 2, 18, 2), (6, 12, 24, 48))
 V2_T = T._replace(window=8, second=True)
 
 MODELS = {
     "swin_t": _model(
         T,
         Hub("timm/swin_tiny_patch4_window7_224.ms_in1k", 81.39, 113.2),
-        *(224, (232, 248), 81.47, 113.4),
+        *(224, 248, 81.2, (232, 81.47, 113.4)),
     ),
     "swin_s": _model(
         S,
         Hub("timm/swin_small_patch4_window7_224.ms_in1k", 83.23, 198.5),
-        *(224, (246, 248), 83.20, 199.0),
+        *(224, 248, 83.2, (246, 83.20, 199.0)),
     ),
     "swin_b": _model(
         B,
         Hub("timm/swin_base_patch4_window7_224.ms_in1k", 83.60, 351.1),
-        *(224, (238, 248), 83.58, 351.7),
+        *(224, 248, 83.5, (238, 83.58, 351.7)),
+    ),
+    "swin_l": _model(
+        L,
+        Hub("timm/swin_large_patch4_window7_224.ms_in22k_ft_in1k", 86.31, 786.1),
+        *(224, 248, 86.3),
     ),
     "swin_v2_t": _model(
         V2_T,
         Hub("timm/swinv2_tiny_window8_256.ms_in1k", 81.82, 113.4),
-        *(256, (260, 284), 82.07, 113.9),
+        *(256, 284, 81.8, (260, 82.07, 113.9)),
     ),
 }

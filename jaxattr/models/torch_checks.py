@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import jax
@@ -14,14 +14,12 @@ from jax.typing import DTypeLike
 
 from jaxattr._checks import check_float_array, check_float_dtype
 from jaxattr._errors import fail
-from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.models import torch_bridge
 from jaxattr.typing import Array
 
 if TYPE_CHECKING:
     import torch
 
-Normalize = str | tuple[float | Sequence[float], float | Sequence[float]] | None
 TOLERANCE = 0.02
 """Of the largest logit: a product of a GPU is less exact than torch's, a wrong one more."""
 
@@ -61,29 +59,6 @@ def example_images(torch: types.ModuleType, example: object) -> np.ndarray:
         example = example.detach().cpu().to(torch.float32).permute(0, 2, 3, 1).numpy()
     images = check_float_array("example", example, "(N, H, W, C) in [0, 1]", 4)
     return np.asarray(images, np.float32)
-
-
-def check_normalize(
-    normalize: Normalize, channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, one a channel."""
-    expected = 'None, "imagenet" or (mean, std), numbers or one a channel'
-    if normalize is None:
-        normalize = (0.0, 1.0)
-    if isinstance(normalize, str):
-        if normalize != "imagenet" or channels != 3:
-            raise fail("normalize", expected, normalize)
-        normalize = (IMAGENET_MEAN, IMAGENET_STDDEV)
-    try:
-        mean, std = (
-            tuple(np.broadcast_to(np.asarray(part, float), (channels,)).tolist())
-            for part in normalize
-        )
-    except (TypeError, ValueError):
-        raise fail("normalize", f"{expected}, {channels} of them", normalize) from None
-    if not all(s > 0 for s in std) or not np.isfinite([*mean, *std]).all():
-        raise fail("normalize", "a finite mean and a std above zero", normalize)
-    return mean, std
 
 
 def copied(torch: types.ModuleType, module: torch.nn.Module) -> torch.nn.Module:

@@ -18,13 +18,12 @@ from jaxattr._checks import check_float_array
 from jaxattr._errors import describe, fail
 from jaxattr._numerics.dtypes import widen
 from jaxattr.models import torch_bridge
+from jaxattr.models.normalize import Normalize, check_normalize
 from jaxattr.models.outside import Outside, automatic, check_preprocessing
 from jaxattr.models.torch_checks import (
-    Normalize,
     arrays_of,
     by_torch,
     check_module,
-    check_normalize,
     compare,
     computed_dtype,
     copied,
@@ -114,7 +113,7 @@ def from_torch(
     module: torch.nn.Module,
     example: Array | np.ndarray | torch.Tensor,
     *,
-    normalize: Normalize = None,
+    normalize: Normalize | None = None,
     dtype: DTypeLike | None = None,
     preprocessing: str = "crop",
     name: str | None = None,
@@ -164,7 +163,9 @@ def from_torch(
     check_module(torch, module)
     images = example_images(torch, example)
     channels = images.shape[-1]
-    mean, std = check_normalize(normalize, channels)
+    mean, std = check_normalize(
+        (0.0, 1.0) if normalize is None else normalize, channels
+    )
     check_preprocessing(preprocessing)
     module = copied(torch, module)
     arrays = arrays_of(torch, module)

@@ -3,7 +3,9 @@
 References:
   A. Dosovitskiy et al., "An Image is Worth 16x16 Words", ICLR 2021, arXiv:2010.11929.
   H. Touvron et al., "Training data-efficient image transformers & distillation through
-  attention", ICML 2021, arXiv:2012.12877.
+  attention", ICML 2021, arXiv:2012.12877. With a stem of convolutions: N. D. Singh, F.
+  Croce, M. Hein, "Revisiting Adversarial Training for ImageNet: Architectures, Training
+  and Generalization across Threat Models", NeurIPS 2023, arXiv:2303.01870.
 """
 
 from __future__ import annotations
@@ -17,12 +19,20 @@ from flax import nnx
 
 from jaxattr._checks import fail
 from jaxattr._numerics.dtypes import accumulator
+from jaxattr._pixels import IMAGENET_MEAN, IMAGENET_STDDEV
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention
 from jaxattr.models.chain import Chain
+from jaxattr.models.conv_stem import ConvStem, Stem, conv_stem_rules
 from jaxattr.models.convert import ArrayRule, LayerNormRule, LayerRule, Rule
-from jaxattr.models.entries import HALF, Entry, imagenet_source, photo_preprocessings
+from jaxattr.models.entries import (
+    AS_IS,
+    HALF,
+    Entry,
+    imagenet_source,
+    photo_preprocessings,
+)
 from jaxattr.models.layers import LayerNorm, Linear, Patches, parameter
 from jaxattr.models.perceptron import Perceptron, perceptron_rules
 from jaxattr.typing import Array
@@ -45,6 +55,8 @@ class Shape(NamedTuple):
     """Channels of a hidden layer in the head, if it has one."""
     epsilon: float = 1e-6
     """Of the layer norms."""
+    stem: Stem = ()
+    """Convolutions in the place of patches, if any; a matrix follows them."""
 
     @property
     def tokens(self) -> int:
@@ -83,7 +95,13 @@ class ViT(nnx.Module):
         self.shape = shape
         self.activation = gelu if activation is None else activation
         channels = shape.channels
-        self.patches = Patches(shape.image_channels, channels, shape.patch)
+        self.patches = (
+            ConvStem(
+                shape.image_channels, shape.stem, self.activation, outputs=channels
+            )
+            if shape.stem
+            else Patches(shape.image_channels, channels, shape.patch)
+        )
         self.class_token = parameter(1, 1, channels)
         self.positions = parameter(1, shape.tokens, channels)
         blocks = [Block(shape, self.activation) for _ in range(shape.depth)]
@@ -126,8 +144,14 @@ class ViT(nnx.Module):
 
 def timm_rules(shape: Shape) -> list[Rule]:
     """Names as in timm's ``VisionTransformer``, which DeiT shares."""
+    projection = "patch_embed.proj"
+    patches: list[Rule] = [LayerRule("patches/window", projection)]
+    if shape.stem:
+        patches = conv_stem_rules(
+            "patches", f"{projection}.stem", shape.stem, projects=True
+        )
     table: list[Rule] = [
-        LayerRule("patches/window", "patch_embed.proj"),
+        *patches,
         ArrayRule("class_token", "cls_token"),
         ArrayRule("positions", "pos_embed"),
     ]
@@ -204,6 +228,21 @@ def _model(
     return Entry(build=functools.partial(ViT, shape), sources=sources)
 
 
+def _robust(
+    shape: Shape, top_1: float, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Entry:
+    """The networks of Singh, Croce and Hein, in RobustBench's names."""
+    shape = shape._replace(stem=((48, 2), (96, 2), (192, 2), (384, 2)))
+    source = imagenet_source(
+        functools.partial(timm_rules, shape),
+        preprocessings=photo_preprocessings(224, 256, "bicubic"),
+        top_1=top_1,
+        mean=mean,
+        std=std,
+    )
+    return Entry(build=functools.partial(ViT, shape), sources={"robustbench": source})
+
+
 def _augreg(name: str, top_1: float, megabytes: float, recipe: str = "augreg") -> Hub:
     return Hub(f"timm/{name}.{recipe}_in21k_ft_in1k", top_1, megabytes)
 
@@ -234,4 +273,6 @@ MODELS = {
     "deit_small_patch16_224": _model(
         SMALL, Hub("timm/deit_small_patch16_224.fb_in1k", 79.86, 88.2)
     ),
+    "vit_small_convstem": _robust(SMALL, 72.56, IMAGENET_MEAN, IMAGENET_STDDEV),
+    "vit_base_convstem": _robust(BASE, 76.30, *AS_IS),
 }

@@ -42,6 +42,7 @@ ALIASES = (
     (r"^classifier\.2$", "head.fc"),
     (r"^avgpool$", "head.global_pool"),
     (r"^fc$", "head.fc"),
+    (r"^fc$", "logits"),
     (r"^tokens$", "encoder.dropout"),
     (r"^blocks\.(\d+)$", r"encoder.layers.encoder_layer_\1"),
     (r"^norm$", "encoder.ln"),
@@ -171,6 +172,10 @@ LIBRARIES: list[Any] = []
 def build(case: Any, source: Any) -> Any:
     import goldens
 
+    if case.model.endswith("_convstem"):
+        import stem_networks
+
+        return stem_networks.build(case.model, goldens.NUM_CLASSES)
     if case.source in ("robustbench", "deepmind"):
         import cifar_networks
 

@@ -191,6 +191,7 @@ SMALLEST = (
     *("vit_tiny_patch16_224", "alexnet", "densenet121", "mobilenet_v3_small"),
     *("mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf"),
     *("convnext_tiny", "swin_t", "swin_v2_t", "cifar_resnet18"),
+    *("convnext_tiny_convstem", "vit_small_convstem"),
 )
 
 

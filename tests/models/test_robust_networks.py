@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxattr import models
+from jaxattr.models import swin
 from jaxattr.models.catalog import MODELS
 from jaxattr.models.cifar_wide_resnet import (
     CifarWideResNet,
@@ -18,9 +19,11 @@ from jaxattr.models.cifar_wide_resnet import (
     trades_rules,
 )
 from jaxattr.models.classifier import Config, skeleton
+from jaxattr.models.conv_stem import ConvStem
 from jaxattr.models.convert import expected_shapes
 
 SHAPE = Shape(10, 1)
+SWIN = swin.Shape(8, (1, 1, 1), (1, 1, 1), window=2)
 
 
 def tensors_of(name, source, num_classes=10):
@@ -73,17 +76,7 @@ def wide_network(tensors, images, source):
         kernel = get(f"{name}.weight")
         window = kernel.shape[2]
         low = 0 if window == 1 or (deepmind and stride == 2) else 1
-        high = 0 if window == 1 else 1
-        x = np.pad(x, ((0, 0), (low, high), (low, high), (0, 0)))
-        rows = (x.shape[1] - window) // stride + 1
-        out = 0
-        for i in range(window):
-            for j in range(window):
-                seen = x[
-                    :, i : i + rows * stride : stride, j : j + rows * stride : stride
-                ]
-                out = out + seen[:, :rows, :rows] @ kernel[:, :, i, j].T
-        return out
+        return convolved(x, kernel, stride, low, 0 if window == 1 else 1)
 
     if deepmind:
         mean = np.array([0.4914, 0.4822, 0.4465])
@@ -108,6 +101,75 @@ def wide_network(tensors, images, source):
     return x @ weights.T + get(f"{head}.bias")
 
 
+def convolved(x, kernel, stride, low, high):
+    """Square images and kernels, with zeros before and after."""
+    window = kernel.shape[2]
+    x = np.pad(x, ((0, 0), (low, high), (low, high), (0, 0)))
+    rows = (x.shape[1] - window) // stride + 1
+    out = 0
+    for i in range(window):
+        for j in range(window):
+            seen = x[:, i : i + rows * stride : stride, j : j + rows * stride : stride]
+            out = out + seen[:, :rows, :rows] @ kernel[:, :, i, j].T
+    return out
+
+
+def test_a_stem_of_convolutions_against_numpy():
+    """ConvNeXt's and the vision transformers', with a matrix at its end."""
+    layers = ((4, 2), (6, 1))
+    stem = ConvStem(3, layers, jax.nn.softplus, outputs=5)
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)
+    images = draw(2, 8, 8, 3)
+    x = images.astype(np.float64)
+    for conv, norm, (outputs, stride) in zip(
+        stem.convs, stem.norms, layers, strict=True
+    ):
+        kernel, bias = draw(outputs, x.shape[-1], 3, 3), draw(outputs)
+        scale, shift = draw(outputs), draw(outputs)
+        conv.kernel[...], conv.bias[...] = kernel.transpose(2, 3, 1, 0), bias
+        norm.scale[...], norm.bias[...] = scale, shift
+        x = convolved(x, kernel.astype(np.float64), stride, 1, 1) + bias
+        x = x - x.mean(-1, keepdims=True)
+        x = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * scale + shift
+        x = np.log1p(np.exp(x))
+    matrix = draw(6, 5)
+    stem.project.kernel[...] = matrix
+    got = jax.jit(lambda images: stem(images))(images)
+    np.testing.assert_allclose(got, x @ matrix, rtol=1e-4, atol=1e-5)
+
+
+def test_swin_in_its_authors_names(monkeypatch, tmp_path):
+    """Robust files have these; a merging belongs to the stage before it there."""
+    names = {"timm": swin.TIMM, "microsoft": swin.MICROSOFT}
+    entry = MODELS["swin_t"]
+    sources = {
+        name: dataclasses.replace(
+            entry.sources[name], rules=functools.partial(swin.rules, SWIN, names[name])
+        )
+        for name in names
+    }
+    build = functools.partial(swin.Swin, SWIN)
+    small = dataclasses.replace(entry, build=build, sources=sources)
+    monkeypatch.setitem(MODELS, "small_swin_stages", small)
+    tensors = tensors_of("small_swin_stages", "timm")
+    authors = {
+        n.replace("layers.1.downsample", "layers.0.downsample")
+        .replace("layers.2.downsample", "layers.1.downsample")
+        .replace("head.fc", "head"): t
+        for n, t in tensors.items()
+    }
+    assert set(authors) != set(tensors)
+    authors["layers.0.blocks.1.attn_mask"] = np.zeros((4, 4, 4), np.float32)
+    np.savez(tmp_path / "timm.npz", **tensors)
+    np.savez(tmp_path / "authors.npz", **{f"module.{n}": t for n, t in authors.items()})
+    load = functools.partial(models.load, "small_swin_stages", num_classes=10)
+    a, b = load(tmp_path / "timm.npz"), load(tmp_path / "authors.npz")
+    assert (a.config.source, b.config.source) == ("timm", "microsoft")
+    leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    assert all(np.array_equal(x, y) for x, y in leaves)
+
+
 def test_a_network_of_the_robustness_library(tmp_path):
     """Its normaliser goes before the catalog's, its second copy is left out."""
     tensors = tensors_of("squeezenet1_1", "torchvision", 5)
@@ -130,6 +192,15 @@ def test_a_network_of_the_robustness_library(tmp_path):
     shifted = (np.asarray(images) - mean) / std * own.std + own.mean
     expected = reference(jnp.asarray(shifted, jnp.float32))
     np.testing.assert_allclose(model(images), expected, rtol=1e-3, atol=1e-4)
+    # What is asked for goes before both.
+    asked = models.load("squeezenet1_1", plain, num_classes=5, normalize=(mean, std))
+    assert asked.config.normalisation == model.config.normalisation
+    back = models.load("squeezenet1_1", path, num_classes=5, normalize="imagenet")
+    assert back.config == reference.config
+    as_it_is = models.load("squeezenet1_1", path, num_classes=5, normalize=(0.0, 1.0))
+    assert as_it_is.config.normalisation == ((0.0,) * 3, (1.0,) * 3)
+    with pytest.raises(ValueError, match="normalize: expected"):
+        models.load("squeezenet1_1", plain, num_classes=5, normalize=(0.5, 0.0))
 
 
 def test_prefixes_compile_nothing_anew(tmp_path):
