@@ -20,7 +20,7 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 def setting(seed: int | None) -> str:
     """Versions, hardware, command and seed, a line each."""
     lines = [
-        f"command: python -m {module()} {' '.join(sys.argv[1:])}".rstrip(),
+        f"command: python {program()} {' '.join(sys.argv[1:])}".rstrip(),
         f"versions: jaxattr {jaxattr.__version__}, jax {jax.__version__}, jaxlib "
         f"{jaxlib.__version__}, numpy {np.__version__}, Python {platform.python_version()}",
         f"hardware: {jax.devices()[0].device_kind}, {processor()}, "
@@ -33,9 +33,10 @@ def setting(seed: int | None) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def module() -> str:
+def program() -> str:
+    """A module after ``-m``, or a script."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name.removesuffix(".__main__") if spec else sys.argv[0]
+    return f"-m {spec.name.removesuffix('.__main__')}" if spec else sys.argv[0]
 
 
 def processor() -> str:

@@ -1,16 +1,15 @@
-"""``from_torch`` beside our own port of the same network, and torch itself.
+"""``from_torch`` beside our own port of the same network and torch itself, in turn.
 
-``python -m benchmarks.torch_models [--batch-size 8] [--dtype bfloat16] [NAME ...]``, with
-the extra ``torch`` and torchvision, on a machine that does nothing else: images a second of
-forward pass and input gradient, the three in turn, the best of several rounds. Prints a
-table in Markdown. torch runs on CPU.
+Needs the extras ``bench`` and ``torch``, and torchvision 0.28.0 installed with
+``--no-deps``. The three have the same weights and the same images; logits are compared
+first. torch runs on CPU. Every network has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -18,90 +17,110 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxattr as ja
+from benchmarks import report, timing
+from benchmarks.torch_zoo import load_both
+from jaxattr.gradients import gradient
 
+SEED = 0
 NAMES = ("resnet50", "mobilenet_v2", "vit_b_16")
 """Networks that torchvision and the zoo both have."""
-ROUNDS = 5
+TOLERANCES = {"float32": 1e-3, "bfloat16": 2e-1}
+"""How far logits may be apart, relative to the largest."""
+HEADER = (
+    *("model", "dtype", "batch", "pass", "port img/s", "from_torch img/s"),
+    *("torch img/s", "from_torch / port", "from_torch / torch", "error"),
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    arguments = parser.parse_args()
-    print(
-        f"{jax.devices()[0].device_kind}, batches of {arguments.batch_size}, "
-        f"{arguments.dtype}, images a second\n"
-    )
-    print("| network | pass | our port | from_torch | torch | from_torch / port |")
-    print("|---|---|---:|---:|---:|---:|")
-    for name in arguments.names or NAMES:
-        for label, speeds in measure(name, arguments.batch_size, arguments.dtype):
-            port, bridge, torch = speeds
-            print(
-                f"| {name} | {label} | {port:.1f} | {bridge:.1f} | {torch:.1f} | "
-                f"{bridge / port:.2f} |",
-                flush=True,
-            )
-
-
-def measure(name: str, batch_size: int, dtype: str) -> list[tuple[str, list[float]]]:
     import torch
-    import torchvision
 
-    torch.manual_seed(0)
-    network = torchvision.models.get_model(name, weights=None).eval()
-    images = np.random.default_rng(0).random((batch_size, 224, 224, 3), np.float32)
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("names", nargs="*", default=NAMES)
+    add("--batch", type=int, default=8)
+    add("--dtype", nargs="+", choices=TOLERANCES, default=["float32"])
+    add("--rounds", type=int, default=5)
+    add("--name", help="of the file of results")
+    arguments = parser.parse_args()
+    with timing.alone():
+        rows = [
+            row
+            for name in arguments.names
+            for dtype in arguments.dtype
+            for row in timing.apart(
+                measure, name, dtype, arguments.batch, arguments.rounds
+            )
+        ]
+    text = (
+        f"Images a second, medians over {arguments.rounds} rounds; ratios of speeds are "
+        "medians of those within a round, above one where `from_torch` is faster. "
+        "`error` is how far its logits are from torch's, of the largest. The same "
+        f"weights, drawn. torch {torch.__version__} on CPU, {torch.get_num_threads()} "
+        f"threads; torchax {metadata.version('torchax')}."
+    )
+    report.write(
+        arguments.name or f"torch-models-{jax.default_backend()}",
+        "Modules of torch through `from_torch`",
+        [("", text), ("", report.markdown(HEADER, rows))],
+        SEED,
+    )
+
+
+def measure(name: str, dtype: str, batch: int, rounds: int) -> list[tuple[str, ...]]:
+    import torch
+
     chosen = None if dtype == "float32" else dtype
-    port = ja.models.load(name, "random", key=jax.random.key(0), dtype=chosen)
-    bridge = ja.models.from_torch(
-        network, images[:1], normalize="imagenet", dtype=chosen
-    )
-    if dtype != "float32":
-        network = network.to(getattr(torch, dtype))
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
-    pixels = pixels.to(next(network.parameters()).dtype)
-
-    forward = jax.jit(lambda model, images: model(images))
-    gradient = jax.jit(
-        jax.grad(lambda model, images: jnp.sum(model(images)[:, 0]), argnums=1)
-    )
+    port, native = load_both(name, chosen)
+    shape = (batch, *port.input_size, 3)
+    images = np.asarray(jax.random.uniform(jax.random.key(SEED), shape))
+    bridge = ja.models.from_torch(native, images, dtype=chosen)
+    native = native.to(getattr(torch, dtype))
+    x, y = jnp.asarray(images), jnp.arange(batch)
+    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    pixels = pixels.to(getattr(torch, dtype))
+    labels = torch.arange(batch)
+    forward = jax.jit(lambda model, x: model(x))
+    ascend = jax.jit(lambda model, x, y: gradient(ja.scores.logit(model, y), x))
 
     def torch_forward() -> Any:
         with torch.no_grad():
-            return network(pixels)
+            return native(pixels)
 
     def torch_gradient() -> Any:
-        taken = pixels.clone().requires_grad_()
-        return torch.autograd.grad(network(taken)[:, 0].sum(), taken)
+        taken = pixels.detach().requires_grad_()
+        picked = native(taken).gather(1, labels[:, None]).sum()
+        return torch.autograd.grad(picked, taken)[0]
 
-    placed = jnp.asarray(images)
-    of_jax = lambda function, model: (
-        lambda: jax.block_until_ready(function(model, placed))
-    )
-    return [
-        (
-            label,
-            speeds(batch_size, of_jax(jitted, port), of_jax(jitted, bridge), native),
+    wanted = torch_forward().float().numpy()
+    error = np.abs(forward(bridge, x) - wanted).max() / np.abs(wanted).max()
+    assert error < TOLERANCES[dtype], f"its logits differ by {error:.1e}"
+    passes: dict[str, tuple[Callable[[], Any], ...]] = {
+        "forward": (
+            lambda: forward(port, x),
+            lambda: forward(bridge, x),
+            torch_forward,
+        ),
+        "input gradient": (
+            lambda: ascend(port, x, y),
+            lambda: ascend(bridge, x, y),
+            torch_gradient,
+        ),
+    }
+    rows = []
+    for label, three in passes.items():
+        medians, taken = timing.in_turn(list(three), rounds=rounds)
+        rows.append(
+            (
+                *(name, dtype, str(batch), label),
+                *(f"{batch / seconds:.1f}" for seconds in medians),
+                f"{timing.ratio(taken, 0, 1):.2f}",
+                f"{timing.ratio(taken, 2, 1):.2f}",
+                f"{error:.1e}",
+            )
         )
-        for label, jitted, native in (
-            ("forward", forward, torch_forward),
-            ("input gradient", gradient, torch_gradient),
-        )
-    ]
-
-
-def speeds(batch_size: int, *calls: Callable[[], Any]) -> list[float]:
-    """Images a second of each, in turn, so that what else runs meets all of them."""
-    for call in calls:
-        call()
-    best = [float("inf")] * len(calls)
-    for i in [*range(len(calls))] * ROUNDS:
-        start = time.perf_counter()
-        calls[i]()
-        best[i] = min(best[i], time.perf_counter() - start)
-    return [batch_size / seconds for seconds in best]
+        print(*rows[-1], flush=True)
+    return rows
 
 
 if __name__ == "__main__":

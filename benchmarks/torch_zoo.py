@@ -66,6 +66,10 @@ def load_both(name: str, dtype: str | None = None) -> tuple[models.Classifier, A
         import timm
 
         library, network = "timm", timm.create_model(f"tf_{name}")
+    for parameter in network.parameters():
+        # torchvision's vision transformers begin with a head of zeros.
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)
     source = MODELS[name].sources[library]
     config = Config(name, library, 1000, None, dtype, source.padding, "crop")
     tensors = {k: v.numpy() for k, v in network.state_dict().items()}

@@ -75,7 +75,7 @@ class PackedRelu:
 
     A gradient to the image needs of a ReLU only where its argument was between zero and
     the cap. Compilers keep the argument for it, four bytes a value; packed, the memory of
-    a gradient falls to 0.56 (ResNet-50) or 0.3 (EfficientNet-Lite0) of it. Values and
+    a gradient falls to 0.42 (ResNet-50) or 0.3 (EfficientNet-Lite0) of it. Values and
     derivatives are those of the ReLU to the bit: zero at zero and at the cap, and zero of
     second order.
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from jaxattr.models.torch_corners import replace_activations
+from jaxattr.models.torch_operators import replace_operators
 from jaxattr.typing import Array
 
 if TYPE_CHECKING:
@@ -61,7 +63,10 @@ def environment() -> Environment:
         from torchax import tensor
 
         with jax.ensure_compile_time_eval():
-            return tensor.Environment()
+            own = tensor.Environment()
+    replace_operators(own)
+    replace_activations(own)
+    return own
 
 
 def run(module: torch.nn.Module, tensors: Mapping[str, Array], images: Array) -> object:

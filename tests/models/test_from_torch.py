@@ -130,6 +130,92 @@ def test_over_a_mesh(model, kind):
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
 
 
+class Layers(nn.Module):
+    """Convolutions and maxima of each kind; a logit is the mean square of one result."""
+
+    def __init__(self):
+        super().__init__()
+        conv = functools.partial(nn.Conv2d, 4, 8)
+        self.mix = nn.Conv2d(3, 4, 1)
+        self.kinds = nn.ModuleList(
+            [
+                conv(3, stride=2, padding=1),
+                conv(1, stride=2),
+                conv(2, stride=2),
+                conv((3, 1), stride=(2, 1), padding=(1, 0)),
+                conv((1, 3), padding=(0, 2)),
+                conv(3, groups=2, padding=1),
+                nn.Conv2d(4, 4, 3, groups=4, stride=2, padding=1, bias=False),
+                nn.Conv2d(4, 8, 3, groups=4),
+                conv(3, padding=2, dilation=2),
+                conv(3, padding="same"),
+                nn.ConvTranspose2d(4, 8, 2, stride=2),
+                nn.MaxPool2d(3, 2, padding=1),
+                nn.MaxPool2d(2, ceil_mode=True),
+                nn.MaxPool2d((3, 2), stride=1),
+                nn.MaxPool2d(3, 3, padding=1, ceil_mode=True),
+            ]
+        )
+
+    def forward(self, images):
+        x = self.mix(images)
+        return torch.stack([kind(x).square().mean((1, 2, 3)) for kind in self.kinds], 1)
+
+
+def test_every_kind_of_convolution_and_maximum():
+    """Some are the library's own, some torchax's; numbers and gradients are torch's."""
+    torch.manual_seed(0)
+    network = Layers().eval()
+    images = np.array(IMAGES[:2])
+    model = ja.models.from_torch(network, images)
+
+    def total(images):
+        logits = model(images)
+        return (logits * jnp.arange(1.0, 16.0)[None]).sum(), logits
+
+    run = jax.value_and_grad(total, has_aux=True)
+    (_, logits), gradient = jax.jit(run)(jnp.asarray(images))
+    pixels = torch.from_numpy(images).requires_grad_()
+    expected = network(pixels.permute(0, 3, 1, 2))
+    (expected * torch.arange(1.0, 16.0)).sum().backward()
+    np.testing.assert_allclose(logits, expected.detach(), rtol=1e-4)
+    np.testing.assert_allclose(gradient, pixels.grad, rtol=1e-3, atol=1e-5)
+    # Grouped convolutions are slow in XLA.
+    groups = re.findall(
+        r"feature_group_count=(\d+)", str(jax.make_jaxpr(model)(images))
+    )
+    assert groups
+    assert set(groups) == {"1"}
+
+
+CORNERS = np.array([-3, -1, -0.5, 0, 0.5, 1, 3, 6, 7], np.float32).reshape(1, 3, 3, 1)
+
+
+class Activations(nn.Module):
+    """A logit is the sum of one activation over values where some have corners."""
+
+    def forward(self, x):
+        f = nn.functional
+        values = (
+            *(f.relu(x), f.relu6(x), f.relu6(x + 0, inplace=True), f.hardtanh(x)),
+            *(x.clamp(0, 6), x.clamp(min=0), (x + 0).clamp_(0, 6), x.abs()),
+            *(f.hardswish(x), f.hardswish(x + 0, inplace=True), f.hardsigmoid(x)),
+            *(f.leaky_relu(x), f.leaky_relu(x + 0, 0.2, inplace=True), f.elu(x)),
+            torch.maximum(x, torch.zeros_like(x)),
+        )
+        return torch.stack([value.sum((1, 2, 3)) for value in values], 1)
+
+
+def test_derivatives_at_corners_are_torchs():
+    model = ja.models.from_torch(Activations().eval(), CORNERS)
+    jacobian = jax.jit(jax.jacrev(lambda images: model(images)[0]))(CORNERS)
+    assert len(jacobian) == model.num_classes == 15
+    for i, got in enumerate(jacobian):
+        pixels = torch.from_numpy(CORNERS.copy()).requires_grad_()
+        Activations()(pixels.permute(0, 3, 1, 2))[0, i].backward()
+        np.testing.assert_allclose(got, pixels.grad, rtol=1e-6, err_msg=str(i))
+
+
 def test_half_precision(net, model):
     exact = model(IMAGES)
     half = ja.models.from_torch(
