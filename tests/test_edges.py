@@ -78,7 +78,7 @@ EXPLAINERS = {
 }
 
 
-FEW = ("saliency", "smoothgrad", "guided_ig", "attexplore", "grad_cam", "big", "bsm")
+FEW = ("saliency", "smoothgrad", "guided_ig", "grad_cam", "bsm")
 each_kind = quick(EXPLAINERS, *FEW, "spectral_importance")
 
 

@@ -15,7 +15,7 @@ from jaxattr.models import cost as costs
     # Torchvision's own figures; biases of folded batch norms in place of their two arrays.
     [
         pytest.param("resnet18", 11.69, 1.814, marks=pytest.mark.slow),
-        ("mobilenet_v2", 3.50, 0.301),
+        pytest.param("mobilenet_v2", 3.50, 0.301, marks=pytest.mark.slow),
     ],
 )
 def test_published_figures(name, millions, billions):

@@ -73,6 +73,7 @@ def test_derivatives_against_finite_differences(name):
         np.testing.assert_allclose(second, expected, rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
 )
