@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -112,7 +113,9 @@ def slow_attack(name, i):
     return best[0], best_value
 
 
-@pytest.mark.parametrize("name", [n for n in KINDS if n != "random_sign"])
+@pytest.mark.parametrize(
+    "name", quick([n for n in KINDS if n != "random_sign"], "target", "top_k, lens")
+)
 def test_against_a_slow_loop(name):
     result = attacked(name)
     for i in range(len(IMAGES)):

@@ -150,7 +150,10 @@ def test_two_tokens_and_one_head_by_hand():
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [("rollout", ja.attention_rollout), ("gradients", ja.attention_gradients)],
+    [
+        pytest.param("rollout", ja.attention_rollout, marks=pytest.mark.slow),
+        ("gradients", ja.attention_gradients),
+    ],
 )
 def test_against_numpy(name, method):
     expected = reference(name)
@@ -182,8 +185,14 @@ def test_legrad_against_numpy():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (("block1",), "layers: expected the names of what the 2 blocks"),
-        (("block1", "block0"), "layers: expected .* in order"),
+        pytest.param(
+            ("block1",),
+            "layers: expected the names of what the 2 blocks",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("block1", "block0"), "layers: expected .* in order", marks=pytest.mark.slow
+        ),
         (("block0", "blok1"), "layers: unknown 'blok1'.*block1"),
     ],
 )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -57,6 +58,7 @@ def test_a_linear_model_in_closed_form():
     np.testing.assert_allclose(smooth, np.broadcast_to(w, images.shape), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "order"),
     [
@@ -86,18 +88,19 @@ def test_big_is_complete_at_the_order_of_its_rule(rule, order):
         assert errors[1] < errors[0] / 0.8 / 2**order
 
 
-def test_search_once_attribute_many():
+@pytest.mark.parametrize("method", quick([ja.big, ja.bsg], ja.big))
+def test_search_once_attribute_many(method):
     """A BoundaryPoint found before gives the maps of the search that found it."""
     images = toys.images()
     labels = predicted(images)
-    for method, options in ((ja.big, {}), (ja.bsg, {"key": KEY, "num_samples": 3})):
-        run = jax.jit(
-            lambda search: method(model, images, labels, search=search, **options)
-        )
-        searching = jax.jit(
-            lambda: method(model, images, labels, search="deepfool", **options)
-        )
-        np.testing.assert_allclose(run(found()), searching(), atol=1e-5)
+    options = {"key": KEY, "num_samples": 3} if method is ja.bsg else {}
+    run = jax.jit(
+        lambda search: method(model, images, labels, search=search, **options)
+    )
+    searching = jax.jit(
+        lambda: method(model, images, labels, search="deepfool", **options)
+    )
+    np.testing.assert_allclose(run(found()), searching(), atol=1e-5)
 
 
 def test_each_is_its_plain_method_at_the_point():
@@ -169,6 +172,7 @@ def test_the_released_search_by_its_name():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "search",
     [

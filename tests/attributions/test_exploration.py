@@ -19,7 +19,8 @@ model = functools.partial(toys.smooth_logits, PARAMS)
 EPSILON = 16 / 255
 
 
-@pytest.mark.parametrize("name", quick(["attexplore", "fampe"], "attexplore"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["attexplore", "fampe"])
 def test_attexplore_pp_with_an_explainer_s_attack_is_the_explainer(name):
     images, labels = toys.images(2, 8, 7), toys.labels(2)
     given = {"key": KEY, "num_steps": 3}
@@ -63,7 +64,7 @@ def test_plain_gradient_of_a_linear_score_in_closed_form(direction):
 @pytest.mark.parametrize(
     ("name", "direction"),
     [
-        ("pgd", "ascend"),
+        pytest.param("pgd", "ascend", marks=pytest.mark.slow),
         ("gra", "descend"),
         pytest.param("fgsra", "ascend", marks=pytest.mark.slow),
         pytest.param("sia", "descend", marks=pytest.mark.slow),

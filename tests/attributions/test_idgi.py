@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 from jaxattr.frequencies.scale_space import blurred
@@ -33,7 +34,7 @@ def loop(points, label):
     return total
 
 
-@pytest.mark.parametrize("path", ["straight", "blur"])
+@pytest.mark.parametrize("path", quick(["straight", "blur"], "blur"))
 def test_against_a_loop(path):
     with toys.float64():
         images = toys.images(2, dtype=jnp.float64)
@@ -48,6 +49,7 @@ def test_against_a_loop(path):
             np.testing.assert_allclose(maps[i], loop(points[:, i], label), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["straight", "guided", "blur"])
 def test_the_map_sums_to_the_change_of_the_score_in_two_steps(path):
     """Exactly: that is what sharing out changes gives, where gradients have an error."""

@@ -62,6 +62,7 @@ def test_against_a_loop_with_drawn_targets_and_bounds_that_bind():
             np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_target_that_is_the_label_gives_way_to_its_neighbour():
     images, labels = toys.images(2), jnp.array([1, 3])
     run = functools.partial(ja.la, model, images, labels, num_steps=2)

@@ -97,6 +97,7 @@ def test_all_coalitions_give_the_shapley_values_and_interactions(num_samples):
         assert float(jnp.abs(error).max()) == 0
 
 
+@pytest.mark.slow
 def test_few_coalitions_are_near_and_their_errors_mean_what_they_say():
     _, values = table()
     exact = np.asarray(ja.shapley_values(jnp.asarray(values[:, 0], jnp.float32)))
@@ -262,6 +263,7 @@ def test_traced_segments_are_the_same_and_gaps_are_nan():
         assert bool(jnp.isnan(maps[1]).all())
 
 
+@pytest.mark.slow
 def test_captum_and_shapiq():
     golden = np.load(GOLDENS)
     with toys.float64():

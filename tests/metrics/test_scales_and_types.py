@@ -68,11 +68,9 @@ MEASURES = {
 
 
 DEAR = (
-    "alignment",
-    "kendall",
-    "lens_recall",
-    "lens_precision",
-    "lens_precision_diverse",
+    *("alignment", "kendall", "spearman", "lens_kendall"),
+    *("lens_recall", "lens_precision", "lens_recall_diverse", "lens_precision_diverse"),
+    *("road", "irof", "mu_fidelity", "sensitivity_n"),
 )
 
 

@@ -71,6 +71,7 @@ def mixed(images):
     return draw
 
 
+@pytest.mark.slow
 def test_an_explanation_that_never_changes_is_stable():
     explain = lambda x: 0 * x + IMAGES
     options = {"key": KEY, "num_samples": 2, "stddev": 1e-4}
