@@ -201,6 +201,7 @@ def test_legrad_refuses_other_layers_than_its_blocks(layers, message):
         explain(ja.legrad, layers=layers)
 
 
+@pytest.mark.slow
 def test_an_image_alone_where_products_are_written_with_matmul():
     """``jnp.matmul`` leaves out an axis of size 1 between the softmax and the product."""
 

@@ -124,9 +124,10 @@ def test_without_randomness_it_is_the_path_of_mi_fgsm(direction):
     sign = {"descend": -1, "ascend": 1}[direction]
     with toys.float64():
         images, labels = toys.images(3, 12, 12, dtype=jnp.float64), toys.labels()
-        maps = ja.attexplore(
-            model, images, labels, key=KEY, num_steps=5, direction=direction, **QUIET
+        run = functools.partial(
+            ja.attexplore, model, key=KEY, num_steps=5, direction=direction, **QUIET
         )
+        maps = jax.jit(run)(images, labels)
         gradient = jax.jit(
             jax.grad(lambda x: jnp.sum(ja.scores.cross_entropy(model, labels)(x)))
         )

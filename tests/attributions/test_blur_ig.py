@@ -36,6 +36,7 @@ def test_maps_of_the_authors_code():
     np.testing.assert_allclose(maps, golden, rtol=0, atol=1e-5 * np.abs(golden).max())
 
 
+@pytest.mark.slow
 def test_scales_are_those_of_scipy_and_slopes_their_differences():
     with toys.float64():
         images = toys.images(2, 9, 7, dtype=jnp.float64)

@@ -46,16 +46,23 @@ def test_a_linear_model_in_closed_form():
     point = jax.jit(lambda x: ja.nearest_boundary(given[0], x, labels, search="fab"))(
         given[1]
     )
-    maps = ja.bsm(*given, search=point)
-    np.testing.assert_allclose(maps, np.broadcast_to(w, images.shape), rtol=1e-5)
-    normal = ja.bsm(*given, search=point, score=ja.scores.margin)
-    np.testing.assert_allclose(normal, np.broadcast_to(2 * w, images.shape), rtol=1e-5)
-    maps = ja.big(*given, search=point, num_steps=3)
-    np.testing.assert_allclose(maps, delta * w, atol=1e-5)
-    influence = ja.big(*given, search=point, num_steps=3, multiply_by_delta=False)
-    np.testing.assert_allclose(influence, np.broadcast_to(w, images.shape), rtol=1e-5)
-    smooth = ja.bsg(*given, search=point, key=KEY, num_samples=3)
-    np.testing.assert_allclose(smooth, np.broadcast_to(w, images.shape), rtol=1e-5)
+    w_of_each = np.broadcast_to(w, images.shape)
+    found = jax.jit(
+        lambda point: {
+            "bsm": ja.bsm(*given, search=point),
+            "normal": ja.bsm(*given, search=point, score=ja.scores.margin),
+            "big": ja.big(*given, search=point, num_steps=3),
+            "influence": ja.big(
+                *given, search=point, num_steps=3, multiply_by_delta=False
+            ),
+            "bsg": ja.bsg(*given, search=point, key=KEY, num_samples=3),
+        }
+    )(point)
+    np.testing.assert_allclose(found["bsm"], w_of_each, rtol=1e-5)
+    np.testing.assert_allclose(found["normal"], 2 * w_of_each, rtol=1e-5)
+    np.testing.assert_allclose(found["big"], delta * w, atol=1e-5)
+    np.testing.assert_allclose(found["influence"], w_of_each, rtol=1e-5)
+    np.testing.assert_allclose(found["bsg"], w_of_each, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -103,6 +110,7 @@ def test_search_once_attribute_many(method):
     np.testing.assert_allclose(run(found()), searching(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_is_its_plain_method_at_the_point():
     images, boundary = toys.images(), found()
     labels = predicted(images)

@@ -49,6 +49,7 @@ def test_a_pair_that_is_no_rotation_scales_the_gradient():
     np.testing.assert_allclose(maps, ja.saliency(model, x, y)[:, ::-1] / 2, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_wam_is_smoothgrad_of_wavelets():
     """The mean gradient under noise on the coefficients, by the equation."""
     wam = ja.in_basis(ja.smoothgrad, "haar")

@@ -201,8 +201,9 @@ def slow_ridge(design, target, weight, alpha):
 @pytest.mark.parametrize("alpha", quick([0.0, 1.0], 1.0))
 def test_lime_is_a_weighted_ridge_regression(alpha):
     members, values = table()
-    maps = ja.lime(
-        *(SMOOTH, X, Y),
+    run = functools.partial(
+        ja.lime,
+        SMOOTH,
         key=KEY,
         segments=GRID,
         substrate=0.1,
@@ -210,6 +211,7 @@ def test_lime_is_a_weighted_ridge_regression(alpha):
         alpha=alpha,
         kernel_width=0.4,
     )
+    maps = jax.jit(run)(X, Y)
     distance = 1 - np.sqrt(members.mean(1))
     weight = np.exp(-(distance**2) / (2 * 0.4**2))
     for n, found in enumerate(np.asarray(ja.segments.sums(maps, GRID))):
@@ -256,7 +258,8 @@ def test_traced_segments_are_the_same_and_gaps_are_nan():
     ids = jnp.stack([jnp.asarray(IDS), jnp.asarray(IDS[::-1])])
     explain = functools.partial(ja.kernel_shap, SMOOTH, key=KEYS, num_samples=20)
     run = jax.jit(lambda s: explain(X, Y, segments=s, num_segments=6))
-    np.testing.assert_allclose(run(ids), explain(X, Y, segments=ids), atol=1e-6)
+    known = jax.jit(lambda x: explain(x, Y, segments=ids))
+    np.testing.assert_allclose(run(ids), known(X), atol=1e-6)
     for wrong in (jnp.where(ids == 2, 1, ids), ids + 1, ids - 1):
         maps = run(ids.at[1].set(wrong[1]))
         assert bool(jnp.isfinite(maps[0]).all())

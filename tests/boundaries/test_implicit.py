@@ -257,6 +257,7 @@ def test_an_image_that_is_its_own_point(gradient, units):
     np.testing.assert_allclose(of_point[1], probe.at[1:].set(0), rtol=1e-6)
 
 
+@pytest.mark.slow
 @IN_UNITS
 def test_nothing_found_has_derivative_zero(gradient, units):
     def loss(scale, images):

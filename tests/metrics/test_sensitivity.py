@@ -21,17 +21,9 @@ IMAGES, LABELS = toys.images(), toys.labels()
 @pytest.mark.parametrize("normalize", quick([False, True], False))
 def test_infidelity_against_a_loop(normalize):
     maps = ja.saliency(model, IMAGES, LABELS) + 0.1
-    actual = ja.infidelity(
-        model,
-        IMAGES,
-        maps,
-        LABELS,
-        key=KEY,
-        num_samples=7,
-        normalize=normalize,
-        stddev=0.3,
-        batch_size=8,
-    )
+    options = {"num_samples": 7, "stddev": 0.3, "batch_size": 8}
+    run = functools.partial(ja.infidelity, model, normalize=normalize, **options)
+    actual = jax.jit(lambda x, maps: run(x, maps, LABELS, key=KEY))(IMAGES, maps)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(3))
     for i in range(3):
         predicted, real = [], []

@@ -17,6 +17,7 @@ def test_logits(name):
     np.testing.assert_allclose(logits, golden.arrays["logits"], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_logits_of_drawn_weights():
     arrays = peer_nets.load("small_vit").arrays
     weights = peer_nets.vit_weights(peer_nets.SMALL_VIT)
