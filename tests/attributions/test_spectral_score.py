@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -16,7 +17,7 @@ SCORES = {
 }
 
 
-@pytest.mark.parametrize("bands", SCORES)
+@pytest.mark.parametrize("bands", quick(SCORES, 8))
 def test_table_of_scores(bands):
     _, low, high, falling = SCORES[bands]
     shapes = jnp.stack(

@@ -36,7 +36,10 @@ MEMBERS = {
     "fab": boundaries.fab(num_steps=STEPS),
 }
 # The same code as another, in another norm or with another score.
-SLOW = ("apgd_dlr", "apgd_linf", "deepfool_l1", "deepfool_linf", "pgd_linf")
+SLOW = (
+    *("apgd_ce", "apgd_dlr", "apgd_linf", "deepfool_l1", "deepfool_linf"),
+    *("pgd_linf", "pgd_released"),
+)
 SCORES = {"dlr": difference_of_logits_ratio, "ce": ja.scores.cross_entropy}
 
 
