@@ -50,6 +50,25 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+# Rooms whose functions each have tests of their values beside the example in the docstring.
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxattr"
+DEAR_EXAMPLES = [PACKAGE / room for room in ("attributions", "certificates", "metrics")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Compiling their examples takes a tenth of the suite: slow unless a file is named."""
+    named = {
+        pathlib.Path(argument.split("::")[0]).resolve() for argument in config.args
+    }
+    if any(PACKAGE in path.parents for path in named):
+        return
+    for item in items:
+        is_example = isinstance(item, pytest.DoctestItem)
+        if is_example and not {*DEAR_EXAMPLES}.isdisjoint(item.path.parents):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_sessionfinish(session):
     place = kept_programs.folder()
     if place is not None and not hasattr(session.config, "workerinput"):
@@ -58,7 +77,7 @@ def pytest_sessionfinish(session):
 
 # A process may map so many pieces of memory (65 530 by default on Linux), and a compiled
 # program is several.
-MOST_MAPPED = 30_000
+MOST_MAPPED = 40_000
 
 
 def pytest_runtest_teardown(item, nextitem):

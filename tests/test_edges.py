@@ -282,6 +282,7 @@ def test_a_curve_needs_more_than_its_ends():
     "name",
     quick(["deepfool", "fab", "apgd_dlr", "carlini_wagner", "ddn"], "fab"),
 )
+@pytest.mark.slow
 def test_a_class_that_is_masked_is_not_there(name):
     def masked(images):
         nothing = jnp.full((len(images), 1), -jnp.inf)

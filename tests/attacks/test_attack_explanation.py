@@ -194,6 +194,7 @@ def test_the_gradient_through_integrated_gradients():
             assert actual == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_explainers_see_exactly_the_images_in_order():
     seen = []
 

@@ -272,6 +272,7 @@ def upscaled(row, grid):
     ],
     ids=("rollout", "gradients", "legrad"),
 )
+@pytest.mark.slow
 def test_two_stages_with_shifted_windows_against_full_matrices(name, method):
     with toys.float64():
         params = jax.tree.map(jnp.asarray, PARAMS)

@@ -119,6 +119,7 @@ def test_against_the_algorithm_in_a_loop(direction, stack, decay):
 
 
 @pytest.mark.parametrize("direction", quick(["descend", "ascend"], "descend"))
+@pytest.mark.slow
 def test_without_randomness_it_is_the_path_of_mi_fgsm(direction):
     """And where nothing clips the map is step · Σₜ |mₜ|."""
     sign = {"descend": -1, "ascend": 1}[direction]

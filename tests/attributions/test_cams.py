@@ -252,6 +252,7 @@ def test_dead_and_constant_channels_give_no_nan():
 
 
 @pytest.mark.parametrize("height", quick([4, 8], 4))
+@pytest.mark.slow
 def test_derivative_of_the_singular_vector(height):
     """By finite differences, with more channels than places and with fewer."""
     with toys.float64():

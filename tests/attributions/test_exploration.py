@@ -71,6 +71,7 @@ def test_plain_gradient_of_a_linear_score_in_closed_form(direction):
         pytest.param("naa", "ascend", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_both_integrands_of_attexplore_pp_against_a_loop(name, direction, integrand):
     with toys.float64():
         images, labels, keys = smooth_problem()

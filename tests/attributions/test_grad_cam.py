@@ -104,6 +104,7 @@ def test_gradient_through_the_map():
 @pytest.mark.parametrize(
     "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
 )
+@pytest.mark.slow
 def test_sharded_equals_unsharded(axis_type):
     images, labels = toys.images(8, 8, 6), toys.labels(8)
     expected = ja.grad_cam(MODEL, images, labels)

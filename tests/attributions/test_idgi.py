@@ -35,6 +35,7 @@ def loop(points, label):
 
 
 @pytest.mark.parametrize("path", quick(["straight", "blur"], "blur"))
+@pytest.mark.slow
 def test_against_a_loop(path):
     with toys.float64():
         images = toys.images(2, dtype=jnp.float64)

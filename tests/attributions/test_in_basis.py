@@ -20,6 +20,7 @@ ORTHONORMAL = ("dct", "haar", "db4")
 
 
 @pytest.mark.parametrize("basis", quick(ORTHONORMAL, "db4"))
+@pytest.mark.slow
 def test_the_gradient_in_an_orthonormal_basis_is_the_transform_of_the_gradient(basis):
     """∂/∂c f(T⁻¹c) = T⁻ᵀ ∇f = T ∇f: of a linear model, the transform of its weights."""
     linear, weights = toys.linear()
@@ -62,6 +63,7 @@ def test_wam_is_smoothgrad_of_wavelets():
     np.testing.assert_allclose(maps, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_bands_of_frequencies_share_out_the_change_of_the_score():
     linear, _ = toys.linear(8, 8)
     images = toys.images(2, 8, 8)

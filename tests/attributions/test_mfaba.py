@@ -25,7 +25,7 @@ def prediction(x):
     return int(jnp.argmax(model(jnp.asarray(x)[None])[0]))
 
 
-@pytest.mark.parametrize("accumulate", [False, True])
+@pytest.mark.parametrize("accumulate", quick([False, True], True))
 @pytest.mark.parametrize("step", quick(["sign", "normalized"], "normalized"))
 def test_mfaba_against_a_loop(step, accumulate):
     with toys.float64():

@@ -245,6 +245,7 @@ def test_alone_equals_in_a_batch(options):
     "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
 )
 @pytest.mark.parametrize("convention", quick(["centered", "released"], "centered"))
+@pytest.mark.slow
 def test_sharded_equals_unsharded(axis_type, convention):
     expected = importance(8, convention=convention)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))

@@ -59,6 +59,7 @@ def test_bad_input():
         ja.spectral_score(jnp.ones(1))
 
 
+@pytest.mark.slow
 def test_snr_of_white_noise_mirrors_the_image():
     """Power falling as r^-3 over flat noise: an SNR that falls as r^-3."""
     side = 64

@@ -178,6 +178,7 @@ def ball_logits(params, x):
     return jnp.stack([value, -value], -1)
 
 
+@pytest.mark.slow
 def test_nearest_on_a_sphere_in_closed_form():
     """``x' = c + r (x - c) / ‖x - c‖``: curvature is met, to image and parameters."""
     with toys.float64():

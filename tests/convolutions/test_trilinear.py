@@ -99,7 +99,7 @@ CASES = {
 }
 BASIC = ("depthwise", "tiles", "patches", "phases")
 # Tiles are large, and compile the longest: their first derivatives are among the others'.
-FEW = ("depthwise", "patches", "phases", "wider, strided", "groups")
+FEW = ("patches", "phases", "wider, strided", "groups")
 each_case = pytest.mark.parametrize(
     "case",
     [

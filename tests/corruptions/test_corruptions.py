@@ -76,6 +76,7 @@ def test_severities_grow(name):
     assert error(name, 1) < error(name, 5)
 
 
+@pytest.mark.slow
 def test_noise_has_the_moments_of_its_definition():
     grey = jnp.full((1, 100, 100, 3), 0.5)
     run = functools.partial(corruptions.corrupt, images=grey, severity=1, key=KEY)

@@ -178,6 +178,7 @@ def test_partial_sums_over_shards(name):
     np.testing.assert_allclose(maps, expected(name), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_branch_that_the_images_choose():
     """Relevance comes back through the branch that was taken; DeepLIFT refuses."""
 

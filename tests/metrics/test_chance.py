@@ -134,6 +134,7 @@ def pooled(a, window, pool, pad):
         pytest.param("max", "zero", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_smoothed_correlations(pair, window, pool, pad):
     # Quarters: the sums of a window are exact, and ties stay ties.
     a, b = (np.round(4 * x) / 4 for x in PAIRS[pair])

@@ -72,6 +72,7 @@ def test_one_pixel_is_half_a_pixel_away_from_itself():
     np.testing.assert_allclose(found.concentration, [16.0])
 
 
+@pytest.mark.slow
 def test_random_signs_give_what_chance_gives():
     """Loc = b / (1 + b), EG = b, PP = 1/2 for a box of area fraction b."""
     maps = np.random.default_rng(2).choice([-1.0, 1.0], (400, 32, 32))

@@ -145,6 +145,7 @@ def test_rows_are_independent_and_vmap_agrees():
     chex.assert_trees_all_close(got, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_derivatives_against_finite_differences():
     with jax.enable_x64(True):
         classifier, images = load(activation=jax.nn.softplus), draw(1, jnp.float64)

@@ -40,6 +40,7 @@ def test_products_are_counted_inside_of_loops_and_calls():
     assert costs.multiply_adds(model, (2, 2)) == 5 * 12 * 7
 
 
+@pytest.mark.slow
 def test_grouped_and_depthwise_convolutions():
     with small_zoo.in_catalog():
         model = small_zoo.load("small_resnet")

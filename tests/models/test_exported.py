@@ -104,6 +104,7 @@ def test_two_loads_are_one_program(exported):
     assert one.program != from_exported(exported(vjp_order=0)).program
 
 
+@pytest.mark.slow
 def test_vmap_of_a_gradient_and_gradient_of_a_vmap(exported):
     model = from_exported(exported())
     stacked = jnp.stack([IMAGES, IMAGES / 2])
@@ -157,6 +158,7 @@ def test_without_derivatives_for_black_box_methods_only(exported):
 @pytest.mark.parametrize(
     "kind", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
 )
+@pytest.mark.slow
 def test_over_a_mesh(exported, kind):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
     model = from_exported(exported())

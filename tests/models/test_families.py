@@ -37,6 +37,7 @@ def both(classifier, images):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_rows_are_independent(name):
     """Under ``vmap`` an image is alone."""
     classifier, images = load(name), draw()

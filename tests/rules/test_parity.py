@@ -151,7 +151,7 @@ BASELINES = {
 }
 
 
-@pytest.mark.parametrize("baseline", quick(BASELINES, "image", "shap"))
+@pytest.mark.parametrize("baseline", quick(BASELINES, "image"))
 @pytest.mark.parametrize(
     "model", quick(["tiny_conv", "tiny_residual", "tiny_smooth"], "tiny_residual")
 )

@@ -173,6 +173,7 @@ def test_killed_and_resumed_gives_the_same_tables(
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_each_method_compiles_once_for_all_images_and_all_weights():
     images = jax.random.uniform(KEY, (5, 16, 16, 3))
     labels = jnp.arange(5) % 4
@@ -239,6 +240,7 @@ def test_models_methods_and_metrics_of_ones_own(tmp_path):
         evaluate(flat, asked, {"mass": mass}, *given, key=KEY, out=tmp_path)
 
 
+@pytest.mark.slow
 def test_methods_on_features_need_a_model_in_two_halves(tmp_path):
     """By name NAA takes the halves of the model, as Grad-CAM does."""
     naa = ("attexplore_pp", {"attack": "naa", "num_steps": 2})

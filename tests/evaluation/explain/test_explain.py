@@ -195,6 +195,7 @@ def test_nothing_to_do(photographs, model, tmp_path):
             run(paths, model, tmp_path / "out", methods)
 
 
+@pytest.mark.slow
 def test_references(photographs, model, tmp_path):
     methods = {"expected_gradients": {"num_samples": 4}}
     with pytest.raises(ValueError, match="expected_gradients: needs references"):
