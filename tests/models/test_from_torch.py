@@ -151,7 +151,7 @@ class Layers(nn.Module):
                 conv(3, padding="same"),
                 nn.ConvTranspose2d(4, 8, 2, stride=2),
                 nn.MaxPool2d(3, 2, padding=1),
-                nn.MaxPool2d(2, ceil_mode=True),
+                nn.MaxPool2d(4, 3, ceil_mode=True),
                 nn.MaxPool2d((3, 2), stride=1),
                 nn.MaxPool2d(3, 3, padding=1, ceil_mode=True),
             ]
