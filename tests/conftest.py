@@ -50,18 +50,47 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+# Rooms whose functions each have tests of their values beside the example in the docstring.
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "jaxattr"
+DEAR_EXAMPLES = [PACKAGE / room for room in ("attributions", "certificates", "metrics")]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Compiling their examples takes a tenth of the suite: slow unless a file is named."""
+    named = {
+        pathlib.Path(argument.split("::")[0]).resolve() for argument in config.args
+    }
+    if any(PACKAGE in path.parents for path in named):
+        return
+    for item in items:
+        is_example = isinstance(item, pytest.DoctestItem)
+        if is_example and not {*DEAR_EXAMPLES}.isdisjoint(item.path.parents):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_sessionfinish(session):
     place = kept_programs.folder()
     if place is not None and not hasattr(session.config, "workerinput"):
         _compile_cache.remove_oldest(place, kept_programs.MAX_BYTES)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def programs_of_one_file():
-    """A process may map so many pieces of memory, and each compiled program is one."""
-    yield
-    jax.clear_caches()
-    gc.collect()
+# A process may map so many pieces of memory (65 530 by default on Linux), and a compiled
+# program is several.
+MOST_MAPPED = 40_000
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Compiled programs are dropped at the end of a file, where there are many."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    try:
+        mapped = pathlib.Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        mapped = MOST_MAPPED  # another system: there they are dropped after every file
+    if mapped >= MOST_MAPPED:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

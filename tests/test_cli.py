@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
+from quick import quick
 
 import jaxattr as ja
 from jaxattr import cli
@@ -84,6 +85,7 @@ def test_explain(tiny, photograph, tmp_path, capsys):
     assert len(captured.err.splitlines()) == 2  # no terminal: one line an item
 
 
+@pytest.mark.slow
 def test_methods_of_a_model_that_is_only_called(tiny, photograph, tmp_path):
     code = explain(
         *(photograph, "--methods", "occlusion,kernel_shap", "--curve-steps", "0"),
@@ -297,7 +299,8 @@ def test_methods_lists_options_that_can_be_given_back(tiny, photograph, capsys):
     assert "references" not in text
 
 
-def test_demo_with_a_tiny_classifier(tiny, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("networks", quick([1, 2], 1))
+def test_demo_with_a_tiny_classifier(tiny, tmp_path, capsys, monkeypatch, networks):
     monkeypatch.setattr(demo, "METHODS", {"saliency": {}, "guided_ig": {}})
     monkeypatch.setattr(demo, "CURVE_STEPS", 2)
     monkeypatch.setattr(ja.models, "installed", lambda name: False)
@@ -309,6 +312,9 @@ def test_demo_with_a_tiny_classifier(tiny, tmp_path, capsys, monkeypatch):
     for word in ("chelsea", "coffee", "rocket", "insertion", str(out), "--no-deps"):
         assert word in text
     assert "networks.png" not in names
+    assert demo_command.run_demo is demo.run_demo
+    if networks == 1:
+        return
     # With a second network what the first has made is there already.
     monkeypatch.setattr(ja.models, "installed", lambda name: name == "mobilenet_v2")
     assert cli.main(["demo", "--out", str(out)]) == 0
@@ -316,9 +322,9 @@ def test_demo_with_a_tiny_classifier(tiny, tmp_path, capsys, monkeypatch):
     assert (out / "mobilenet_v2" / "chelsea.guided_ig.npz").is_file()
     assert (out / "networks.png").stat().st_size > 5000
     assert "networks.png" in capsys.readouterr().out
-    assert demo_command.run_demo is demo.run_demo
 
 
+@pytest.mark.slow
 def test_real_model_on_a_real_photograph(tmp_path, capsys):
     from skimage import data
 

@@ -103,6 +103,7 @@ def test_several_labels_are_rows_and_a_difference(folder, tmp_path, monkeypatch)
     np.testing.assert_array_equal(load_explanation(out / "a.saliency.npz").map, two.map)
 
 
+@pytest.mark.slow
 def test_the_record_of_a_run_is_the_same_for_equal_runs(folder, tmp_path):
     out, texts = tmp_path / "out", []
     for _ in range(2):
@@ -234,6 +235,7 @@ def test_names_of_which_a_text_is_a_part_are_suggested(text, near):
     assert str(caught.value).startswith(f"model: unknown {text!r}; {hint}known: ")
 
 
+@pytest.mark.slow
 def test_vector_figures_keep_their_letters_and_are_the_same_each_time(tmp_path):
     texts = []
     for _ in range(2):
@@ -275,7 +277,10 @@ def test_completion_without_shtab_names_the_extra(monkeypatch, capsys):
     [
         (["-m", "jaxattr"], "JAX_ENABLE_X64"),
         # This error names no variable.
-        (["jaxattr"], "JAX_COMPILER_DETAILED_LOGGING_MIN_OPS"),
+        pytest.param(
+            *(["jaxattr"], "JAX_COMPILER_DETAILED_LOGGING_MIN_OPS"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_keeps_jax_from_starting_is_one_line(
@@ -303,6 +308,7 @@ def test_what_keeps_jax_from_starting_is_an_error_of_other_programs(monkeypatch)
     assert done.stderr.splitlines()[-1].startswith("ValueError: invalid truth value")
 
 
+@pytest.mark.slow
 def test_python_m_jaxattr():
     done = subprocess.run(
         [sys.executable, "-m", "jaxattr", "--version"],

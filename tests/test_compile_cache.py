@@ -76,6 +76,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch, capsys,
     )
 
 
+@pytest.mark.slow
 def test_a_program_that_is_damaged_is_compiled(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXATTR_COMPILE_CACHE", str(tmp_path))
     with kept_programs(ASKED):

@@ -14,7 +14,11 @@ from jaxattr import _random
 from jaxattr._checks import check_key, check_single_key
 
 IMPLEMENTATIONS = ("threefry2x32", "rbg", "unsafe_rbg")
-SLOW = (*subjects.SLOW, "guided_ig", "mfaba", "lrp")
+SLOW = (
+    *(*subjects.SLOW, "guided_ig", "mfaba", "lrp", "deeplift"),
+    *("occlusion", "excitation_backprop", "guided_backprop"),
+    *("ablation_cam", "eigen_cam", "hires_cam"),
+)
 labels = jnp.array([0, 1, 2])
 
 
@@ -91,7 +95,9 @@ def _of_every_explainer():
         if method.needs_attention:
             continue  # The toy has none; the protocol tries them on a small ViT.
         for impl in IMPLEMENTATIONS if method.needs_key else IMPLEMENTATIONS[:1]:
-            marks = [pytest.mark.slow] if name in SLOW or impl == "rbg" else []
+            dear = (name, impl) == ("attexplore", "unsafe_rbg")
+            is_slow = dear or name in SLOW or impl == "rbg"
+            marks = [pytest.mark.slow] if is_slow else []
             yield pytest.param(name, impl, marks=marks, id=f"{name}-{impl}")
 
 

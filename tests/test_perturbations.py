@@ -21,7 +21,7 @@ def draw(perturbation, images, keys):
     [
         perturbations.gaussian(0.1),
         perturbations.spectral_copies(0.1, 0.5),
-        perturbations.input_diversity(1.0, 1.9),
+        pytest.param(perturbations.input_diversity(1.0, 1.9), marks=pytest.mark.slow),
     ],
 )
 def test_every_image_and_sample_has_its_own_draw_and_only_its_own(perturbation):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from quick import quick
 
 import jaxattr as ja
 from jaxattr import projections, steps
@@ -67,7 +68,12 @@ UNITLESS = {
 }
 
 
-@pytest.mark.parametrize("name", UNITLESS)
+# Those that take longest, of which each has a like that does not.
+DEAR = ("fidelity of sets", "kendall", "infidelity", "lens kendall", "lens spearman",
+        "diverse", "signal to noise")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", quick(UNITLESS, *({*UNITLESS} - {*DEAR})))
 def test_a_measure_without_unit_is_the_same_at_any_scale(name):
     measure = jax.jit(UNITLESS[name])
     expected = measure(x, y)
@@ -171,7 +177,7 @@ def _distance_to_a_plane(scale, member):
     return jax.value_and_grad(distance)(image)
 
 
-@pytest.mark.parametrize("member", ["deepfool", "fab"])
+@pytest.mark.parametrize("member", quick(["deepfool", "fab"], "fab"))
 def test_the_boundary_does_not_depend_on_the_unit_of_the_logits(member):
     @at_the_edges
     @given(scales)

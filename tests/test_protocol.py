@@ -23,13 +23,19 @@ ATTENTION = ("small_vit", "small_maxvit")
 """Subjects that attend; the second, in windows, is for the methods that look at that."""
 
 
-def each(keep=lambda method: True, subjects=tuple(SUBJECTS)):
+FEW = ("saliency", "integrated_gradients", "rise", "attexplore")
+"""A gradient, a path, a model that is only called, and an attack that explores: what
+compiles anew is tried on the toy with these, and with all in the slow suite."""
+
+
+def each(keep=lambda method: True, subjects=tuple(SUBJECTS), few=None):
     """A test of every method on every subject."""
     names = sorted(name for name, method in METHODS.items() if keep(method))
+    is_quick = lambda name: name in few if few else name not in SLOW
     cases = [
         pytest.param(
             (subject, name),
-            marks=[pytest.mark.slow] if subject != "toy" or name in SLOW else [],
+            marks=[] if subject == "toy" and is_quick(name) else [pytest.mark.slow],
             id=f"{subject}-{name}",
         )
         for subject in subjects
@@ -103,7 +109,7 @@ def test_shape_dtype_finite_and_inputs_unchanged(subject, name):
     np.testing.assert_array_equal(labels, before[1])
 
 
-@each()
+@each(few=FEW)
 def test_eager_equals_jit_and_same_key_same_bits(subject, name):
     images, labels = draw(subject)
     jitted = compiled(subject, name)(subject.params, images, labels)
@@ -123,7 +129,7 @@ def test_another_key_gives_another_map(subject, name):
     assert float(jnp.abs(other - first).max()) > 0
 
 
-@each()
+@each(few=FEW)
 def test_alone_equals_in_a_batch_with_its_own_key(subject, name):
     images, labels = draw(subject)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(3))
@@ -134,7 +140,7 @@ def test_alone_equals_in_a_batch_with_its_own_key(subject, name):
 
 
 @pytest.mark.parametrize("batch_size", quick([1, 2], 2))
-@each()
+@each(few=FEW)
 def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     images, labels = draw(subject)
     rows = []
@@ -153,7 +159,7 @@ def test_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
 
 
 @pytest.mark.parametrize("batch_size", quick([3, 7, 100]))
-@each(subjects=["toy"])
+@each(subjects=["toy"], few=FEW)
 def test_larger_batch_size_changes_nothing_and_is_held(subject, name, batch_size):
     test_batch_size_changes_nothing_and_is_held(subject, name, batch_size)
 
@@ -168,7 +174,7 @@ def test_one_trace_for_new_weights(subject, name):
     assert float(jnp.abs(first - second).max()) > 0
 
 
-@each()
+@each(few=FEW)
 def test_vmap_over_a_leading_axis(subject, name):
     images, _ = draw(subject)
     stack = jnp.stack([images, images[:, ::-1]])
@@ -180,7 +186,7 @@ def test_vmap_over_a_leading_axis(subject, name):
         assert_close(subject, mapped[i], expected)
 
 
-@each(lambda method: method.differentiable)
+@each(lambda method: method.differentiable, few=FEW)
 def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
     """To the image and to the parameters, in float64."""
     with toys.float64():
@@ -225,7 +231,7 @@ def test_gradient_through_the_map_agrees_with_finite_differences(subject, name):
             )
 
 
-@each(lambda method: not method.differentiable)
+@each(lambda method: not method.differentiable, few=("mfaba",))
 def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(
     subject, name
 ):
@@ -242,7 +248,7 @@ def test_what_is_not_differentiable_says_so_and_is_still_finite_under_grad(
 @pytest.mark.parametrize(
     "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
 )
-@each()
+@each(few=FEW)
 def test_sharded_equals_unsharded(subject, name, axis_type):
     assert len(jax.devices()) >= 4, "tests force four devices"
     images, labels = draw(subject, 8)
@@ -257,7 +263,7 @@ def test_sharded_equals_unsharded(subject, name, axis_type):
     assert_close(subject, maps, expected)
 
 
-@each()
+@each(few=FEW)
 def test_bfloat16_model_gives_float32_maps(subject, name):
     images = subject.images(3)
     labels = subject.labels(images)
@@ -271,7 +277,7 @@ def test_bfloat16_model_gives_float32_maps(subject, name):
         assert error < subject.half_tolerance * np.linalg.norm(expected)
 
 
-@each()
+@each(few=FEW)
 def test_float64_is_kept(subject, name):
     with toys.float64():
         images = subject.images(2, dtype=jnp.float64)

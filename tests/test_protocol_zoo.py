@@ -18,6 +18,7 @@ def catalog():
 @pytest.mark.parametrize(
     "name", quick(["expected_gradients", "grad_cam", "guided_ig"], "grad_cam")
 )
+@pytest.mark.slow
 def test_promises(name, model):
     subject = SUBJECTS[model]()
     images = subject.images(2)

@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+from quick import quick
 
 import jaxattr as ja
 
@@ -82,7 +83,7 @@ def test_a_page_about_all_methods_names_each(page):
     assert [name for name in methods() if f"`{name}`" not in table] == []
 
 
-@pytest.mark.parametrize("page", ["differentiate", "sharp-bits"])
+@pytest.mark.parametrize("page", quick(["differentiate", "sharp-bits"], "sharp-bits"))
 def test_blocks_of_a_page_run(page, capsys):
     blocks = re.findall(
         r"^```python\n(.*?)^```", words(DOCS / f"{page}.md"), re.DOTALL | re.MULTILINE

@@ -14,7 +14,7 @@ from jaxattr import _random, scores
 from jaxattr._checks import check_integer, check_key, check_number, check_task, fail
 from jaxattr._loops import by_image_batches
 from jaxattr._numerics import norms
-from jaxattr._numerics.rankings import descending_ranks
+from jaxattr._numerics.rankings import top_k_mask
 from jaxattr.paths import PathInfo, adversarial_path, fold_path
 from jaxattr.perturbations import gaussian
 from jaxattr.steps import sign_step
@@ -142,10 +142,10 @@ def _remove(loss: ScoreFn, images: Array, keys: Array, rounds: _Rounds) -> Array
         total = _importance(loss, images, left, _random.fold_in(keys, index), rounds)
         lowest = jnp.min(total, axis=_AXES, keepdims=True)
         order = jnp.abs((total + lowest) * images)
-        # NaN ranks last in either case; what was removed first of all.
-        flat = jnp.where(left, order, -jnp.inf).reshape(len(images), -1)
-        ascending = descending_ranks(-flat).reshape(images.shape)
-        removed = left & (ascending < (index + 1) * rounds.values_per_round)
+        # Of what is left the lowest; what was removed before is not taken again.
+        lowest_first = jnp.where(left, -order, -jnp.inf).reshape(len(images), -1)
+        taken = top_k_mask(lowest_first, min(rounds.values_per_round, size))
+        removed = left & taken.reshape(images.shape)
         low = jnp.min(order, _AXES, keepdims=True, where=removed, initial=jnp.inf)
         high = jnp.max(order, _AXES, keepdims=True, where=removed, initial=-jnp.inf)
         share = (order - low) / (high - low + 1e-6) * rounds.factor

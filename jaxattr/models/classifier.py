@@ -164,10 +164,10 @@ class Classifier:
         Example:
           >>> import jax
           >>> from jaxattr import models
-          >>> model = models.load("resnet18", "random", key=jax.random.key(0))
-          >>> features, head = model.split("layer2")
-          >>> jax.eval_shape(features, jax.numpy.zeros((1, 32, 32, 3))).shape
-          (1, 4, 4, 128)
+          >>> model = models.load("squeezenet1_1", "random", key=jax.random.key(0))
+          >>> features, head = model.split("features.5")
+          >>> jax.eval_shape(features, jax.numpy.zeros((1, 64, 64, 3))).shape
+          (1, 7, 7, 128)
         """
         network = _abstract(self.config)
         cut = chain.position(network, network.split_layer if layer is None else layer)

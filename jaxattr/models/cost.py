@@ -60,9 +60,9 @@ def cost(
       >>> import jax
       >>> from jaxattr import models
       >>> from jaxattr.models.cost import multiply_adds
-      >>> model = models.load("resnet18", "random", key=jax.random.key(0))
+      >>> model = models.load("squeezenet1_1", "random", key=jax.random.key(0))
       >>> f"{multiply_adds(model, (224, 224)) / 1e9:.2f}"
-      '1.81'
+      '0.35'
     """
     batch_size = check_integer("batch_size", batch_size)
     size = model.input_size if image_size is None else image_size

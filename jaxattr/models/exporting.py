@@ -64,10 +64,10 @@ def export(
       >>> import os, tempfile
       >>> import jax
       >>> from jaxattr import models
-      >>> model = models.load("resnet18", "random", key=jax.random.key(0))
-      >>> path = os.path.join(tempfile.mkdtemp(), "resnet18.jaxexport")
-      >>> models.export(model, path, image_shape=(32, 32, 3), vjp_order=0).name
-      'resnet18.jaxexport'
+      >>> model = models.load("squeezenet1_1", "random", key=jax.random.key(0))
+      >>> path = os.path.join(tempfile.mkdtemp(), "squeezenet1_1.jaxexport")
+      >>> models.export(model, path, image_shape=(64, 64, 3), vjp_order=0).name
+      'squeezenet1_1.jaxexport'
     """
     need_flatbuffers()
     shape = _image_shape(model, image_shape)

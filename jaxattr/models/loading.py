@@ -87,8 +87,8 @@ def load(
     Example:
       >>> import jax
       >>> from jaxattr import models
-      >>> model = models.load("efficientnet_lite0", "random", key=jax.random.key(0))
-      >>> model(jax.numpy.zeros((2, 32, 32, 3))).shape
+      >>> model = models.load("squeezenet1_1", "random", key=jax.random.key(0))
+      >>> model(jax.numpy.zeros((2, 64, 64, 3))).shape
       (2, 1000)
     """
     model = MODELS[check_choice("name", name, MODELS)]

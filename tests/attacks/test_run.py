@@ -37,12 +37,11 @@ def in_a_loop(name):
 
 
 # The paths of attexplore and fampe are held as explainers, too.
-DEAR = ("attexplore", "fampe", "di_fgsm", "fgsra", "sia", "naa")
+# A random start, momentum that looks ahead, copies, a path, and a smoothed gradient.
+KEPT = ("pgd", "ni_fgsm", "gra", "mig", "ti_fgsm")
 
 
-@pytest.mark.parametrize(
-    "name", quick(attacks.names(), *({*attacks.names()} - {*DEAR}))
-)
+@pytest.mark.parametrize("name", quick(attacks.names(), *KEPT))
 def test_against_the_equations_in_a_loop(name):
     with toys.float64():
         images, labels, keys, expected = in_a_loop(name)
@@ -50,7 +49,7 @@ def test_against_the_equations_in_a_loop(name):
         np.testing.assert_allclose(result.images, expected.images, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", quick(attacks.names(), "pgd", "ni_fgsm", "gra", "ssa"))
+@pytest.mark.parametrize("name", quick(attacks.names(), "ni_fgsm", "gra"))
 def test_the_map_along_its_path_against_the_equations_in_a_loop(name):
     """It sees more than signs."""
     explore = jax.jit(
@@ -68,9 +67,7 @@ def test_the_map_along_its_path_against_the_equations_in_a_loop(name):
         np.testing.assert_allclose(maps, expected.direction, atol=atol)
 
 
-@pytest.mark.parametrize(
-    "name", quick(attacks.names(), *({*attacks.names()} - {*DEAR}))
-)
+@pytest.mark.parametrize("name", quick(attacks.names(), *KEPT))
 def test_budget_bounds_success_and_that_the_loss_rises(name):
     with toys.float64():  # of the shapes above, whose programs are there
         images = toys.images(2, H, W, dtype=jnp.float64)
@@ -102,14 +99,14 @@ def test_naa_by_name_takes_the_halves_of_the_model():
 
 @pytest.mark.parametrize("name", quick(["pgd", "gra", "naa"], "pgd"))
 def test_alone_equals_in_a_batch(name):
-    images, keys = toys.images(3, H, W), jax.random.split(KEY, 3)
+    images, keys = toys.images(4, H, W), jax.random.split(KEY, 4)
     labels = jnp.argmax(model(images), -1)
     batch = compiled(name)(images, labels, keys)
     alone = compiled(name)(images[1:2], labels[1:2], keys[1:2])
     np.testing.assert_allclose(alone.images[0], batch.images[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", quick(attacks.names(), "ni_fgsm"))
+@pytest.mark.parametrize("name", quick(attacks.names()))
 def test_under_jit_and_vmap_by_itself_and_as_an_explorer(name):
     """As eagerly; what an attack follows never speaks against itself."""
 
@@ -184,7 +181,7 @@ def test_misuse():
 
 
 SHARDED = [
-    name if name == "mig" else pytest.param(name, marks=pytest.mark.slow)
+    name if name == "pgd" else pytest.param(name, marks=pytest.mark.slow)
     for name in sorted({*attacks.names()} - {"naa"})
 ]
 

@@ -31,9 +31,9 @@ def test_agi_against_a_loop(origin):
     with toys.float64():
         images = toys.images(2, 8, 7, dtype=jnp.float64)
         labels, keys = jnp.argmax(model(images), -1), jax.random.split(KEY, 2)
-        maps = ja.agi(
-            model, images, labels, key=keys, num_targets=2, num_steps=4, origin=origin
-        )
+        given = {"num_targets": 2, "num_steps": 4, "origin": origin}
+        run = jax.jit(lambda x, y, keys: ja.agi(model, x, y, key=keys, **given))
+        maps = run(images, labels, keys)
         for image, label, key, actual in zip(images, labels, keys, maps, strict=True):
             expected = np.zeros_like(image)
             others = [k for k in range(4) if k != label]

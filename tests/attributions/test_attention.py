@@ -150,7 +150,10 @@ def test_two_tokens_and_one_head_by_hand():
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [("rollout", ja.attention_rollout), ("gradients", ja.attention_gradients)],
+    [
+        pytest.param("rollout", ja.attention_rollout, marks=pytest.mark.slow),
+        ("gradients", ja.attention_gradients),
+    ],
 )
 def test_against_numpy(name, method):
     expected = reference(name)
@@ -182,8 +185,14 @@ def test_legrad_against_numpy():
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (("block1",), "layers: expected the names of what the 2 blocks"),
-        (("block1", "block0"), "layers: expected .* in order"),
+        pytest.param(
+            ("block1",),
+            "layers: expected the names of what the 2 blocks",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ("block1", "block0"), "layers: expected .* in order", marks=pytest.mark.slow
+        ),
         (("block0", "blok1"), "layers: unknown 'blok1'.*block1"),
     ],
 )
@@ -192,6 +201,7 @@ def test_legrad_refuses_other_layers_than_its_blocks(layers, message):
         explain(ja.legrad, layers=layers)
 
 
+@pytest.mark.slow
 def test_an_image_alone_where_products_are_written_with_matmul():
     """``jnp.matmul`` leaves out an axis of size 1 between the softmax and the product."""
 

@@ -265,9 +265,14 @@ def upscaled(row, grid):
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    list(zip(("rollout", "gradients", "legrad"), METHODS, strict=True)),
+    [
+        pytest.param("rollout", ja.attention_rollout, marks=pytest.mark.slow),
+        pytest.param("gradients", ja.attention_gradients, marks=pytest.mark.slow),
+        ("legrad", ja.legrad),
+    ],
     ids=("rollout", "gradients", "legrad"),
 )
+@pytest.mark.slow
 def test_two_stages_with_shifted_windows_against_full_matrices(name, method):
     with toys.float64():
         params = jax.tree.map(jnp.asarray, PARAMS)

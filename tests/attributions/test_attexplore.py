@@ -9,6 +9,7 @@ import pytest
 import scipy.fft
 import scipy.ndimage
 import toys
+from quick import quick
 
 import jaxattr as ja
 from jaxattr import perturbations, steps
@@ -117,15 +118,17 @@ def test_against_the_algorithm_in_a_loop(direction, stack, decay):
             np.testing.assert_allclose(maps[i], expected, atol=1e-6 * expected.max())
 
 
-@pytest.mark.parametrize("direction", ["descend", "ascend"])
+@pytest.mark.parametrize("direction", quick(["descend", "ascend"], "descend"))
+@pytest.mark.slow
 def test_without_randomness_it_is_the_path_of_mi_fgsm(direction):
     """And where nothing clips the map is step · Σₜ |mₜ|."""
     sign = {"descend": -1, "ascend": 1}[direction]
     with toys.float64():
         images, labels = toys.images(3, 12, 12, dtype=jnp.float64), toys.labels()
-        maps = ja.attexplore(
-            model, images, labels, key=KEY, num_steps=5, direction=direction, **QUIET
+        run = functools.partial(
+            ja.attexplore, model, key=KEY, num_steps=5, direction=direction, **QUIET
         )
+        maps = jax.jit(run)(images, labels)
         gradient = jax.jit(
             jax.grad(lambda x: jnp.sum(ja.scores.cross_entropy(model, labels)(x)))
         )
@@ -154,6 +157,7 @@ def test_linear_score_in_closed_form():
     np.testing.assert_allclose(maps, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_maps_are_non_negative_and_zero_where_the_box_forbids_to_move():
     images = jnp.where(toys.images(3, 12, 12) > 0.5, 1.0, 0.0)
     maps = ja.attexplore(
@@ -164,6 +168,7 @@ def test_maps_are_non_negative_and_zero_where_the_box_forbids_to_move():
     assert 0.2 < blocked < 0.8
 
 
+@pytest.mark.slow
 def test_descend_raises_the_label_s_probability_and_ascend_lowers_it():
     """Seen through the images the model is asked about."""
     images, labels = toys.images(2, 12, 12), toys.labels(2)

@@ -36,21 +36,25 @@ def test_maps_of_the_authors_code():
     np.testing.assert_allclose(maps, golden, rtol=0, atol=1e-5 * np.abs(golden).max())
 
 
+@pytest.mark.slow
 def test_scales_are_those_of_scipy_and_slopes_their_differences():
     with toys.float64():
         images = toys.images(2, 9, 7, dtype=jnp.float64)
         sigmas = jnp.array([0.0, 0.05, 0.7, 2.3, 6.0])
-        found, slopes = blurred_and_slope(images, sigmas, 6.0)
+        both = jax.jit(lambda x, sigmas: blurred_and_slope(x, sigmas, 6.0))
+        found, slopes = both(images, sigmas)
         for sigma, values in zip(sigmas, found, strict=True):
             expected = scipy.ndimage.gaussian_filter(
                 np.asarray(images), (0, float(sigma), float(sigma), 0), mode="constant"
             )
             np.testing.assert_allclose(values, expected, atol=1e-12)
-        ahead, behind = (blurred(images, sigmas[2:] + h, 7.0) for h in (1e-6, -1e-6))
+        run = jax.jit(lambda x, sigmas: blurred(x, sigmas, 7.0))
+        ahead, behind = (run(images, sigmas[2:] + h) for h in (1e-6, -1e-6))
         np.testing.assert_allclose(slopes[2:], (ahead - behind) / 2e-6, atol=1e-8)
         assert (slopes[0] == 0).all(), "no blur changes nothing at first"
 
 
+@pytest.mark.slow
 def test_the_map_sums_to_the_change_of_the_score():
     with toys.float64():
         images, labels = toys.images(2, dtype=jnp.float64), jnp.array([1, 3])

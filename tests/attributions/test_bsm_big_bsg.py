@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -45,18 +46,26 @@ def test_a_linear_model_in_closed_form():
     point = jax.jit(lambda x: ja.nearest_boundary(given[0], x, labels, search="fab"))(
         given[1]
     )
-    maps = ja.bsm(*given, search=point)
-    np.testing.assert_allclose(maps, np.broadcast_to(w, images.shape), rtol=1e-5)
-    normal = ja.bsm(*given, search=point, score=ja.scores.margin)
-    np.testing.assert_allclose(normal, np.broadcast_to(2 * w, images.shape), rtol=1e-5)
-    maps = ja.big(*given, search=point, num_steps=3)
-    np.testing.assert_allclose(maps, delta * w, atol=1e-5)
-    influence = ja.big(*given, search=point, num_steps=3, multiply_by_delta=False)
-    np.testing.assert_allclose(influence, np.broadcast_to(w, images.shape), rtol=1e-5)
-    smooth = ja.bsg(*given, search=point, key=KEY, num_samples=3)
-    np.testing.assert_allclose(smooth, np.broadcast_to(w, images.shape), rtol=1e-5)
+    w_of_each = np.broadcast_to(w, images.shape)
+    found = jax.jit(
+        lambda point: {
+            "bsm": ja.bsm(*given, search=point),
+            "normal": ja.bsm(*given, search=point, score=ja.scores.margin),
+            "big": ja.big(*given, search=point, num_steps=3),
+            "influence": ja.big(
+                *given, search=point, num_steps=3, multiply_by_delta=False
+            ),
+            "bsg": ja.bsg(*given, search=point, key=KEY, num_samples=3),
+        }
+    )(point)
+    np.testing.assert_allclose(found["bsm"], w_of_each, rtol=1e-5)
+    np.testing.assert_allclose(found["normal"], 2 * w_of_each, rtol=1e-5)
+    np.testing.assert_allclose(found["big"], delta * w, atol=1e-5)
+    np.testing.assert_allclose(found["influence"], w_of_each, rtol=1e-5)
+    np.testing.assert_allclose(found["bsg"], w_of_each, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "order"),
     [
@@ -86,20 +95,22 @@ def test_big_is_complete_at_the_order_of_its_rule(rule, order):
         assert errors[1] < errors[0] / 0.8 / 2**order
 
 
-def test_search_once_attribute_many():
+@pytest.mark.parametrize("method", quick([ja.big, ja.bsg], ja.big))
+def test_search_once_attribute_many(method):
     """A BoundaryPoint found before gives the maps of the search that found it."""
     images = toys.images()
     labels = predicted(images)
-    for method, options in ((ja.big, {}), (ja.bsg, {"key": KEY, "num_samples": 3})):
-        run = jax.jit(
-            lambda search: method(model, images, labels, search=search, **options)
-        )
-        searching = jax.jit(
-            lambda: method(model, images, labels, search="deepfool", **options)
-        )
-        np.testing.assert_allclose(run(found()), searching(), atol=1e-5)
+    options = {"key": KEY, "num_samples": 3} if method is ja.bsg else {}
+    run = jax.jit(
+        lambda search: method(model, images, labels, search=search, **options)
+    )
+    searching = jax.jit(
+        lambda: method(model, images, labels, search="deepfool", **options)
+    )
+    np.testing.assert_allclose(run(found()), searching(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_is_its_plain_method_at_the_point():
     images, boundary = toys.images(), found()
     labels = predicted(images)
@@ -169,6 +180,7 @@ def test_the_released_search_by_its_name():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "search",
     [

@@ -10,6 +10,7 @@ import pytest
 import toys
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from quick import quick
 from split_toy import MODEL, PARAMS, Toy, features_and_slopes, resized
 
 import jaxattr as ja
@@ -56,6 +57,7 @@ def test_tokens_are_laid_out_in_a_square():
     np.testing.assert_allclose(maps, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_float64_is_kept():
     with toys.float64():
         images = toys.images(3, 8, 6, dtype=jnp.float64)
@@ -65,7 +67,7 @@ def test_float64_is_kept():
         np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", quick([1, 2, 3, 7], 2))
 def test_batches_and_jit_change_nothing(batch_size):
     rows = []
 
@@ -99,7 +101,10 @@ def test_gradient_through_the_map():
         np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), rtol=1e-6)
 
 
-@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize(
+    "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
+)
+@pytest.mark.slow
 def test_sharded_equals_unsharded(axis_type):
     images, labels = toys.images(8, 8, 6), toys.labels(8)
     expected = ja.grad_cam(MODEL, images, labels)

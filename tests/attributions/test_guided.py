@@ -48,7 +48,12 @@ def reference(gradient_fn, image, baseline, num_steps, fraction, max_dist):
 
 @pytest.mark.parametrize(
     ("num_steps", "fraction", "max_dist"),
-    [(15, 0.25, 0.02), (5, 0.1, 0.3), (7, 1.0, 0.0), (4, 0.37, 1.0)],
+    [
+        pytest.param(15, 0.25, 0.02, marks=pytest.mark.slow),
+        (5, 0.1, 0.3),
+        pytest.param(7, 1.0, 0.0, marks=pytest.mark.slow),
+        (4, 0.37, 1.0),
+    ],
 )
 def test_against_the_algorithm_in_a_loop(num_steps, fraction, max_dist):
     with toys.float64():

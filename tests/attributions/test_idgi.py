@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 from jaxattr.frequencies.scale_space import blurred
@@ -33,12 +34,14 @@ def loop(points, label):
     return total
 
 
-@pytest.mark.parametrize("path", ["straight", "blur"])
+@pytest.mark.parametrize("path", quick(["straight", "blur"], "blur"))
+@pytest.mark.slow
 def test_against_a_loop(path):
     with toys.float64():
         images = toys.images(2, dtype=jnp.float64)
         given = {} if path == "blur" else {"baseline": 0.3}
-        maps = ja.idgi(model, images, LABELS, num_steps=4, path=path, **given)
+        run = functools.partial(ja.idgi, model, num_steps=4, path=path, **given)
+        maps = jax.jit(run)(images, LABELS)
         if path == "blur":
             points = blurred(images, jnp.array([50.0, 37.5, 25.0, 12.5, 0.0]), 50.0)
         else:
@@ -48,6 +51,7 @@ def test_against_a_loop(path):
             np.testing.assert_allclose(maps[i], loop(points[:, i], label), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["straight", "guided", "blur"])
 def test_the_map_sums_to_the_change_of_the_score_in_two_steps(path):
     """Exactly: that is what sharing out changes gives, where gradients have an error."""
@@ -61,6 +65,7 @@ def test_the_map_sums_to_the_change_of_the_score_in_two_steps(path):
     np.testing.assert_allclose(np.asarray(maps).sum((1, 2, 3)), change, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_of_a_linear_model_by_squared_weights_on_every_path():
     """``(f(x) - f(0)) w² / ‖w‖²``, whatever the way."""
     linear, weights = toys.linear()
@@ -69,7 +74,8 @@ def test_of_a_linear_model_by_squared_weights_on_every_path():
     shares = squared / squared.sum((1, 2, 3), keepdims=True)
     change = (linear(images) - linear(0 * images))[jnp.arange(2), LABELS]
     for path in ("straight", "guided"):
-        maps = ja.idgi(linear, images, LABELS, num_steps=3, path=path)
+        run = functools.partial(ja.idgi, linear, num_steps=3, path=path)
+        maps = jax.jit(run)(images, LABELS)
         expected = shares * change[:, None, None, None]
         np.testing.assert_allclose(maps, expected, atol=2e-5)
 

@@ -60,6 +60,7 @@ def searched(x, label, left, key, sign, num_steps):
     return total / (sign * (values[-1] - values[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [(3, 2), (0, 3)])
 def test_against_a_loop_with_noise_and_a_last_round_that_is_not_full(steps):
     """Of 90 values 25 a round: the last has the 15 that matter most."""

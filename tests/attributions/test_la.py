@@ -47,6 +47,7 @@ def loop(x0, label, targets, *, num_steps, spatial_range, bounds):
     return total
 
 
+@pytest.mark.slow
 def test_against_a_loop_with_drawn_targets_and_bounds_that_bind():
     """The classes but the label are drawn, so all three of them are."""
     with toys.float64():
@@ -54,7 +55,8 @@ def test_against_a_loop_with_drawn_targets_and_bounds_that_bind():
         labels = jnp.argmax(model(images), -1)
         given = {"num_steps": 3, "spatial_range": 4.0, "bounds": (0.0, 0.9)}
         key = jax.random.key(5)
-        maps = ja.la(model, images, labels, key=key, num_targets=3, **given)
+        run = functools.partial(ja.la, model, key=key, num_targets=3, **given)
+        maps = jax.jit(run)(images, labels)
         assert maps[0, 0, 0, 0] == 0, "a black value does not move"
         for image, label, actual in zip(images, labels, maps, strict=True):
             others = [k for k in range(4) if k != label]
@@ -62,6 +64,7 @@ def test_against_a_loop_with_drawn_targets_and_bounds_that_bind():
             np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_target_that_is_the_label_gives_way_to_its_neighbour():
     images, labels = toys.images(2), jnp.array([1, 3])
     run = functools.partial(ja.la, model, images, labels, num_steps=2)

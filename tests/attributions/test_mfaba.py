@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -24,8 +25,8 @@ def prediction(x):
     return int(jnp.argmax(model(jnp.asarray(x)[None])[0]))
 
 
-@pytest.mark.parametrize("accumulate", [False, True])
-@pytest.mark.parametrize("step", ["sign", "normalized"])
+@pytest.mark.parametrize("accumulate", quick([False, True], True))
+@pytest.mark.parametrize("step", quick(["sign", "normalized"], "normalized"))
 def test_mfaba_against_a_loop(step, accumulate):
     with toys.float64():
         images = toys.images(3, 8, 7, dtype=jnp.float64)

@@ -40,7 +40,13 @@ def slow(score, image, window, stride, substrate):
 
 
 @pytest.mark.parametrize(
-    ("window", "stride"), [(3, 2), ((2, 4), (1, 3)), (5, 5), ((6, 5), 1)]
+    ("window", "stride"),
+    [
+        (3, 2),
+        ((2, 4), (1, 3)),
+        pytest.param(5, 5, marks=pytest.mark.slow),
+        pytest.param((6, 5), 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_linear_model_has_weights_times_differences_in_windows(window, stride):
     substrate = np.asarray(jnp.flip(X, 1), np.float64)
@@ -102,7 +108,7 @@ ONLY_CALLED = {
 }
 
 
-@pytest.mark.parametrize("name", quick(ONLY_CALLED, "occlusion", "rise"))
+@pytest.mark.parametrize("name", quick(ONLY_CALLED, "occlusion"))
 def test_a_model_that_is_only_callable(name):
     explain = functools.partial(
         getattr(ja, name), key=jax.random.key(1), batch_size=6, **ONLY_CALLED[name]
@@ -152,7 +158,7 @@ def test_a_substrate_within_other_bounds():
     assert bool(jnp.isfinite(maps).all())
 
 
-@pytest.mark.parametrize("name", ONLY_CALLED)
+@pytest.mark.parametrize("name", quick(ONLY_CALLED, "occlusion", "rise"))
 def test_a_callable_that_returns_another_shape(name):
     options = ONLY_CALLED[name]
     for wrong in (lambda x: SMOOTH(x)[:, 0], lambda x: SMOOTH(x)[:1], lambda x: x):

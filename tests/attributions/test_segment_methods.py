@@ -97,6 +97,7 @@ def test_all_coalitions_give_the_shapley_values_and_interactions(num_samples):
         assert float(jnp.abs(error).max()) == 0
 
 
+@pytest.mark.slow
 def test_few_coalitions_are_near_and_their_errors_mean_what_they_say():
     _, values = table()
     exact = np.asarray(ja.shapley_values(jnp.asarray(values[:, 0], jnp.float32)))
@@ -200,8 +201,9 @@ def slow_ridge(design, target, weight, alpha):
 @pytest.mark.parametrize("alpha", quick([0.0, 1.0], 1.0))
 def test_lime_is_a_weighted_ridge_regression(alpha):
     members, values = table()
-    maps = ja.lime(
-        *(SMOOTH, X, Y),
+    run = functools.partial(
+        ja.lime,
+        SMOOTH,
         key=KEY,
         segments=GRID,
         substrate=0.1,
@@ -209,6 +211,7 @@ def test_lime_is_a_weighted_ridge_regression(alpha):
         alpha=alpha,
         kernel_width=0.4,
     )
+    maps = jax.jit(run)(X, Y)
     distance = 1 - np.sqrt(members.mean(1))
     weight = np.exp(-(distance**2) / (2 * 0.4**2))
     for n, found in enumerate(np.asarray(ja.segments.sums(maps, GRID))):
@@ -262,6 +265,7 @@ def test_traced_segments_are_the_same_and_gaps_are_nan():
         assert bool(jnp.isnan(maps[1]).all())
 
 
+@pytest.mark.slow
 def test_captum_and_shapiq():
     golden = np.load(GOLDENS)
     with toys.float64():

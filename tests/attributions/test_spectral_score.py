@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -16,7 +17,7 @@ SCORES = {
 }
 
 
-@pytest.mark.parametrize("bands", SCORES)
+@pytest.mark.parametrize("bands", quick(SCORES, 8))
 def test_table_of_scores(bands):
     _, low, high, falling = SCORES[bands]
     shapes = jnp.stack(
@@ -58,6 +59,7 @@ def test_bad_input():
         ja.spectral_score(jnp.ones(1))
 
 
+@pytest.mark.slow
 def test_snr_of_white_noise_mirrors_the_image():
     """Power falling as r^-3 over flat noise: an SNR that falls as r^-3."""
     side = 64

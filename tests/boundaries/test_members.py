@@ -36,7 +36,10 @@ MEMBERS = {
     "fab": boundaries.fab(num_steps=STEPS),
 }
 # The same code as another, in another norm or with another score.
-SLOW = ("apgd_dlr", "apgd_linf", "deepfool_l1", "deepfool_linf", "pgd_linf")
+SLOW = (
+    *("apgd_ce", "apgd_dlr", "apgd_linf", "deepfool_l1", "deepfool_linf"),
+    *("pgd_linf", "pgd_released", "pgd_l2", "carlini_wagner"),
+)
 SCORES = {"dlr": difference_of_logits_ratio, "ce": ja.scores.cross_entropy}
 
 
@@ -295,6 +298,7 @@ def test_against_its_equations(name):
         assert count, "a test of nothing found is no test"
 
 
+@pytest.mark.slow
 def test_the_path_of_apgd_halves_and_goes_back_as_published():
     """Every point of a long path, not only the closest of another class."""
     with toys.float64():
@@ -385,6 +389,7 @@ def test_checkpoints_of_a_short_run():
     assert list(np.flatnonzero(checkpoints(12))) == [2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
 
 
+@pytest.mark.slow
 def test_difference_of_logits_ratio():
     logits = jnp.array([[3.0, 1.0, 2.0, -1.0], [0.0, 1.0, 4.0, 2.0]])
     score = difference_of_logits_ratio(lambda z: z, jnp.array([0, 3]))(logits)

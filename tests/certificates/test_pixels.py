@@ -96,6 +96,7 @@ def test_attacks_on_the_top_pixels_do_not_break_it(epsilon):
     assert (frequency[sure & (important == 0)] < 0.5).all()
 
 
+@pytest.mark.slow
 def test_an_image_alone_and_compiled_and_nan():
     x = toys.images()
     factors = jnp.array([1.0, jnp.nan, 2.0])[:, None, None, None]

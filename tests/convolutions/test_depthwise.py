@@ -40,7 +40,11 @@ CASES = [
     ((7, 7), (1, 1), 2, "tf_same"),
     ((9, 9), (3, 3), 1, ((-1, 0), (2, -2))),
 ]
-each_case = pytest.mark.parametrize(("size", "window", "stride", "padding"), CASES)
+FEW = (CASES[0], CASES[4])
+each_case = pytest.mark.parametrize(
+    ("size", "window", "stride", "padding"),
+    [c if c in FEW else pytest.param(*c, marks=pytest.mark.slow) for c in CASES],
+)
 
 
 @each_case

@@ -98,7 +98,8 @@ CASES = {
     "groups, wide": Case((5, 4), (3, 1, 33, 4), 1, "valid", PLAIN, groups=2),
 }
 BASIC = ("depthwise", "tiles", "patches", "phases")
-FEW = (*BASIC, "patches, wide margins", "phases, cut", "wider, strided", "groups")
+# Tiles are large, and compile the longest: their first derivatives are among the others'.
+FEW = ("patches", "phases", "wider, strided", "groups")
 each_case = pytest.mark.parametrize(
     "case",
     [
@@ -137,8 +138,15 @@ def value_and_gradient(case):
 
 @pytest.mark.parametrize(
     "case",
-    [c for c in CASES.values() if not c.depthwise and c.groups == 1],
-    ids=lambda c: "-".join(c.ways),
+    [
+        pytest.param(
+            c,
+            id="-".join(c.ways) + f" of {n}",
+            marks=[] if n in (*BASIC, "plain", "wider") else [pytest.mark.slow],
+        )
+        for n, c in CASES.items()
+        if not c.depthwise and c.groups == 1
+    ],
 )
 def test_the_cases_take_their_ways(case, monkeypatch):
     """Told by whose result it is that comes back."""
@@ -383,7 +391,7 @@ def test_exported_for_any_batch(case):
     chex.assert_trees_all_close(got, expected, atol=1e-4)
 
 
-@each_way
+@one_way
 def test_inside_shard_map(case):
     images, kernel = case.draw(4)
     expected = compiled_gradient(case)(images, kernel)

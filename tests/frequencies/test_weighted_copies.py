@@ -77,7 +77,7 @@ def test_noise_stays_in_its_band(alpha):
 
 
 @pytest.mark.parametrize("transform", ["fft", "dct"])
-@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
+@pytest.mark.parametrize("size", [pytest.param((8, 8), marks=pytest.mark.slow), (7, 9)])
 def test_noise_is_white(transform, size):
     """Drawn as a transform it is what pixels of one variance have, all of them alike."""
     images = jnp.full((1, *size, 2), 0.5)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick
 
 import jaxattr as ja
 from jaxattr.games.sampled_shapley import ESTIMATORS
@@ -73,15 +74,14 @@ def test_exact_for_games_of_players_and_pairs(name):
         return here @ weights @ here + 3
 
     table = jax.vmap(pairs)(ja.coalitions(PLAYERS))
-    values, errors = ja.shapley_sampled(
-        pairs, PLAYERS, key=jax.random.key(0), num_samples=60, estimator=name
-    )
+    key = jax.random.key(0)
+    values, errors = sampled(pairs, PLAYERS, key, num_samples=60, estimator=name)
     np.testing.assert_allclose(values, ja.shapley_values(table), atol=2e-5)
     if name == "kernel":
         np.testing.assert_allclose(errors, 0, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick(NAMES, "kernel"))
 def test_games_share_draws_and_chunks_change_nothing(name):
     tables = jax.random.normal(jax.random.key(3), (2**PLAYERS, 3))
     given = {"key": jax.random.key(1), "num_samples": 90, "estimator": name}
@@ -94,7 +94,7 @@ def test_games_share_draws_and_chunks_change_nothing(name):
     np.testing.assert_allclose(chunked, values, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", quick(NAMES, "permutation"))
 def test_no_more_calls_than_asked_for(name):
     for most in (40, 61, 100):
         plan = ESTIMATORS[name].plan(jax.random.key(0), PLAYERS, most)
@@ -103,6 +103,7 @@ def test_no_more_calls_than_asked_for(name):
         assert plan[1].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_thirty_players(name):
     """Beyond enumeration; the errors say how far off the known values are."""

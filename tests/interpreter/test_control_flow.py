@@ -1,6 +1,7 @@
 """Calls, loops, branches and shards: the same as written out, for every kind of rule."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -145,12 +146,20 @@ def expected(name):
     return np.asarray(run(X, LABELS))
 
 
-@pytest.mark.parametrize("name", quick(EXPLAINERS, "lrp", "deeplift"))
+WRITTEN = [
+    *(scanned, reversed_scan, stacked_outputs, fori, counted_while),
+    *(checkpointed, jitted, custom, branched, branch_of_an_array, sharded),
+]
+
+
 @pytest.mark.parametrize(
-    "repeat",
+    ("repeat", "name"),
     [
-        *(scanned, reversed_scan, stacked_outputs, fori, counted_while),
-        *(checkpointed, jitted, custom, branched, branch_of_an_array, sharded),
+        # DeepLIFT goes through a loop and a branch with two inputs at once.
+        (repeat, name)
+        if name == "lrp" or (name == "deeplift" and repeat in (fori, branched))
+        else pytest.param(repeat, name, marks=pytest.mark.slow)
+        for repeat, name in itertools.product(WRITTEN, EXPLAINERS)
     ],
 )
 def test_the_same_as_written_out(name, repeat):
@@ -160,13 +169,16 @@ def test_the_same_as_written_out(name, repeat):
     np.testing.assert_allclose(maps, expected(name), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["deeplift", "guided_backprop"])
+@pytest.mark.parametrize(
+    "name", quick(["deeplift", "guided_backprop"], "guided_backprop")
+)
 def test_partial_sums_over_shards(name):
     explain = jax.jit(lambda x, y: EXPLAINERS[name](network(summed_over_shards), x, y))
     maps = explain(X, LABELS)
     np.testing.assert_allclose(maps, expected(name), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_branch_that_the_images_choose():
     """Relevance comes back through the branch that was taken; DeepLIFT refuses."""
 

@@ -24,7 +24,7 @@ def test_against_numpy():
 
 def test_size_is_seen_by_the_raw_distance_alone():
     a = jnp.asarray(np.random.default_rng(1).normal(size=(2, 3, 3, 1)), jnp.float32)
-    small, large = ja.alignment(a, -2 * a), ja.alignment(100 * a, -200 * a)
+    small, large = alignment(a, -2 * a), alignment(100 * a, -200 * a)
     np.testing.assert_allclose(large.l2, 100 * small.l2, rtol=1e-5)
     for name in ("relative_l2", "cosine", "spearman"):
         np.testing.assert_allclose(
@@ -35,7 +35,7 @@ def test_size_is_seen_by_the_raw_distance_alone():
 
 def test_one_that_vanishes():
     a = jnp.ones((1, 2, 2, 1))
-    found = ja.alignment(a, 0 * a)
+    found = alignment(a, 0 * a)
     assert float(found.l2[0]) == 2
     assert float(found.cosine[0]) == 0
     assert not np.isfinite(found.relative_l2[0])

@@ -80,7 +80,7 @@ def test_photographs_are_never_ones_own():
         ja.lens_chance(marks(0), a[:1], a[:1], key=KEY, null="photographs")
 
 
-@pytest.mark.parametrize("null", ["random", "shift"])
+@pytest.mark.parametrize("null", quick(["random", "shift"], "shift"))
 def test_an_image_has_the_same_chance_in_any_batch(null):
     a, b = PAIRS["random"]
     measure = functools.partial(ja.lens_recall, k=5, window=1)
@@ -134,6 +134,7 @@ def pooled(a, window, pool, pad):
         pytest.param("max", "zero", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_smoothed_correlations(pair, window, pool, pad):
     # Quarters: the sums of a window are exact, and ties stay ties.
     a, b = (np.round(4 * x) / 4 for x in PAIRS[pair])

@@ -40,6 +40,7 @@ def test_neither_sign_nor_scale_nor_order_matter(factor):
     np.testing.assert_allclose(both(other), both(MAPS), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_types():
     with toys.float64():
         assert ja.complexity(jnp.asarray(MAPS, jnp.float64)).dtype == jnp.float64

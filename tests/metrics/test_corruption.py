@@ -60,6 +60,7 @@ def test_alexnet_is_its_own_reference():
     np.testing.assert_allclose(ja.mean_corruption_error(errors, alexnet), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_prediction_change_is_zero_without_change_and_grows_with_the_attack():
     images, labels = toys.images(3, 8, 8), jnp.array([0, 1, 0])
     np.testing.assert_allclose(ja.prediction_change(model, images, images, labels), 0)

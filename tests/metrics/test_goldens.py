@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick
 
 import jaxattr as ja
 from jaxattr._numerics.imputation import impute
@@ -36,6 +37,7 @@ def test_pointing_game():
     assert 0 < found.mean() < 1
 
 
+@pytest.mark.slow
 def test_irof():
     """There the area lies over the segments after the first and is not divided."""
     segments = KEPT["segments"]
@@ -68,7 +70,7 @@ def test_faithfulness_correlation():
     np.testing.assert_allclose(found, KEPT["faithfulness_correlation"], rtol=2e-3)
 
 
-@pytest.mark.parametrize("size", ["even", "odd"])
+@pytest.mark.parametrize("size", quick(["even", "odd"], "even"))
 def test_imputation(size):
     image, missing = KEPT[f"{size}.image"], KEPT[f"{size}.missing"]
     given = np.broadcast_to(image, (5, *image.shape))

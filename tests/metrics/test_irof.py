@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from quick import quick
 
 import jaxattr as ja
 
@@ -41,7 +42,7 @@ def reference(i, substrate):
     return 1 - np.trapezoid(curve, dx=1 / len(means))
 
 
-@pytest.mark.parametrize("substrate", ["mean", 0.25])
+@pytest.mark.parametrize("substrate", quick(["mean", 0.25], "mean"))
 def test_against_a_loop(substrate):
     expected = [reference(i, substrate) for i in range(3)]
     jitted = jax.jit(
@@ -59,8 +60,8 @@ def test_by_hand_and_of_the_predicted_class():
     logits_fn = lambda x: jnp.log(jnp.stack([x[:, 0, 0, 0], 1 - x[:, 0, 0, 0]], 1))
     images = jnp.full((1, 2, 2, 1), 0.75)
     segments = jnp.arange(4).reshape(1, 2, 2)
-    measure = functools.partial(
-        ja.irof, logits_fn, images, segments=segments, substrate=0.0
+    measure = jax.jit(
+        functools.partial(ja.irof, logits_fn, images, segments=segments, substrate=0.0)
     )
     maps = jnp.array([4.0, 3.0, 2.0, 1.0]).reshape(1, 2, 2)
     np.testing.assert_allclose(measure(maps), 1 - 0.5 / 4)

@@ -55,7 +55,15 @@ def test_lens_against_a_loop(pair, window):
         )
 
 
-@pytest.mark.parametrize(("window", "k"), [(0, 8), (1, 6), (1, 20), (3, 4)])
+@pytest.mark.parametrize(
+    ("window", "k"),
+    [
+        pytest.param(0, 8, marks=pytest.mark.slow),
+        (1, 6),
+        pytest.param(1, 20, marks=pytest.mark.slow),
+        (3, 4),
+    ],
+)
 @pytest.mark.parametrize("pair", quick(PAIRS, "random", "tied"))
 def test_diverse_against_a_loop(pair, window, k):
     a, b = PAIRS[pair]
@@ -95,16 +103,17 @@ def test_window_zero_is_the_intersection_and_windows_only_help(pair):
     )
 
 
-def test_dilate_says_which_map_is_dilated():
+@pytest.mark.parametrize("kind", quick(["", "_diverse"], ""))
+def test_dilate_says_which_map_is_dilated(kind):
     a, b = np.zeros((2, 1, 9, 7), np.float32)
     a[0, 4, 3], a[0, 0, 0] = b[0, 4, 1], b[0, 4, 5] = 2, 1
-    for one, other in ((recall, precision), (recall_diverse, precision_diverse)):
-        options = {"k": 2, "window": 2}
-        first, second = one(a, b, **options), other(a, b, **options)
-        # Both of b's pixels are near the centre of a, which is one of a's two.
-        assert (float(first[0]), float(second[0])) == (1, 0.5)
-        np.testing.assert_array_equal(one(a, b, dilate="perturbed", **options), second)
-        np.testing.assert_array_equal(other(a, b, dilate="original", **options), first)
+    one, other = (COMPILED[f"lens_{name}{kind}"] for name in ("recall", "precision"))
+    options = {"k": 2, "window": 2}
+    first, second = one(a, b, **options), other(a, b, **options)
+    # Both of b's pixels are near the centre of a, which is one of a's two.
+    assert (float(first[0]), float(second[0])) == (1, 0.5)
+    np.testing.assert_array_equal(one(a, b, dilate="perturbed", **options), second)
+    np.testing.assert_array_equal(other(a, b, dilate="original", **options), first)
 
 
 def test_a_crowded_map_says_how_many_and_divides_by_k():
@@ -139,7 +148,7 @@ def test_pool_limits_the_candidates():
 
 
 @pytest.mark.parametrize("pair", ["random", "edges", "ramp", "sparse", "tied"])
-@pytest.mark.parametrize("window", [1, 2, 4])
+@pytest.mark.parametrize("window", quick([1, 2, 4], 1, 4))
 def test_legacy_is_the_released_loop(pair, window):
     k, width = 4, SHAPE[1]
     pool = {1: 6, 2: 15}.get(window, 1000) * k
@@ -190,18 +199,18 @@ def test_nan_is_passed_on_for_its_image_alone_and_never_taken():
     assert not ja.diverse_top_k(b, k=63, window=0)[1, 2, 2]
 
 
-def test_batches_are_rows_vmap_and_sharding():
+@pytest.mark.parametrize("score", quick([recall, recall_diverse], recall))
+def test_batches_are_rows_vmap_and_sharding(score):
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((2, 4, 9, 7)).astype(np.float32)
     mesh = jax.make_mesh((4,), ("data",), (jax.sharding.AxisType.Auto,))
     sharded = jax.device_put((a, b), NamedSharding(mesh, P("data")))
-    for score in (recall, recall_diverse):
-        together = score(a, b, k=5, window=1)
-        alone = [score(a[i : i + 1], b[i : i + 1], k=5, window=1)[0] for i in range(4)]
-        np.testing.assert_array_equal(together, alone)
-        np.testing.assert_array_equal(score(*sharded, k=5, window=1), together)
-        mapped = jax.vmap(lambda x, y: score(x[None], y[None], k=5, window=1)[0])(a, b)
-        np.testing.assert_array_equal(mapped, together)
+    together = score(a, b, k=5, window=1)
+    alone = [score(a[i : i + 1], b[i : i + 1], k=5, window=1)[0] for i in range(4)]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(score(*sharded, k=5, window=1), together)
+    mapped = jax.vmap(lambda x, y: score(x[None], y[None], k=5, window=1)[0])(a, b)
+    np.testing.assert_array_equal(mapped, together)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +223,7 @@ def test_batches_are_rows_vmap_and_sharding():
         ({"dilate": "both"}, "dilate: unknown 'both'; known: original, perturbed"),
     ],
 )
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", quick(COMPILED, "lens_recall", "lens_recall_diverse"))
 def test_misuse(name, change, message):
     a, b = PAIRS["random"]
     with pytest.raises(ValueError, match=message):

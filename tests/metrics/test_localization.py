@@ -1,10 +1,13 @@
 """The four localisation metrics: by hand, against loops, and their edge cases."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxattr as ja
+
+localization = jax.jit(ja.localization, static_argnames="concentration_region")
 
 
 def reference(values, mask, region):
@@ -36,7 +39,7 @@ def test_against_a_loop(region):
     boxes = np.array(
         [[0, 0, 9, 7], [2, 1, 5, 6], [0, 3, 1, 4], [3, 0, 9, 2], [1, 1, 8, 5]]
     )
-    found = ja.localization(
+    found = localization(
         jnp.asarray(maps), jnp.asarray(boxes), concentration_region=region
     )
     for i, (x0, y0, x1, y1) in enumerate(boxes):
@@ -46,7 +49,7 @@ def test_against_a_loop(region):
             continue
         expected = reference(maps[i].astype(float), mask, region)
         np.testing.assert_allclose([v[i] for v in found], expected, rtol=1e-4)
-        as_mask = ja.localization(
+        as_mask = localization(
             jnp.asarray(maps[i : i + 1]),
             jnp.asarray(mask[None]),
             concentration_region=region,
@@ -69,6 +72,7 @@ def test_one_pixel_is_half_a_pixel_away_from_itself():
     np.testing.assert_allclose(found.concentration, [16.0])
 
 
+@pytest.mark.slow
 def test_random_signs_give_what_chance_gives():
     """Loc = b / (1 + b), EG = b, PP = 1/2 for a box of area fraction b."""
     maps = np.random.default_rng(2).choice([-1.0, 1.0], (400, 32, 32))

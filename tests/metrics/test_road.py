@@ -55,7 +55,7 @@ def masks(height, width):
     return np.array(found)
 
 
-@pytest.mark.parametrize("shape", [(32, 27), (5, 6), (1, 7)])
+@pytest.mark.parametrize("shape", quick([(32, 27), (5, 6), (1, 7)], (5, 6)))
 def test_imputation_against_elimination(shape):
     rng = np.random.default_rng(1)
     image = rng.random((*shape, 2))
@@ -72,12 +72,15 @@ def test_imputation_against_elimination(shape):
 def test_restriction_is_the_transpose_of_prolongation(shape):
     coarse = tuple((n + 1) // 2 for n in shape)
     prolong = functools.partial(imputation._prolong, height=shape[0], width=shape[1])
-    matrix = jax.jacobian(prolong)(jnp.zeros(coarse)).reshape(np.prod(shape), -1)
-    transpose = jax.jacobian(imputation._restrict)(jnp.zeros(shape))
+    matrix = jax.jit(jax.jacobian(prolong))(jnp.zeros(coarse)).reshape(
+        np.prod(shape), -1
+    )
+    transpose = jax.jit(jax.jacobian(imputation._restrict))(jnp.zeros(shape))
     np.testing.assert_array_equal(transpose.reshape(-1, np.prod(shape)), matrix.T)
     np.testing.assert_allclose(matrix.sum(1), 1)
 
 
+@pytest.mark.slow
 def test_derivative_of_the_imputation():
     with toys.float64():
         image = jnp.asarray(np.random.default_rng(2).random((9, 8)))
@@ -93,7 +96,8 @@ def test_derivative_of_the_imputation():
         np.testing.assert_allclose(jnp.vdot(slope, step), change, rtol=1e-3)
 
 
-def test_curve_against_a_loop():
+@pytest.mark.parametrize("batch_size", quick([2, 7], 2))
+def test_curve_against_a_loop(batch_size):
     images = toys.images()
     maps = jax.random.normal(jax.random.key(1), images.shape)
     labels = jnp.array([2, 0, 1])
@@ -101,24 +105,23 @@ def test_curve_against_a_loop():
     run = functools.partial(
         ja.road_curve, model, labels=labels, num_steps=6, noise=0.05
     )
-    for batch_size in (2, 7):
-        jitted = jax.jit(functools.partial(run, key=key, batch_size=batch_size))
-        curves = jitted(images, maps)
-        for i in range(3):
-            image = np.asarray(images[i])
-            order = np.argsort(-np.asarray(maps[i]).sum(-1).ravel(), kind="stable")
-            own = jax.random.fold_in(key, i)
-            for step in range(7):
-                missing = np.zeros(30, bool)
-                missing[order[: -(-30 * step // 6)]] = True
-                missing = missing.reshape(6, 5)
-                mean = np.broadcast_to(image.mean((0, 1)), image.shape)
-                filled = mean if missing.all() else dense(image, missing)
-                noise = jax.random.normal(jax.random.fold_in(own, step), image.shape)
-                filled = np.where(missing[..., None], filled + 0.05 * noise, image)
-                logits = model(jnp.asarray(filled, jnp.float32)[None])[0]
-                expected = jax.nn.softmax(logits)[labels[i]]
-                np.testing.assert_allclose(curves[i, step], expected, atol=2e-4)
+    jitted = jax.jit(functools.partial(run, key=key, batch_size=batch_size))
+    curves = jitted(images, maps)
+    for i in range(3):
+        image = np.asarray(images[i])
+        order = np.argsort(-np.asarray(maps[i]).sum(-1).ravel(), kind="stable")
+        own = jax.random.fold_in(key, i)
+        for step in range(7):
+            missing = np.zeros(30, bool)
+            missing[order[: -(-30 * step // 6)]] = True
+            missing = missing.reshape(6, 5)
+            mean = np.broadcast_to(image.mean((0, 1)), image.shape)
+            filled = mean if missing.all() else dense(image, missing)
+            noise = jax.random.normal(jax.random.fold_in(own, step), image.shape)
+            filled = np.where(missing[..., None], filled + 0.05 * noise, image)
+            logits = model(jnp.asarray(filled, jnp.float32)[None])[0]
+            expected = jax.nn.softmax(logits)[labels[i]]
+            np.testing.assert_allclose(curves[i, step], expected, atol=2e-4)
 
 
 @pytest.mark.slow

@@ -68,11 +68,9 @@ MEASURES = {
 
 
 DEAR = (
-    "alignment",
-    "kendall",
-    "lens_recall",
-    "lens_precision",
-    "lens_precision_diverse",
+    *("alignment", "kendall", "spearman", "lens_kendall"),
+    *("lens_recall", "lens_precision", "lens_recall_diverse", "lens_precision_diverse"),
+    *("road", "irof", "mu_fidelity", "sensitivity_n"),
 )
 
 
@@ -88,7 +86,7 @@ def test_float16_maps_are_measured_as_the_numbers_that_they_hold(name):
 
 def test_sums_of_float16_are_those_of_float64():
     a, b = half.astype(np.float64), other.astype(np.float64)
-    found = ja.alignment(half, other)
+    found = jax.jit(ja.alignment)(half, other)
     np.testing.assert_allclose(found.l2, length(a - b), rtol=1e-6)
     cosine = np.sum(per_image(a) * per_image(b), 1) / length(a) / length(b)
     np.testing.assert_allclose(found.cosine, cosine, rtol=1e-5)

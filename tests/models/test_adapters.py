@@ -128,6 +128,7 @@ def test_nnx(adapters):
     assert not networks[0].dropout.deterministic, "the caller's module is as it was"
 
 
+@pytest.mark.slow
 def test_equinox(adapters):
     import equinox as eqx
 
@@ -171,6 +172,7 @@ def test_equinox(adapters):
     np.testing.assert_allclose(named, maps, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_keras(adapters, monkeypatch, tmp_path):
     # It looks at them when it is imported, and writes a file of settings.
     monkeypatch.setenv("KERAS_BACKEND", "jax")

@@ -15,7 +15,7 @@ from jaxattr.models import cost as costs
     # Torchvision's own figures; biases of folded batch norms in place of their two arrays.
     [
         pytest.param("resnet18", 11.69, 1.814, marks=pytest.mark.slow),
-        ("mobilenet_v2", 3.50, 0.301),
+        pytest.param("mobilenet_v2", 3.50, 0.301, marks=pytest.mark.slow),
     ],
 )
 def test_published_figures(name, millions, billions):
@@ -40,6 +40,7 @@ def test_products_are_counted_inside_of_loops_and_calls():
     assert costs.multiply_adds(model, (2, 2)) == 5 * 12 * 7
 
 
+@pytest.mark.slow
 def test_grouped_and_depthwise_convolutions():
     with small_zoo.in_catalog():
         model = small_zoo.load("small_resnet")

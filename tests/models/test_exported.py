@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax import export
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from quick import quick
 
 import jaxattr as ja
 from jaxattr.models import from_exported
@@ -103,6 +104,7 @@ def test_two_loads_are_one_program(exported):
     assert one.program != from_exported(exported(vjp_order=0)).program
 
 
+@pytest.mark.slow
 def test_vmap_of_a_gradient_and_gradient_of_a_vmap(exported):
     model = from_exported(exported())
     stacked = jnp.stack([IMAGES, IMAGES / 2])
@@ -122,6 +124,7 @@ def test_vmap_of_a_gradient_and_gradient_of_a_vmap(exported):
     np.testing.assert_allclose(of_values(model), wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_second_order(exported):
     def curvature(model):
         def slope(images):
@@ -152,7 +155,10 @@ def test_without_derivatives_for_black_box_methods_only(exported):
         ja.saliency(model, IMAGES, LABELS)
 
 
-@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize(
+    "kind", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
+)
+@pytest.mark.slow
 def test_over_a_mesh(exported, kind):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(kind,))
     model = from_exported(exported())
@@ -312,6 +318,7 @@ def test_on_the_command_line(tmp_path, capsys):
     assert "none.jaxexport: no such file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_classifier_of_the_zoo_says_its_size(tmp_path, monkeypatch):
     model = ja.models.load("squeezenet1_1", "random", key=jax.random.key(0))
     size = (35, 35)

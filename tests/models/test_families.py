@@ -37,6 +37,7 @@ def both(classifier, images):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_rows_are_independent(name):
     """Under ``vmap`` an image is alone."""
     classifier, images = load(name), draw()
@@ -73,6 +74,7 @@ def test_derivatives_against_finite_differences(name):
         np.testing.assert_allclose(second, expected, rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "axis_type", quick([AxisType.Auto, AxisType.Explicit], AxisType.Explicit)
 )

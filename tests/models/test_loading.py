@@ -100,7 +100,7 @@ def test_paddings():
     assert (resnet.source, resnet.padding) == ("torchvision", "tf_same")
 
 
-@pytest.mark.parametrize("source", ["timm", "torchvision"])
+@pytest.mark.parametrize("source", quick(["timm", "torchvision"], "torchvision"))
 def test_the_names_in_a_file_tell_its_source(source, tmp_path):
     config = Config("mobilenet_v2", source, 10, None, None, "symmetric", "crop")
     shapes = expected_shapes(config.weights.rules(), skeleton(config)[1])
@@ -120,6 +120,7 @@ def test_the_names_in_a_file_tell_its_source(source, tmp_path):
     assert len(ours) == len(tensors)
 
 
+@pytest.mark.slow
 def test_densenets_file_of_torchvision_has_names_with_dots(tmp_path):
     """torchvision rewrites them while loading; the same numbers are the same network."""
     name, classes = "densenet121", {"num_classes": 10}
@@ -277,7 +278,9 @@ def test_other_numbers_of_classes(tmp_path):
 def test_squash_and_crop_differ():
     photo = np.random.default_rng(0).integers(0, 256, (300, 500, 3), dtype=np.uint8)
     key = jax.random.key(0)
-    load = lambda name: models.load(NAME, "random", key=key, preprocessing=name)
+    load = lambda name: models.load(
+        "squeezenet1_1", "random", key=key, preprocessing=name
+    )
     default, crop, squash = (load(name) for name in (None, "crop", "squash"))
     assert default.input_size == squash.input_size == (224, 224)
     np.testing.assert_array_equal(default.preprocess(photo), crop.preprocess(photo))

@@ -49,16 +49,25 @@ def test_hardly_a_layer_is_left_out(case):
 # In float32 a unit of it falls on the other side of zero; in float64 the gradients of torch
 # and ours agree to 1e-15.
 AT_A_KINK = ("vgg13",)
-SMALLEST = (
-    *("mobilenet_v3_small", "mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5"),
-    *("regnet_x_400mf", "regnet_y_400mf", "densenet121", "googlenet"),
+SMALL = (
+    *("mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "shufflenet_v2_x0_5"),
+    *("efficientnet_b0", "regnet_x_400mf", "regnet_y_400mf", "densenet121"),
+    "googlenet",
 )
+SMALLEST = SMALL[:4]
 
 
 @pytest.mark.parametrize(
     "case",
-    [case for case in goldens.CASES if case.model in SMALLEST],
-    ids=lambda case: case.path.stem,
+    [
+        pytest.param(
+            case,
+            id=case.path.stem,
+            marks=[] if case.model in SMALLEST else [pytest.mark.slow],
+        )
+        for case in goldens.CASES
+        if case.model in SMALL
+    ],
 )
 def test_the_rules_name_torchs_tensors(case):
     """What parity needs first, of networks that take long to compile."""

@@ -39,6 +39,7 @@ def read(classifier, folder, rows):
     return np.stack([classifier.preprocess(photo) for photo in photos])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", quick(NETWORKS, "resnet18"))
 def test_torchs_logits(assets, name):
     """Relative to the largest; torch computed them in float32."""

@@ -4,13 +4,17 @@ import mutations
 import numpy as np
 import pytest
 from PIL import Image
+from quick import quick
 
 from jaxattr.photographs.reading import read_photograph
 
 pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "tif", "webp", "ppm"])
+@pytest.mark.parametrize(
+    "suffix",
+    quick(["png", "jpg", "gif", "bmp", "tif", "webp", "ppm"], "png", "jpg", "tif"),
+)
 def test_a_damaged_photograph_is_read_or_refused(tmp_path, suffix):
     path = tmp_path / f"photograph.{suffix}"
     Image.fromarray(pixels).save(path)

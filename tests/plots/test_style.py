@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from quick import quick
 
 from jaxattr import plots
 from jaxattr.plots import _style, map_colors
@@ -77,7 +78,7 @@ def test_the_simulation_sees_what_cannot_be_told_apart():
     assert nearest(("#d1495b", "#7a7a56"), "protanopia") < 15
 
 
-@pytest.mark.parametrize("count", [1, 4, 12])
+@pytest.mark.parametrize("count", quick([1, 4, 12], 4))
 def test_legends_cover_nothing(count):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

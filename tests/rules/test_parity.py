@@ -1,6 +1,7 @@
 """The same relevances as zennit, captum and LXT; ``goldens/README.md`` says where not."""
 
 import functools
+import itertools
 
 import goldens
 import jax
@@ -83,7 +84,7 @@ def label_logits(arrays):
     return arrays["logits"][np.arange(2), arrays["labels"]][:, None, None, None]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", quick(RULES, "gamma", "alpha2_beta1", "flat"))
 def test_one_rule_in_all_layers(name):
     rule = RULES[name]
     with toys.float64():
@@ -99,8 +100,24 @@ def test_z_box():
     assert_close(maps, arrays["zennit/z_box/images"], FLOAT64)
 
 
-@pytest.mark.parametrize("explainer", EXPLAINERS)
-@pytest.mark.parametrize("model", ["tiny_conv", "tiny_residual"])
+# Each network with a few, and each explainer that takes no composite with one.
+KEPT = (
+    ("tiny_conv", "epsilon_plus"),
+    ("tiny_conv", "epsilon_gamma_box"),
+    ("tiny_residual", "epsilon_alpha2_beta1_flat"),
+    ("tiny_residual", "excitation_backprop"),
+    ("tiny_residual", "guided_backprop"),
+    ("tiny_residual", "deconvnet"),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "explainer"),
+    [
+        case if case in KEPT else pytest.param(*case, marks=pytest.mark.slow)
+        for case in itertools.product(["tiny_conv", "tiny_residual"], EXPLAINERS)
+    ],
+)
 def test_composites(model, explainer):
     with toys.float64():
         maps, arrays = explain(EXPLAINERS[explainer], model)
@@ -134,7 +151,7 @@ BASELINES = {
 }
 
 
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("baseline", quick(BASELINES, "image"))
 @pytest.mark.parametrize(
     "model", quick(["tiny_conv", "tiny_residual", "tiny_smooth"], "tiny_residual")
 )
@@ -173,8 +190,8 @@ SIGNED = rules.composite("attn_lrp", product=rules.Uniform(1e-6))
     ("variant", "composite", "tolerance"),
     [
         ("limit", LIMIT, FLOAT64),
-        ("efficient", LIMIT, FLOAT64),
-        ("signed", SIGNED, FLOAT64),
+        pytest.param("efficient", LIMIT, FLOAT64, marks=pytest.mark.slow),
+        pytest.param("signed", SIGNED, FLOAT64, marks=pytest.mark.slow),
         ("explicit", "attn_lrp", 1e-3),
     ],
 )

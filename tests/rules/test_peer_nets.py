@@ -4,6 +4,7 @@ import goldens
 import jax
 import numpy as np
 import pytest
+from quick import quick
 from rules import peer_nets
 
 
@@ -16,6 +17,7 @@ def test_logits(name):
     np.testing.assert_allclose(logits, golden.arrays["logits"], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_logits_of_drawn_weights():
     arrays = peer_nets.load("small_vit").arrays
     weights = peer_nets.vit_weights(peer_nets.SMALL_VIT)
@@ -24,7 +26,7 @@ def test_logits_of_drawn_weights():
     np.testing.assert_allclose(logits, arrays["logits"], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["tiny_conv", "tiny_residual"])
+@pytest.mark.parametrize("name", quick(["tiny_conv", "tiny_residual"], "tiny_residual"))
 def test_gradients(name):
     golden = peer_nets.load(name)
     images, labels = golden.arrays["images"], golden.arrays["labels"]

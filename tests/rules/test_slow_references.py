@@ -139,7 +139,7 @@ NETS = {
     ),
 }
 IMAGES = np.random.default_rng(1).random((2, 4, 4, 2))
-QUICK = ("epsilon_plus_flat", "epsilon_gamma_box", "epsilon_alpha2_beta1", "attn_lrp")
+QUICK = ("epsilon_gamma_box", "epsilon_alpha2_beta1", "attn_lrp")
 CASES = [
     pytest.param(net, c, marks=() if c in QUICK else pytest.mark.slow)
     for net, (*_, composites) in NETS.items()

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from jaxattr.evaluation.evaluate import measure
+from jaxattr.evaluation.evaluate import measure, outputs
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """For what does not look at them: they take longer to draw than the rest."""
+    for name in ("_draw_bars", "_draw_curves"):
+        monkeypatch.setattr(outputs, name, lambda *_: None)
 
 
 @pytest.fixture

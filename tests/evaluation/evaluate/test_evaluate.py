@@ -28,6 +28,7 @@ METHODS = {"saliency": {}, "smoothgrad": {"num_samples": 3}}
 SMALL = (
     *("--method", "saliency", "--method", "smoothgrad", "--curve-steps", "8"),
     *("--option", "smoothgrad.num_samples=3", "--batch-size", "2"),
+    *("--report-maps", "0"),
 )
 METRICS = (Curve("insertion", num_steps=8), Curve("deletion", num_steps=8))
 KEY = jax.random.key(0)
@@ -46,7 +47,8 @@ def as_seen(folder, count=5):
 
 def test_tables_hold_what_the_library_says(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
-    assert run(labelled, out, *SMALL, "--model", "tiny", "--model", "tiny2") == 0
+    given = (*SMALL, "--model", "tiny", "--model", "tiny2", "--report-maps", "1")
+    assert run(labelled, out, *given) == 0
     assert {p.name for p in out.iterdir()} == {
         *("parts", "manifest", "settings", "settings.json", "run.json"),
         *("images.csv", "summary.csv"),
@@ -112,7 +114,9 @@ def test_tables_hold_what_the_library_says(tiny_zoo, labelled, tmp_path, capsys)
     assert "[20/20, " in captured.err
 
 
-def test_orders_are_named_and_tell_how_much_they_show(tiny_zoo, labelled, tmp_path):
+def test_orders_are_named_and_tell_how_much_they_show(
+    tiny_zoo, no_figures, labelled, tmp_path
+):
     both = ("--order", "channel_sum", "--order", "channel_union")
     out = tmp_path / "out"
     assert run(labelled, out, *SMALL, *both, "--metric", "insertion") == 0
@@ -123,7 +127,7 @@ def test_orders_are_named_and_tell_how_much_they_show(tiny_zoo, labelled, tmp_pa
 
 
 def test_a_folder_a_class_and_photographs_that_cannot_be_read(
-    tiny_zoo, tmp_path, capsys
+    tiny_zoo, no_figures, tmp_path, capsys
 ):
     folder, out = tmp_path / "photographs", tmp_path / "out"
     for i, name in enumerate(("espresso", "espresso", "tiger cat")):
@@ -142,6 +146,7 @@ def test_a_folder_a_class_and_photographs_that_cannot_be_read(
     assert len({r["file"] for r in rows(out / "images.csv")}) == 3
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_tables(
     tiny_zoo, labelled, tmp_path, monkeypatch
 ):
@@ -168,6 +173,7 @@ def test_killed_and_resumed_gives_the_same_tables(
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_each_method_compiles_once_for_all_images_and_all_weights():
     images = jax.random.uniform(KEY, (5, 16, 16, 3))
     labels = jnp.arange(5) % 4
@@ -183,6 +189,7 @@ def test_each_method_compiles_once_for_all_images_and_all_weights():
     assert found.scores("b", "smoothgrad").shape == (5,)
 
 
+@pytest.mark.slow
 def test_a_mesh_changes_nothing(monkeypatch):
     devices, scores = [], measure._scores
 
@@ -233,6 +240,7 @@ def test_models_methods_and_metrics_of_ones_own(tmp_path):
         evaluate(flat, asked, {"mass": mass}, *given, key=KEY, out=tmp_path)
 
 
+@pytest.mark.slow
 def test_methods_on_features_need_a_model_in_two_halves(tmp_path):
     """By name NAA takes the halves of the model, as Grad-CAM does."""
     naa = ("attexplore_pp", {"attack": "naa", "num_steps": 2})
@@ -286,7 +294,9 @@ OTHER = [
 ]
 
 
-def test_results_of_other_options_are_refused(tiny_zoo, labelled, tmp_path, capsys):
+def test_results_of_other_options_are_refused(
+    tiny_zoo, no_figures, labelled, tmp_path, capsys
+):
     out = tmp_path / "out"
     assert run(labelled, out, *SMALL) == 0
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
@@ -299,7 +309,9 @@ def test_results_of_other_options_are_refused(tiny_zoo, labelled, tmp_path, caps
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
 
 
-def test_results_of_other_photographs_are_refused(tiny_zoo, labelled, tmp_path, capsys):
+def test_results_of_other_photographs_are_refused(
+    tiny_zoo, no_figures, labelled, tmp_path, capsys
+):
     out = tmp_path / "out"
     assert run(labelled, out, *SMALL) == 0
     table = labelled / "labels.csv"
@@ -345,7 +357,7 @@ def test_another_preprocessing_is_named_as_such(tmp_path, labelled):
 
 @pytest.mark.parametrize("name", quick(["evaluation", "."], "."))
 def test_results_beside_the_classes_are_gone_on_with(
-    tiny_zoo, tmp_path, monkeypatch, name
+    tiny_zoo, no_figures, tmp_path, monkeypatch, name
 ):
     """Also the default folder of results, from where the photographs are."""
     folder = tmp_path / "photographs"
@@ -382,7 +394,7 @@ def test_the_table_does_not_shrink_on_the_way(
     assert (out / "images.csv").read_bytes() == whole
 
 
-def test_the_predicted_class_can_be_explained(tiny_zoo, labelled, tmp_path):
+def test_the_predicted_class_can_be_explained(tiny_zoo, no_figures, labelled, tmp_path):
     out = tmp_path / "out"
     assert run(labelled, out, *SMALL, "--explained", "predicted") == 0
     assert json.loads((out / "settings.json").read_text())["explained"] == "predicted"
@@ -406,6 +418,7 @@ def test_the_predicted_class_can_be_explained(tiny_zoo, labelled, tmp_path):
             assert float(row[name]) == pytest.approx(other[name], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_one_line(
     tiny_zoo, labelled, tmp_path, capsys, monkeypatch
 ):

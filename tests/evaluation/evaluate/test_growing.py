@@ -9,7 +9,12 @@ from small_photographs import draw, rows
 from jaxattr import cli
 from jaxattr.evaluation.runs import work
 
-SMALL = ("--curve-steps", "8", "--batch-size", "2", "--model", "tiny")
+pytestmark = pytest.mark.usefixtures("no_figures")
+
+SMALL = (
+    *("--curve-steps", "8", "--batch-size", "2", "--model", "tiny"),
+    *("--report-maps", "0"),
+)
 
 
 def run(folder, out, *arguments):
@@ -77,17 +82,18 @@ def test_photographs_that_are_added(tiny_zoo, mock_scores, labelled, tmp_path):
 
 def test_a_finished_run_opens_no_photograph(tiny_zoo, mock_scores, labelled, tmp_path):
     out = tmp_path / "out"
-    assert run(labelled, out) == 0
+    maps = ("--report-maps", "1")
+    assert run(labelled, out, *maps) == 0
     table = (out / "images.csv").read_bytes()
     for path in labelled.glob("*.png"):
         status = path.stat()
         path.write_bytes(b"x" * status.st_size)
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert run(labelled, out) == 0
+    assert run(labelled, out, *maps) == 0
     assert (out / "images.csv").read_bytes() == table
     # Touched, it is looked at.
     os.utime(path)
-    assert run(labelled, out) == 2
+    assert run(labelled, out, *maps) == 2
 
 
 def test_a_photograph_that_changes_during_the_run(
@@ -135,6 +141,7 @@ def test_a_photograph_that_vanishes_during_the_run(
         assert "3.png: is gone" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_first_of_a_batch_may_vanish_and_all_of_it(
     tiny_zoo, mock_scores, labelled, tmp_path, monkeypatch
 ):

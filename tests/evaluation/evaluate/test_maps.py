@@ -105,9 +105,9 @@ BAD = [
 ]
 
 
-def test_bad_input(tiny_zoo, labelled, tmp_path, capsys):
+def test_bad_input(tiny_zoo, no_figures, labelled, tmp_path, capsys):
     out = str(tmp_path / "out")
-    fixed = ("--max-images", "2", "--batch-size", "2", "--out")
+    fixed = ("--max-images", "2", "--batch-size", "2", "--report-maps", "0", "--out")
     assert run(labelled, *fixed, out, "--save-maps", "pixel") == 0
     capsys.readouterr()
     for words, message in BAD:

@@ -19,6 +19,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[2]
 SMALL = (
     *("--curve-steps", "8", "--batch-size", "2", "--images-per-part", "2"),
     *("--model", "tiny", "--method", "saliency", "--method", "input_x_gradient"),
+    *("--report-maps", "0"),
 )
 TABLES = ("images.csv", "summary.csv", "curves.csv", "settings.json")
 
@@ -87,7 +88,7 @@ def test_shards_and_merge_equal_the_single_run(
 
 
 def test_begun_with_eight_shards_and_finished_with_three(
-    tiny_zoo, mock_scores, nine, tmp_path, capsys
+    tiny_zoo, mock_scores, no_figures, nine, tmp_path, capsys
 ):
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert run(nine, whole) == 0

@@ -75,6 +75,7 @@ def test_maps_of_both_ends_are_those_that_were_scored(tmp_path, monkeypatch):
         run(tmp_path, report_maps=2)
 
 
+@pytest.mark.slow
 def test_a_report_shows_them(tmp_path):
     run(tmp_path, report_maps=1)
     inside = report_maps.report_folders(tmp_path, ["a model"])["a model"]

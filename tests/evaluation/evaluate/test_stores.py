@@ -34,7 +34,7 @@ def memory():
 
 
 def test_a_store_is_as_good_as_a_folder(
-    memory, tiny_zoo, mock_scores, labelled, tmp_path, capsys
+    memory, tiny_zoo, mock_scores, labelled, tmp_path, capsys, request
 ):
     put(memory, labelled, "memory://photographs")
     given, out = "memory://photographs", "memory://results/first"
@@ -49,6 +49,7 @@ def test_a_store_is_as_good_as_a_folder(
     for name in ("images.csv", "summary.csv"):
         expected = (tmp_path / "out" / name).read_bytes()
         assert memory.cat_file(f"/results/first/{name}") == expected
+    request.getfixturevalue("no_figures")
     # Started again it computes nothing, and shares of another folder are merged.
     assert mock_scores
     mock_scores.clear()

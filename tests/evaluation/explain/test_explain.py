@@ -195,6 +195,7 @@ def test_nothing_to_do(photographs, model, tmp_path):
             run(paths, model, tmp_path / "out", methods)
 
 
+@pytest.mark.slow
 def test_references(photographs, model, tmp_path):
     methods = {"expected_gradients": {"num_samples": 4}}
     with pytest.raises(ValueError, match="expected_gradients: needs references"):
@@ -227,6 +228,7 @@ def test_array_options_are_arguments_of_the_program(photographs, model, tmp_path
     assert len(report.rows) == 1
 
 
+@pytest.mark.slow
 def test_figures_are_written(photographs, model, tmp_path):
     report = run(photographs[:1], model, tmp_path / "out", draw=True, curve_steps=2)
     assert [path.name for path in report.figures] == ["a.png", "a.curves.png"]
@@ -243,6 +245,7 @@ def contents(folder):
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
 
+@pytest.mark.slow
 def test_full_disk_leaves_nothing_half_written(
     photographs, model, tmp_path, monkeypatch
 ):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny_classifier
 from PIL import Image
+from quick import quick
 from small_photographs import rows
 
 import jaxattr as ja
@@ -15,10 +16,11 @@ from jaxattr.evaluation.methods import registry
 from jaxattr.evaluation.robustness import robustness
 from jaxattr.evaluation.runs import unfinished
 
-SMALL = (
+RANDOM = (
     "--epsilon", "4,16", "--steps", "3", "--k", "9", "--window", "1",
-    "--attack", "random_sign", "--attack", "lens", "--batch-size", "2",
+    "--batch-size", "2", "--attack", "random_sign",
 )  # fmt: skip
+SMALL = (*RANDOM, "--attack", "lens")
 
 
 @pytest.fixture
@@ -47,9 +49,13 @@ def run(*arguments, out):
     return cli.main(["robustness", *map(str, arguments), "--out", str(out)])
 
 
-def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("attacks", quick([RANDOM, SMALL], RANDOM), ids=["one", "two"])
+def test_tables_figure_and_resuming(
+    tiny, folder, tmp_path, capsys, monkeypatch, attacks
+):
+    count = attacks.count("--attack")
     out = tmp_path / "out"
-    assert run(folder, *SMALL, out=out) == 0
+    assert run(folder, *attacks, out=out) == 0
     assert {p.name for p in out.iterdir()} == {
         "parts", "manifest", "settings.json", "run.json", "images.csv", "summary.csv",
         "saliency.png",
@@ -64,9 +70,9 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
     ]
 
     images = rows(out / "images.csv")
-    assert len(images) == 2 * 2 * 3
+    assert len(images) == count * 2 * 3
     summary = rows(out / "summary.csv")
-    assert [r["epsilon"] for r in summary] == ["4/255", "16/255"] * 2
+    assert [r["epsilon"] for r in summary] == ["4/255", "16/255"] * count
     for row in summary:
         of = [
             r
@@ -87,11 +93,11 @@ def test_tables_figure_and_resuming(tiny, folder, tmp_path, capsys, monkeypatch)
     before = (out / "images.csv").read_bytes()
     monkeypatch.setattr(robustness, "scored", never)
     monkeypatch.setattr(robustness, "map_sizes", never)
-    assert run(folder, *SMALL, out=out) == 0
+    assert run(folder, *attacks, out=out) == 0
     assert (out / "images.csv").read_bytes() == before
     # With another budget, what is missing is.
     with pytest.raises(AssertionError, match="computed again"):
-        run(folder, *SMALL, "--epsilon", "4,8", out=out)
+        run(folder, *attacks, "--epsilon", "4,8", out=out)
 
 
 @pytest.mark.slow

@@ -59,6 +59,7 @@ def start(code, *arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [20, pytest.param(1000, marks=pytest.mark.slow)])
 def test_two_processes_do_not_hurt_each_other(tmp_path, times):
     both = [start(LOOP, tmp_path, times, word) for word in ("left;", "right;")]
@@ -104,6 +105,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_killed_inside_a_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -119,6 +121,7 @@ def test_killed_inside_a_write_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == b"new"
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(tmp_path):
     assert start(FILL, tmp_path).communicate()[0] == f"{errno.EFBIG}\n"
     (there,) = tmp_path.iterdir()

@@ -55,6 +55,7 @@ def test_killed_and_resumed_gives_the_same_files(
     assert {p: p.stat().st_mtime_ns for p in there} == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", quick(SMALL, "explain"))
 def test_shares_make_the_files_of_one_run(
     tiny_zoo, tmp_path, monkeypatch, capsys, command

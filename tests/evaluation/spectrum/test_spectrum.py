@@ -64,6 +64,7 @@ def test_tables_and_figures(tiny_zoo, labelled, tmp_path, capsys):
     assert len(captured.err.splitlines()) == 4  # two models of two parts
 
 
+@pytest.mark.slow
 def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, capsys):
     out = tmp_path / "out"
     one = ("--model", "tiny=a/best.npz")
@@ -81,6 +82,7 @@ def test_more_models_and_images_use_what_is_there(tiny_zoo, labelled, tmp_path, 
     assert made.items() <= now.items()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_has_bands_of_what_is_done(
     tiny_zoo, labelled, tmp_path, monkeypatch, capsys
 ):
@@ -164,6 +166,7 @@ def test_killed_and_resumed_gives_the_same_tables(tiny_zoo, labelled, tmp_path):
         assert (whole / name).read_bytes() == (broken / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_robustness_is_measured_when_asked(tiny_zoo, labelled, tmp_path, monkeypatch):
     names = ("gaussian_noise", "contrast")
     monkeypatch.setattr(spectrum.corruptions, "frost_folder", lambda: None)
