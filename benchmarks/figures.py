@@ -358,7 +358,7 @@ def _agreement(ax: Axes, pairs: Rows, halves: Rows) -> None:
     frame(ax, grid="x")
     ax.tick_params(labelsize=6.5)
     ax.tick_params(length=0, axis="y")
-    ax.set_title("Agreement of two rankings", fontsize=8)
+    ax.set_title("Agreement of two rankings", fontsize=8, pad=26)
     ax.set_xlabel("Kendall's τ\n(1: the same order)", fontsize=7, color=GREY)
 
 

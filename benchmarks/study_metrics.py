@@ -42,6 +42,7 @@ from benchmarks.study_faithfulness import (
     centred_blob,
     fampe,
     magnitude,
+    paired,
     random_map,
 )
 from jaxattr.evaluation import Curve, Metric, evaluate
@@ -187,6 +188,27 @@ def _labelled(measure):
     return measured
 
 
+CLAIMS = (
+    ("ISA", "AttEXplore"),
+    ("LA", "AttEXplore"),
+    ("ISA", f"{CONTROL}smoothed absolute IG"),
+    ("LA", f"{CONTROL}smoothed absolute IG"),
+    ("IDGI", "IG"),
+    ("Blur IG", "IG"),
+    ("Grad-CAM++", "Grad-CAM"),
+    ("Ablation-CAM", "Grad-CAM"),
+    ("Score-CAM, 320 channels", "Grad-CAM"),
+    ("HiResCAM, 14 × 14", "Grad-CAM, 14 × 14"),
+    ("LayerCAM, 14 × 14", "Grad-CAM, 14 × 14"),
+    ("occlusion", "Grad-CAM"),
+    ("RISE", "occlusion"),
+    ("KernelSHAP, squares", "LIME"),
+    ("KernelSHAP, superpixels", "KernelSHAP, squares"),
+    ("Grad-CAM", f"{CONTROL}centred blob"),
+    ("occlusion", f"{CONTROL}centred blob"),
+    ("SmoothGrad", f"{CONTROL}random, one channel"),
+)
+"""What the papers say is better than what, and methods beside controls."""
 TITLES = ("insertion", "deletion", "ROAD", "MuFidelity", "pointing game")
 LOWER = ("deletion", "ROAD")
 """Those where less is better."""
@@ -303,6 +325,13 @@ def scores_table(table, values):
     )
 
 
+def differences_table(table, values):
+    """Paired differences of ``CLAIMS``."""
+    place = {label: i for i, label in enumerate(table)}
+    of = lambda label: lambda i: [*values.values()][i][place[label]]
+    return paired([*values], [(f"{a} - {b}", of(a), of(b)) for a, b in CLAIMS])
+
+
 def ranks_table(table, values):
     """The place of each row among all of them by each metric, best mean rank first."""
     goods = {t: better(t, v) for t, v in values.items()}
@@ -373,23 +402,23 @@ linear imputation, {a.road_steps} steps. MuFidelity: rank correlation with the f
 logit over {a.subsets} random sets of a fifth of a 9 x 9 grid. Pointing game: how often
 the largest value of a map lies in a box of the object, without tolerance; the boxes cover
 {area:.0%} of a photograph. Higher is better for insertion, MuFidelity and the pointing
-game, lower for deletion and ROAD. {undefined} of the correlations are of a constant map
-and count as zero. Settings are below those of the publications where these take hundreds
-of passes; the columns of passes say how many there were of each photograph, of the model
-alone and there and back (a pass back by rules counts as a gradient; the {channels} passes
-of Ablation-CAM through the last layer alone are not counted). IG, IDGI: {a.steps} steps;
-Blur IG: {a.blur_steps}; SmoothGrad: {a.samples} samples; guided IG: 15 steps; LRP:
-`epsilon_plus_flat`; LA: {a.la_targets} targets, {a.la_steps} steps; ISA: {a.isa_values}
-values a round, {a.isa_steps} steps up and down; AttEXplore and FAMPE: 10 steps,
-{a.copies} copies; occlusion: windows of {a.window}, {a.stride} apart; RISE: {a.masks}
-masks; LIME, KernelSHAP: {a.coalitions} coalitions of 7 x 7 squares, or of SLIC
-superpixels, {superpixels} asked for, of which fewer are found. RISE, LIME and IDGI
-explain the probability, as published, the others the logit or what their publication has.
-Class activation maps without a size are those of the last layer, 7 x 7, where HiResCAM
-and XGrad-CAM are Grad-CAM, because all that follows is a mean and a linear layer.
-Controls: normal noise, the same in all channels; a Gaussian around the centre that sees
-neither model nor photograph; absolute IG, and that smoothed with AttEXplore's
-{size}x{size} kernel."""
+game, lower for deletion and ROAD. {undefined}Settings are below those of the publications
+where these take hundreds of passes; the columns of passes say how many there were of each
+photograph, of the model alone and there and back (a pass back by rules counts as a
+gradient; the {channels} passes of Ablation-CAM through the last layer alone are not
+counted). IG, IDGI: {a.steps} steps; Blur IG: {a.blur_steps}; SmoothGrad: {a.samples}
+samples; guided IG: 15 steps; LRP: `epsilon_plus_flat`; LA: {a.la_targets} targets,
+{a.la_steps} steps; ISA: {a.isa_values} values a round, {a.isa_steps} steps up and down;
+AttEXplore and FAMPE: 10 steps, {a.copies} copies; occlusion: windows of {a.window},
+{a.stride} apart; RISE: {a.masks} masks; LIME, KernelSHAP: {a.coalitions} coalitions of 7
+x 7 squares, or of SLIC superpixels, {superpixels} asked for, of which fewer are found.
+RISE, LIME and IDGI explain the probability, as published, the others the logit or what
+their publication has. Class activation maps without a size are those of the last layer, 7
+x 7, where HiResCAM and XGrad-CAM are Grad-CAM, because all that follows is a mean and a
+linear layer. Controls: normal noise, the same in all channels; a Gaussian around the
+centre that sees neither model nor photograph; absolute IG, and that smoothed with
+AttEXplore's {size}x{size} kernel."""
+UNDEFINED = "Correlations of a map that is the same everywhere count as zero: {}. "
 AGREEMENT = """\
 Kendall's τ-b of the methods in the order of their means, turned so that better is higher:
 1 for the same order, 0 for orders that have nothing in common, -1 for opposite ones. The
@@ -398,8 +427,8 @@ either side. On few photographs noise in the two rankings pulls τ toward zero; 
 table says how much noise there is."""
 HALVES = """\
 The ranking by some photographs against that by the others, the same metric: the mean over
-2,000 random halves, and where 95 % of them lie. No two metrics can be expected to agree
-more than that on so few photographs; rankings by all of them are steadier."""
+2,000 random halves, and where 95 % of them lie. It says how much of what two metrics
+disagree on is noise of few photographs; rankings by all of them are steadier."""
 RANKS = """\
 Of {count} rows, controls among them: 1 is the best by that metric. The rows are in the
 order of the mean over the five metrics."""
@@ -445,7 +474,7 @@ def main():
     notes = NOTES.format(
         a=a,
         area=areas.mean(),
-        undefined=undefined,
+        undefined=UNDEFINED.format(undefined) if undefined else "",
         channels="1,280",
         superpixels=SUPERPIXELS,
         size=SMOOTHING_SIZE,
@@ -454,6 +483,7 @@ def main():
     texts = {
         "scores": (f"{right:.0%} are classified as labelled.", scores_table),
         "ranks": (RANKS.format(count=len(table)), ranks_table),
+        "differences, paired": ("", differences_table),
         "agreement of the metrics": (AGREEMENT, agreement_table),
         "agreement of a metric with itself": (HALVES, halves_table),
     }
@@ -463,7 +493,10 @@ def main():
         [
             ("", paragraph(notes)),
             *(
-                (f"{head}: {what}", f"{paragraph(text)}\n\n{make(table, values)}")
+                (
+                    f"{head}: {what}",
+                    f"{paragraph(text)}\n\n{make(table, values)}".lstrip(),
+                )
                 for what, (text, make) in texts.items()
             ),
         ],
