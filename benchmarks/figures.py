@@ -22,7 +22,7 @@ from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 from benchmarks import report
 from jaxattr import plots
 from jaxattr.evaluation.runs.figures import DEFAULT, new_figure, save
-from jaxattr.plots._style import GREY, frame, line_style
+from jaxattr.plots._style import GREY, LINES, frame, line_style
 
 DOUBLE = 6.9
 """Inches of a figure over two columns of a journal."""
@@ -291,9 +291,81 @@ def spectral(name: str) -> list[str]:
     return made
 
 
+def metrics_study(name: str) -> list[str]:
+    """The rank of every method by every metric, and how far the metrics agree."""
+    tables = sections(name)
+    of = lambda what: next(
+        (h, rows) for h, rows in tables.items() if h.endswith(f": {what}")
+    )
+    heading, ranked = of("ranks")
+    _, pairs = of("agreement of the metrics")
+    _, halves = of("agreement of a metric with itself")
+    figure = new_figure((DOUBLE, 1.2 + 0.165 * len(ranked)))
+    figure.suptitle(heading.removesuffix(": ranks"), fontsize=9)
+    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    _rank_map(left, ranked)
+    _agreement(right, pairs, halves)
+    return [_save(figure, name)]
+
+
+def _rank_map(ax: Axes, rows: Rows) -> None:
+    """Ranks as numbers on colours, 1 the darkest."""
+    metrics = [column for column in rows[0] if column not in ("method", "mean rank")]
+    ranks = np.array([[interval(row[m])[0] for m in metrics] for row in rows])
+    ax.imshow(ranks, cmap="Blues_r", aspect="auto", vmin=-2, vmax=len(rows) * 1.12)
+    for (i, j), rank in np.ndenumerate(ranks):
+        ink = "white" if rank < len(rows) / 2.4 else "#222222"
+        ax.text(j, i, f"{rank:g}", ha="center", va="center", fontsize=6.5, color=ink)
+    ax.set_xticks(range(len(metrics)), [m.replace(" ", "\n", 1) for m in metrics])
+    ax.xaxis.tick_top()
+    ax.set_yticks(range(len(rows)), [row["method"] for row in rows])
+    ax.tick_params(length=0, labelsize=6.5, labelcolor=GREY)
+    for label in ax.get_yticklabels():
+        if label.get_text().startswith("control"):
+            label.set(color="#d55e00", style="italic")
+    ax.spines[:].set_visible(False)
+    ax.set_title(f"Rank of {len(rows)} maps, 1 is the best", fontsize=8)
+
+
+def _agreement(ax: Axes, pairs: Rows, halves: Rows) -> None:
+    """Kendall's τ of each pair of metrics, and of a metric on halves of the images."""
+    column, sizes = list(pairs[0])[1], list(halves[0])[1]
+    pairs = sorted(pairs, key=lambda row: -interval(row[column])[0])
+    groups = (
+        (pairs, "pair", column, f"Two metrics, {column}"),
+        (halves, "metric", sizes, "One metric, two halves"),
+    )
+    place, names = 0.0, []
+    for i, (rows, label, value, title) in enumerate(groups):
+        ax.text(-1, place, title, fontsize=7, color=LINES[i], va="center")
+        places = place + 1 + np.arange(len(rows))
+        middle, low, high = np.array([interval(row[value]) for row in rows]).T
+        ax.errorbar(
+            middle,
+            places,
+            xerr=[np.maximum(middle - low, 0), np.maximum(high - middle, 0)],
+            fmt="os"[i],
+            markersize=4,
+            linewidth=1.2,
+            color=LINES[i],
+        )
+        names += [*zip(places, [row[label].replace(", ", " and ") for row in rows])]
+        place += len(rows) + 1.4
+    ax.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    ax.set_yticks(*zip(*names))
+    ax.set_ylim(place - 0.8, -0.6)
+    ax.set_xlim(-1.02, 1.02)
+    frame(ax, grid="x")
+    ax.tick_params(labelsize=6.5)
+    ax.tick_params(length=0, axis="y")
+    ax.set_title("Agreement of two rankings", fontsize=8, pad=26)
+    ax.set_xlabel("Kendall's τ\n(1: the same order)", fontsize=7, color=GREY)
+
+
 DRAWN: Mapping[str, Callable[[str], list[str]]] = {
     "study_faithfulness": faithfulness,
     "study_faithfulness_zoo": faithfulness,
+    "study_metrics": metrics_study,
     "study_localization": boundary_study,
     "study_boundary": boundary_study,
     "spectral_importance_sampling": sampling,

@@ -150,7 +150,7 @@ def scores_table(evaluation, rates):
         r.method: [f"{r.images_per_second:.3g}"] if rates else []
         for r in evaluation.results
     }
-    titles = [f"{m.name}, {m.subtitle}" for m in evaluation.metrics]
+    titles = titles_of(evaluation)
     # Insertion and deletion show alike.
     shown = [i for i, m in enumerate(evaluation.metrics) if m.name == "insertion"]
     titles += [f"shown, {evaluation.metrics[i].subtitle}" for i in shown]
@@ -163,25 +163,29 @@ def scores_table(evaluation, rates):
     )
 
 
-def paired(evaluation, model, pairs):
-    """Differences of pairs of score arrays ``(name, a, b)``, of each metric."""
+def paired(titles, pairs):
+    """Differences of pairs ``(name, a, b)``, functions of the number of a metric to its
+    scores of the photographs."""
     rows = []
     for name, first, second in pairs:
         row = [name]
-        for i in range(len(evaluation.metrics)):
+        for i in range(len(titles)):
             values = np.stack([first(i), second(i)])
             gap = values.mean(1)[0] - values.mean(1)[1]
             means = bootstrap_means(values)
             row.append(f"{gap:+.3f} {between(*interval(means[:, 0] - means[:, 1]))}")
         rows.append(row)
-    titles = [f"{m.name}, {m.subtitle}" for m in evaluation.metrics]
     return report.markdown(["difference", *titles], rows)
+
+
+def titles_of(evaluation):
+    return [f"{m.name}, {m.subtitle}" for m in evaluation.metrics]
 
 
 def claims_table(evaluation, model):
     of = lambda method: lambda i: evaluation.scores(model, method, i)
     pairs = [(f"{a} - {b}", of(a), of(b)) for a, b in CLAIMS]
-    return paired(evaluation, model, pairs)
+    return paired(titles_of(evaluation), pairs)
 
 
 def oracle_table(evaluation, model):
@@ -195,7 +199,8 @@ def oracle_table(evaluation, model):
     of = lambda method: lambda i: evaluation.scores(model, method, i)
     others = ("AttEXplore", fampe(0.1), "control: smoothed absolute IG")
     return paired(
-        evaluation, model, [(f"oracle - {name}", oracle, of(name)) for name in others]
+        titles_of(evaluation),
+        [(f"oracle - {name}", oracle, of(name)) for name in others],
     )
 
 

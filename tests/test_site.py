@@ -127,6 +127,18 @@ def test_numbers_of_the_overview_are_those_of_the_study():
         )
 
 
+def test_numbers_of_five_metrics_are_those_of_the_study():
+    study = (DOCS.parent / "benchmarks/results/study_metrics.md").read_text("utf-8")
+    scores = study.split("photographs: scores")[1].split("## ")[0]
+    page = words(DOCS / "which-method.md").split("### By five metrics")[1]
+    number = r" \*?(-?\d\.\d{3})\*? \|"
+    rows = re.findall(rf"^\| .*? \|{5 * number}$", page, re.M)
+    assert len(rows) == 17
+    for row in rows:
+        cells = r" \([^|]*\| +".join(re.escape(value) for value in row)
+        assert re.search(rf"\| +{cells} \(", scores), row
+
+
 def test_papers_of_docstrings_are_in_the_bibliography(public_names):
     bibliography = words(DOCS / "references.bib")
     for name in public_names.public_names():

@@ -218,6 +218,9 @@ def check_options(
     """
     if method.needs_attention:
         return  # the toy has none: with the model itself such a method is first traced
+    if "layer" in options:
+        # One of the model's, by name; the toy has its halves instead.
+        options, split = {k: v for k, v in options.items() if k != "layer"}, True
 
     def toy(images: Array, key: Array) -> Array:
         labels = jnp.zeros(images.shape[0], jnp.int32)
