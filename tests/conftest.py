@@ -43,7 +43,10 @@ hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "cheap"))
 
 # Run by hand, with packages that nothing else needs.
-collect_ignore = ["fuzz", "models/cifar_networks.py", "models/torch_parity.py"]
+collect_ignore = [
+    "fuzz",
+    *("models/cifar_networks.py", "models/stem_networks.py", "models/torch_parity.py"),
+]
 collect_ignore_glob = ["**/make_*.py"]
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
