@@ -14,6 +14,7 @@ score_fn = scores.stacked_rows(
 )
 
 
+@pytest.mark.slow
 def test_gradient_of_stacked_points_is_each_point_s_own():
     points = jnp.stack([toys.images(), 0.5 * toys.images()])
     stacked = gradients.gradient(score_fn, points)

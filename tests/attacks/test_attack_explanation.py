@@ -217,6 +217,7 @@ def relu_logits(activation):
     return logits_fn
 
 
+@pytest.mark.slow
 def test_relu_stands_still_and_its_softplus_twin_moves_it():
     relu = relu_logits(jax.nn.relu)
     labels = jnp.argmax(relu(IMAGES), axis=-1)

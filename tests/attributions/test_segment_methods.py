@@ -254,6 +254,7 @@ def test_lime_without_a_ridge_says_when_samples_do_not_tell():
     )
 
 
+@pytest.mark.slow
 def test_traced_segments_are_the_same_and_gaps_are_nan():
     ids = jnp.stack([jnp.asarray(IDS), jnp.asarray(IDS[::-1])])
     explain = functools.partial(ja.kernel_shap, SMOOTH, key=KEYS, num_samples=20)

@@ -282,6 +282,7 @@ def test_nothing_found_has_derivative_zero(gradient, units):
 
 
 @pytest.mark.parametrize("gradient", quick(MODES, "nearest"))
+@pytest.mark.slow
 def test_a_singular_point_is_finite(gradient):
     """At the centre of a ball every direction is nearest; the margin is flat there."""
     params = {"c": jnp.full((2, 2, 1), 0.5), "r": jnp.asarray(0.3)}

@@ -38,7 +38,7 @@ MEMBERS = {
 # The same code as another, in another norm or with another score.
 SLOW = (
     *("apgd_ce", "apgd_dlr", "apgd_linf", "deepfool_l1", "deepfool_linf"),
-    *("pgd_linf", "pgd_released", "pgd_l2", "carlini_wagner"),
+    *("pgd_linf", "pgd_released", "pgd_l2", "carlini_wagner", "ddn"),
 )
 SCORES = {"dlr": difference_of_logits_ratio, "ce": ja.scores.cross_entropy}
 

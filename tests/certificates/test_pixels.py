@@ -45,6 +45,7 @@ def test_the_least_number_of_samples():
         assert radii_of_counts(least - 1, alpha)[-1] == 0
 
 
+@pytest.mark.slow
 def test_a_half_space_is_known_exactly_and_never_exceeded():
     """Of two pixels the brighter one is important: the other side is at (a - b) / √2."""
     gaps = jnp.array([0.0, 0.01, 0.1, 0.2, 0.3])

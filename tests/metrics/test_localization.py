@@ -66,6 +66,7 @@ def test_by_hand():
     np.testing.assert_allclose(found.positive_percentage, [7 / 9])
 
 
+@pytest.mark.slow
 def test_one_pixel_is_half_a_pixel_away_from_itself():
     maps = jnp.zeros((1, 8, 8)).at[0, 3, 5].set(2.0)
     found = ja.localization(maps, jnp.array([[0, 0, 8, 8]]))

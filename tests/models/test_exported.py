@@ -172,6 +172,7 @@ def test_over_a_mesh(exported, kind):
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_each_device_by_itself(exported):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     spec = PartitionSpec("data")

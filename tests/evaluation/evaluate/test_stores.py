@@ -33,6 +33,7 @@ def memory():
     store.rm("/", recursive=True)
 
 
+@pytest.mark.slow
 def test_a_store_is_as_good_as_a_folder(
     memory, tiny_zoo, mock_scores, labelled, tmp_path, capsys, request
 ):
