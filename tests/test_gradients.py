@@ -3,6 +3,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import toys
 
 from jaxattr import _random, gradients, perturbations, scores
