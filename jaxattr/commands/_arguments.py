@@ -14,6 +14,7 @@ from jaxattr._locations import is_url
 from jaxattr.commands._compile_cache import add_compile_cache
 from jaxattr.commands._devices import add_devices, device
 from jaxattr.evaluation.runs.figures import FORMATS, FigureFiles, need_matplotlib
+from jaxattr.evaluation.runs.read_ahead import as_workers
 from jaxattr.evaluation.runs.run_record import Run
 
 if TYPE_CHECKING:
@@ -88,6 +89,15 @@ def folder(text: str) -> str:
     return text
 
 
+def workers(text: str) -> str:
+    """An argparse type: who reads photographs."""
+    try:
+        as_workers(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("workers: ")) from None
+    return text
+
+
 def add_run_options(
     parser: argparse.ArgumentParser,
     *,
@@ -118,10 +128,10 @@ def add_run_options(
         add_devices(parser)
         add(
             "--workers",
-            type=whole(1),
-            metavar="INT",
+            type=workers,
+            metavar="N",
             help="threads that read photographs while the devices compute (default: one "
-            "a core, at most 16)",
+            "a core, at most 16), or processes:N",
         )
     add_compile_cache(parser)
     add("--json", action="store_true", help="print results as JSON, no table")

@@ -31,6 +31,7 @@ from jaxattr.evaluation.runs.models import Model, identity, label_name
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.photographs import Photograph, Photographs, ResultFiles
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import Workers
 from jaxattr.evaluation.runs.run_record import Run
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.typing import Array, LogitsFn
@@ -46,7 +47,7 @@ def draw_boundaries(
     batch_size: int = 8,
     num_steps: int = 50,
     mesh: Mesh | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     shard: Shard = WHOLE,
     figure_files: FigureFiles = DEFAULT,
     run: Run | None = None,
@@ -68,8 +69,8 @@ def draw_boundaries(
       num_steps: of BIG.
       mesh: each of its devices takes a photograph; by default one device. It decides no
         number.
-      workers: threads that read photographs while the devices compute; by default one a
-        core, at most 16.
+      workers: who reads photographs while the devices compute: a number of threads, by
+        default one a core and at most 16, or ``"processes:N"``.
       shard: only this share of the photographs; files are those of a run of all.
       figure_files: formats, resolution and colours of the figures.
       run: the command, for ``run.json``.

@@ -48,6 +48,7 @@ from jaxattr.evaluation.runs.models import (
     as_models,
 )
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import Workers
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.settings import claim
@@ -78,7 +79,7 @@ def evaluate(
     shard: Shard = WHOLE,
     on_missing: str = "skip",
     only_prepare: bool = False,
-    workers: int | None = None,
+    workers: Workers = None,
     explained: str = "given",
     save_maps: str | None = None,
     from_maps: str | os.PathLike[str] | None = None,
@@ -134,8 +135,8 @@ def evaluate(
         gone: ``skip`` them, named in ``broken``, or ``stop``.
       only_prepare: only looks at the photographs, so that many processes can begin
         without doing so.
-      workers: threads that read images while the devices compute; by default one a core,
-        at most 16.
+      workers: who reads images while the devices compute: a number of threads, by
+        default one a core and at most 16, or ``"processes:N"``.
       explained: which class of an image: the one ``given`` or, the labels left aside,
         the one ``predicted``, which curves then follow too.
       save_maps: keep the maps in ``out/maps``, in float16: ``pixel``, their sum over the

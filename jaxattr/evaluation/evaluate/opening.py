@@ -12,6 +12,7 @@ from jaxattr._checks import fail
 from jaxattr.evaluation.runs import image_sets
 from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, PhotographFolder
 from jaxattr.evaluation.runs.models import Model
+from jaxattr.evaluation.runs.read_ahead import Workers
 from jaxattr.evaluation.runs.sources import Source, from_source, is_source
 from jaxattr.typing import LogitsFn
 
@@ -28,7 +29,7 @@ def open_images(
     max_images: int | None,
     out: str | os.PathLike[str] | None,
     on_missing: str,
-    workers: int | None,
+    workers: Workers,
 ) -> tuple[ImageSet | PhotographFolder, Mapping[str, tuple[int, ...]]]:
     """The images, of which none is read yet, and their shape for each model.
 

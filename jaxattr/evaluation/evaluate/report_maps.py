@@ -32,6 +32,7 @@ from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import as_argument, identity
 from jaxattr.evaluation.runs.parts import write_arrays
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.readers import Reader
 from jaxattr.typing import LogitsFn
 
 FOLDER = "report_maps"
@@ -231,7 +232,7 @@ def _batches(chosen: Sequence[int], size: int) -> Iterator[np.ndarray]:
 def _explained(
     job: Job,
     given: ImageSet,
-    pixels: Callable[[np.ndarray], np.ndarray],
+    pixels: Reader,
     model: LogitsFn,
     method: Method,
     options: Options,

@@ -28,6 +28,8 @@ from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import Workers
+from jaxattr.evaluation.runs.readers import of_array
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, fill
@@ -99,7 +101,7 @@ def measure(
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
     mesh: Mesh | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
     so_far: SoFar | None = None,
@@ -121,8 +123,8 @@ def measure(
       shard: which share of the images is done.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
-      workers: threads that read images while the devices compute; by default one a core,
-        at most 16.
+      workers: who reads images while the devices compute: a number of threads, by
+        default one a core and at most 16, or ``"processes:N"``.
       progress: where it is reported, one item an image and method.
       gone: gets the images that are not there any more and are skipped.
       so_far: called after some images with a function that gives what is kept, without
@@ -187,7 +189,7 @@ def unlabelled(pixels: np.ndarray, names: Sequence[str]) -> ImageSet:
     none = np.zeros(len(pixels), int)
     contents = {"": tuple(digest(image) for image in pixels)}
     places = np.arange(len(pixels))
-    reader = {"": pixels.__getitem__}
+    reader = {"": of_array(pixels)}
     return ImageSet(tuple(names), places, contents, reader, {"": none}, {})
 
 

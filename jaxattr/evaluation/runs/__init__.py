@@ -18,7 +18,8 @@ made of, in the order in which a job needs it:
   ``merging``: what is missing from a folder that many processes fill.
 - ``digests``: what a setting, an array or a file is, as a short text.
 - ``devices``: images over all devices, a model on each of them.
-- ``read_ahead``, ``sources``: threads that read what comes next; data sets of others.
+- ``read_ahead``, ``readers``, ``worker_processes``: what comes next is read meanwhile.
+- ``sources``: data sets of others.
 - ``programs``: the compiled functions, with the model as an argument.
 - ``progress``, ``files``, ``tables``, ``figures``, ``bootstrap``: lines on the terminal;
   files that are whole or not there; text and CSV; figure files; intervals of means.

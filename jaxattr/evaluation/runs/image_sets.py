@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ from jaxattr._locations import as_path
 from jaxattr.evaluation.runs import manifest, programs
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.models import Model, as_argument, as_seen
+from jaxattr.evaluation.runs.readers import Reader, of_array
 from jaxattr.photographs.reading import (
     list_photographs,
     read_bytes,
@@ -37,9 +38,6 @@ Arrays = ArrayLike | Array
 
 ON_MISSING = ("skip", "stop")
 """What becomes of a photograph that was there when the run began, and is gone."""
-
-Reader = Callable[[np.ndarray], np.ndarray]
-"""Which images of a set ``(n,)`` to images ``(n, H, W, C)``."""
 
 
 class Gone(ValueError):
@@ -115,7 +113,7 @@ def from_arrays(
         checked, classes[name] = map(
             np.asarray, check_inputs(check_images(given), of_model)
         )
-        pixels[name] = checked.__getitem__
+        pixels[name] = of_array(checked)
         if id(given) not in known:
             known[id(given)] = tuple(digest(image) for image in checked)
         contents[name] = known[id(given)]
@@ -253,10 +251,8 @@ class PhotographFolder:
         entries = [known[file] for file in good]
 
         def reader(model: Model) -> Reader:
-            def read(index: np.ndarray) -> np.ndarray:
-                return np.stack([_read(model, paths[i], entries[i]) for i in index])
-
-            return read
+            item = lambda i: (paths[i], entries[i])
+            return Reader(item, _read, lambda _, image: as_seen(model, image))
 
         bad = [known[f].error for f in self._asked if f in known and known[f].error]
         gone = [f"{self._root / f}: is gone since the run began" for f in self._gone]
@@ -278,12 +274,13 @@ class PhotographFolder:
         )
 
 
-def _read(model: Model, path: pathlib.Path, entry: manifest.Entry) -> np.ndarray:
+def _read(item: tuple[pathlib.Path, manifest.Entry]) -> Image.Image:
+    path, entry = item
     if not path.exists():
         raise Gone(f"{path}: is gone since the run began")
     data = read_bytes(path)
     manifest.check_unchanged(path, entry, data)
-    return as_seen(model, read_photograph(path, data))
+    return read_photograph(path, data)
 
 
 def _probe() -> Image.Image:

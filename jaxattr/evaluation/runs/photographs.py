@@ -23,7 +23,8 @@ from jaxattr.evaluation.runs.files import file_name, make_folder
 from jaxattr.evaluation.runs.models import Model, as_seen
 from jaxattr.evaluation.runs.parts import MadeFrom, Parts
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.evaluation.runs.read_ahead import read_ahead
+from jaxattr.evaluation.runs.read_ahead import Workers, images_ahead
+from jaxattr.evaluation.runs.readers import Reader
 from jaxattr.evaluation.runs.run_record import Run, write_run
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.evaluation.runs.stems import unique_stems
@@ -53,7 +54,7 @@ class Photographs:
       model: a classifier; see ``Model``.
       out: the folder of their ``ResultFiles``, in which no two photographs share a
         stem, whichever call they belong to; None for those of one call.
-      workers: threads that read ahead; see ``read_ahead``.
+      workers: who reads ahead; see ``read_ahead``.
       endings: of the stems that each has beside its own; see ``unique_stems``.
       shard: which share of them is read. They are called as in a run of all.
     """
@@ -63,7 +64,7 @@ class Photographs:
         paths: Iterable[str | os.PathLike[str]],
         model: Model,
         out: str | os.PathLike[str] | None = None,
-        workers: int | None = None,
+        workers: Workers = None,
         endings: Sequence[str] = (),
         shard: Shard = WHOLE,
     ) -> None:
@@ -90,9 +91,10 @@ class Photographs:
         self.broken.clear()
         every = unique_stems(self._every, self._record, endings=self._endings)
         stems = [every[i] for i in self._mine]
-        read = lambda path: as_seen(self._model, read_photograph(path))
-        one_by_one = ([path] for path in self._paths)
-        ahead = read_ahead(read, one_by_one, workers=self._workers)
+        seen_by_model = lambda _, image: as_seen(self._model, image)
+        reader = Reader(self._paths.__getitem__, read_photograph, seen_by_model)
+        one_by_one = ([i] for i in range(len(self._paths)))
+        ahead = images_ahead(reader, one_by_one, workers=self._workers)
         for path, own, (seen,) in zip(self._paths, stems, ahead, strict=True):
             if isinstance(seen, ValueError):
                 self.broken.append(str(seen))

@@ -1,21 +1,40 @@
-"""Reading ahead: threads decode and prepare what comes next while the device computes.
+"""Reading ahead: what comes next is read and prepared while the device computes.
 
 Decoders of photographs work outside of Python's lock, so threads use all cores, and what
-they read needs not to be copied from one process to another.
+they read needs not to be copied from one process to another. For what does not, there
+are ``worker_processes``.
 """
 
 from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from jaxattr._checks import check_integer
+import numpy as np
+
+from jaxattr._checks import check_integer, fail
+from jaxattr.evaluation.runs.readers import Reader
+from jaxattr.evaluation.runs.worker_processes import WorkerProcesses
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
+
+Workers = int | str | None
+"""As callers say it: a number of threads, ``"processes:N"``, or None for the default."""
+
+
+class WorkerCount(NamedTuple):
+    """Who reads."""
+
+    number: int
+    processes: bool = False
+    """Rather than threads."""
+
 
 GROUPS_AHEAD = 2
 """So many groups are read beyond the one that is worked on, or more small ones."""
@@ -27,11 +46,30 @@ def default_workers() -> int:
     return min(16, len(usable(0)) if usable else os.cpu_count() or 1)
 
 
+def as_workers(given: Workers) -> WorkerCount:
+    """What ``workers`` means.
+
+    Raises:
+      ValueError: less than one worker, or another text.
+
+    >>> as_workers("processes:4")
+    WorkerCount(number=4, processes=True)
+    """
+    if given is None:
+        return WorkerCount(default_workers())
+    if not isinstance(given, str):
+        return WorkerCount(check_integer("workers", given))
+    found = re.fullmatch(r"(processes:)?0*([1-9]\d{0,5})", given.strip())
+    if not found:
+        raise fail("workers", "a number of threads, or processes:N", given)
+    return WorkerCount(int(found[2]), bool(found[1]))
+
+
 def read_ahead(
     read: Callable[[Item], Read],
     groups: Iterable[Sequence[Item]],
     *,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> Iterator[list[Read | ValueError]]:
     """What each item of each group is, in their order, read before it is asked for.
 
@@ -39,7 +77,8 @@ def read_ahead(
       read: reads an item, called in threads.
       groups: what is worked on together; asked for one after the other, in the thread
         of the caller, and not further ahead than needed.
-      workers: threads, by default ``default_workers``.
+      workers: threads, by default ``default_workers``; a ``read`` that processes can be
+        sent may be called in ``"processes:N"``.
 
     Yields:
       A group: what ``read`` returned of each item, or the ``ValueError`` that it raised,
@@ -47,28 +86,60 @@ def read_ahead(
       here, when it is the turn of the item.
 
     Raises:
-      ValueError: less than one worker.
+      ValueError: less than one worker, or a ``read`` that processes cannot be sent.
+      ChildProcessError: processes died, again and again.
 
     >>> list(read_ahead(str, [[1, 2], [3]], workers=2))
     [['1', '2'], ['3']]
     """
-    count = default_workers() if workers is None else check_integer("workers", workers)
+    return _ahead(read, lambda _, found: found, groups, as_workers(workers))
+
+
+def images_ahead(
+    reader: Reader, groups: Iterable[Sequence[int]], *, workers: Workers = None
+) -> Iterator[list[np.ndarray | ValueError]]:
+    """Images ``(H, W, C)`` as a model takes them, by number, as ``read_ahead`` does.
+
+    They are read in threads or processes, and prepared in threads.
+    """
+    who = as_workers(workers)
+    if not reader.in_processes:
+        who = who._replace(processes=False)
+    items = ([reader.item(i) for i in group] for group in groups)
+    return _ahead(reader.read, reader.prepare, items, who)
+
+
+def _ahead(
+    read: Callable[[Any], Any],
+    then: Callable[[Any, Any], Any],
+    groups: Iterable[Sequence[Any]],
+    workers: WorkerCount,
+) -> Iterator[list[Any]]:
+    """``then(item, read(item))`` of each; ``then`` is called in threads."""
     left = iter(groups)
-    waiting: collections.deque[list[concurrent.futures.Future[Read]]]
+    count = workers.number
+    waiting: collections.deque[list[concurrent.futures.Future[Any]]]
     waiting = collections.deque()
-    pool = concurrent.futures.ThreadPoolExecutor(count, "jaxattr-reader")
-    try:
+    with contextlib.ExitStack() as stack:
+        begin = lambda item: lambda: read(item)
+        if workers.processes:
+            begin = stack.enter_context(WorkerProcesses(read, count)).submit
+        pool = concurrent.futures.ThreadPoolExecutor(count, "jaxattr-reader")
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+
+        def submit(item: Any) -> concurrent.futures.Future[Any]:
+            result = begin(item)
+            return pool.submit(lambda: then(item, result()))
+
         while True:
             while len(waiting) < GROUPS_AHEAD or sum(map(len, waiting)) < 2 * count:
                 group = next(left, None)
                 if group is None:
                     break
-                waiting.append([pool.submit(read, item) for item in group])
+                waiting.append([submit(item) for item in group])
             if not waiting:
                 return
             yield [*map(_outcome, waiting.popleft())]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _outcome(future: concurrent.futures.Future[Read]) -> Read | ValueError:

@@ -6,6 +6,7 @@ Data sets of Hugging Face ``datasets``, of TFDS (``tfds.data_source``, ArrayReco
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
@@ -14,9 +15,10 @@ import numpy as np
 from jaxattr._checks import check_integer, fail
 from jaxattr.evaluation.runs import programs
 from jaxattr.evaluation.runs.digests import digest
-from jaxattr.evaluation.runs.image_sets import ImageSet, Reader
+from jaxattr.evaluation.runs.image_sets import ImageSet
 from jaxattr.evaluation.runs.models import Model, as_seen
-from jaxattr.evaluation.runs.read_ahead import read_ahead
+from jaxattr.evaluation.runs.read_ahead import Workers, read_ahead
+from jaxattr.evaluation.runs.readers import Reader
 from jaxattr.photographs.labels import resolve_label
 from jaxattr.typing import LogitsFn
 
@@ -26,7 +28,7 @@ GROUP = 64
 
 @runtime_checkable
 class Source(Protocol):
-    """Images by number; asked in threads."""
+    """Images by number; asked in threads, or in processes if it can be pickled."""
 
     def __len__(self) -> int:
         """How many images there are."""
@@ -62,7 +64,7 @@ def from_source(
     models: Mapping[str, LogitsFn],
     *,
     max_images: int | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> ImageSet:
     """Images of a source, looked at once now, and read again when they are asked for.
 
@@ -71,7 +73,7 @@ def from_source(
       models: with ``preprocess`` where images are bytes, and ``labels`` where labels are
         names.
       max_images: only the first so many.
-      workers: threads that read; see ``read_ahead``.
+      workers: who reads; see ``read_ahead``.
 
     Raises:
       ValueError: no image that can be read, or a class that a model does not have; its
@@ -85,7 +87,7 @@ def from_source(
     contents: list[str] = []
     given: list[object] = []
     broken: list[str] = []
-    look = lambda i: _sample(source, i)._replace(image=None)
+    look = functools.partial(_look, source)
     for group in read_ahead(look, groups, workers=workers):
         for sample in group:
             if isinstance(sample, ValueError):
@@ -98,14 +100,15 @@ def from_source(
         first = f"; the first: {broken[0]}" if broken else ""
         raise ValueError(f"images: not one of {count} can be read{first}")
 
-    def reader(model: LogitsFn) -> Reader:
-        def read_one(i: int) -> np.ndarray:
-            sample = _sample(source, places[i])
-            if sample.content != contents[i]:
-                raise ValueError(f"image {places[i]}: has changed since this run began")
-            return _seen(model, sample.image, places[i])
+    known = dict(zip(places, contents))
 
-        return lambda index: np.stack([read_one(int(i)) for i in index])
+    def reader(model: LogitsFn) -> Reader:
+        def prepare(place: int, sample: _Sample) -> np.ndarray:
+            if sample.content != known[place]:
+                raise ValueError(f"image {place}: has changed since this run began")
+            return _seen(model, sample.image, place)
+
+        return Reader(places.__getitem__, functools.partial(_sample, source), prepare)
 
     pixels = {name: reader(model) for name, model in models.items()}
     labels = {}
@@ -124,6 +127,11 @@ def from_source(
         {"count": count},
         tuple(broken),
     )
+
+
+def _look(source: Source, index: int) -> _Sample:
+    """One item without its image."""
+    return _sample(source, index)._replace(image=None)
 
 
 def _sample(source: Source, index: int) -> _Sample:

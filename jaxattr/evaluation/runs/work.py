@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from jaxattr.evaluation.runs.batches import Batch, batches, chunks
 from jaxattr.evaluation.runs.image_sets import Gone, ImageSet
 from jaxattr.evaluation.runs.progress import Progress
-from jaxattr.evaluation.runs.read_ahead import read_ahead
+from jaxattr.evaluation.runs.read_ahead import Workers, images_ahead
 from jaxattr.evaluation.runs.rows import Found, Rows
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.typing import Array
@@ -74,8 +74,8 @@ class Plan:
     key: Array
     images_per_part: int = IMAGES_PER_PART
     shard: Shard = WHOLE
-    workers: int | None = None
-    """Threads that read images ahead of the devices; see ``read_ahead``."""
+    workers: Workers = None
+    """Who reads images ahead of the devices; see ``read_ahead``."""
 
 
 class _Pending:
@@ -247,7 +247,7 @@ def _read(
     given: ImageSet,
     model: str,
     needed: Iterator[tuple[_Chunk, Batch]],
-    workers: int | None,
+    workers: Workers,
 ) -> Iterator[tuple[_Chunk, Batch, np.ndarray, np.ndarray]]:
     """Batches without what is gone, their pixels ``(size, H, W, C)``, and what is gone.
 
@@ -261,8 +261,7 @@ def _read(
             asked.append((chunk, batch))
             yield batch.index.tolist()
 
-    read = lambda index: read_image(given, model, index)
-    for images in read_ahead(read, indices(), workers=workers):
+    for images in images_ahead(given.pixels[model], indices(), workers=workers):
         chunk, batch = asked.popleft()
         there: list[np.ndarray] = []
         for image in images:
@@ -274,8 +273,3 @@ def _read(
         kept = batch.without(gone)
         pixels = kept.filled(np.stack(there)) if there else np.zeros(0)
         yield chunk, kept, pixels, batch.index[gone]
-
-
-def read_image(given: ImageSet, model: str, index: int) -> np.ndarray:
-    """One image ``(H, W, C)``; called in threads."""
-    return given.pixels[model](np.array([index]))[0]

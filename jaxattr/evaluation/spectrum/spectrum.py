@@ -18,6 +18,7 @@ from jaxattr.evaluation.runs.devices import Devices
 from jaxattr.evaluation.runs.digests import digest
 from jaxattr.evaluation.runs.image_sets import Arrays, ImageSet, from_arrays
 from jaxattr.evaluation.runs.progress import Progress
+from jaxattr.evaluation.runs.read_ahead import Workers
 from jaxattr.evaluation.runs.rows import RowFiles
 from jaxattr.evaluation.runs.shards import WHOLE, Shard
 from jaxattr.evaluation.runs.work import IMAGES_PER_PART, Plan, Task, fill
@@ -80,7 +81,7 @@ def measure(
     images_per_part: int = IMAGES_PER_PART,
     shard: Shard = WHOLE,
     mesh: Mesh | None = None,
-    workers: int | None = None,
+    workers: Workers = None,
     progress: Progress | None = None,
     gone: list[int] | None = None,
     so_far: SoFar | None = None,
@@ -98,8 +99,8 @@ def measure(
       shard: which share of the images is done.
       mesh: the images of a batch lie on all of its devices, models on each of them; by
         default one device. It decides no number.
-      workers: threads that read images while the devices compute; by default one a core,
-        at most 16.
+      workers: who reads images while the devices compute: a number of threads, by
+        default one a core and at most 16, or ``"processes:N"``.
       progress: where it is reported, one item an image, model and kind of result.
       gone: gets the images that are not there any more and are skipped.
       so_far: called after some images with a function that gives what is kept.

@@ -7,7 +7,7 @@ import pytest
 from small_photographs import draw, rows
 
 from jaxattr import cli
-from jaxattr.evaluation.runs import work
+from jaxattr.evaluation.runs import image_sets
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 
@@ -115,13 +115,13 @@ def test_a_photograph_that_changes_during_the_run(
 def test_a_photograph_that_vanishes_during_the_run(
     tiny_zoo, mock_scores, labelled, tmp_path, capsys, monkeypatch, on_missing
 ):
-    out, read = tmp_path / "out", work.read_image
+    out, read = tmp_path / "out", image_sets._read
 
-    def vanishing(given, model, index):
+    def vanishing(item):
         (labelled / "3.png").unlink(missing_ok=True)
-        return read(given, model, index)
+        return read(item)
 
-    monkeypatch.setattr(work, "read_image", vanishing)
+    monkeypatch.setattr(image_sets, "_read", vanishing)
     code = run(labelled, out, "--on-missing", on_missing, "--quiet")
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 1
@@ -145,16 +145,16 @@ def test_a_photograph_that_vanishes_during_the_run(
 def test_the_first_of_a_batch_may_vanish_and_all_of_it(
     tiny_zoo, mock_scores, labelled, tmp_path, monkeypatch
 ):
-    read = work.read_image
+    read = image_sets._read
 
-    def vanishing(given, model, index):
+    def vanishing(item):
         for i in (0, 2, 3):
             (labelled / f"{i}.png").unlink(missing_ok=True)
-        return read(given, model, index)
+        return read(item)
 
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert run(labelled, whole) == 0
-    monkeypatch.setattr(work, "read_image", vanishing)
+    monkeypatch.setattr(image_sets, "_read", vanishing)
     assert run(labelled, out) == 1
     left = [r for r in rows(whole / "images.csv") if r["file"] in ("1.png", "4.png")]
     assert rows(out / "images.csv") == left
