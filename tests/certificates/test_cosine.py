@@ -60,6 +60,11 @@ def test_the_confidence_of_the_mean_by_adding_up_the_binomial(mean, alpha):
         np.asarray(bounds) >= counts / num - np.sqrt(np.log(1 / alpha) / 120) - 1e-4
     ).all()
     np.testing.assert_allclose(bounds[-1], alpha ** (1 / num), atol=1e-4)
+    # Rounded down: in float32, too, each is at least as unlikely as it must be.
+    low = np.asarray(bounds, np.float64)
+    terms = [scipy.special.rel_entr(counts / num, low)]
+    terms += [scipy.special.rel_entr(1 - counts / num, 1 - low)]
+    assert (num * sum(terms) >= np.log(1 / alpha))[low > 0].all()
 
 
 def planar(angle):
@@ -140,6 +145,37 @@ def test_a_map_made_to_break_it_comes_near_and_does_not():
     # The tangent in place of the sine would be above it, without any sampling error.
     length = np.linalg.norm(h)
     assert length / np.hypot(length, 2 * Q) > truth
+
+
+def test_against_a_loop():
+    """The first quarter of the draws gives the direction, the others the length along."""
+    x, num, alpha = toys.images(), 42, 0.01
+    explain = lambda x: 5 * jnp.sin(9 * x)
+    options = {"smoothing_radius": 0.5, "attack_radius": 0.03, "alpha": alpha}
+    found = jax.jit(
+        functools.partial(ja.certified_cosine, explain, num_samples=num, **options)
+    )(x, key=KEY)
+
+    @jax.jit
+    def drawn():
+        fold = jax.vmap(jax.random.fold_in, (None, 0))
+        keys = jax.vmap(fold, (0, None), 1)(fold(KEY, jnp.arange(3)), jnp.arange(num))
+        return explain(ja.perturbations.uniform_ball(0.5)(x)(keys))
+
+    maps = np.asarray(drawn(), np.float64).reshape(num, 3, 90)
+    maps /= np.linalg.norm(maps, axis=2, keepdims=True)
+    np.testing.assert_allclose(found.maps.reshape(3, 90), maps.mean(0), atol=1e-5)
+    first, rest = maps[:10].mean(0), maps[10:].mean(0)
+    along = (first * rest).sum(1) / np.linalg.norm(first, axis=1)
+
+    @jax.jit
+    def proved(along):
+        length = 2 * mean_from_below((1 + along) / 2, num - 10, alpha) - 1
+        return cosine_bound(length, share_left(90, 0.03 / 0.5))
+
+    expected = proved(along)
+    assert ((expected > 0) & (expected < 0.9)).all()
+    np.testing.assert_allclose(found.lower_bound, expected, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -38,11 +38,56 @@ def test_how_often_a_bound_is_wrong(probability):
     assert mass[np.array(claimed) > probability].sum() <= alpha
 
 
+def test_a_radius_just_out_of_reach_is_not_claimed():
+    """All of 20 are heads with a probability of α, or of a little more, at z."""
+    z = 100 * STEP
+    for factor, expected in ((1 + 3e-6, z), (1 - 5e-7, z - STEP)):
+        radii = radii_of_counts(20, normal.cdf(z) ** 20 * factor)
+        np.testing.assert_allclose(radii[-1], expected)
+
+
 def test_the_least_number_of_samples():
     for alpha in (0.1, 1e-3, 1e-8):
         least = least_samples(alpha)
         assert radii_of_counts(least, alpha)[-1] > 0
         assert radii_of_counts(least - 1, alpha)[-1] == 0
+
+
+def test_against_a_loop():
+    """Every draw by itself; bounds from scipy, at α over twice the pixels."""
+    x, num, alpha, stddev = toys.images(), 50, 0.01, 0.05
+    factors = jnp.array([1.0, 2.0, jnp.nan])[:, None, None, None]
+    explain = lambda x: jnp.sin(9 * x) * factors  # channels of both signs
+    options = {"stddev": stddev, "num_samples": num, "fraction": 0.12, "alpha": alpha}
+    found = jax.jit(functools.partial(ja.certified_pixels, explain, **options))(
+        x, key=KEY
+    )
+    draw = lambda i, s: jax.random.normal(
+        jax.random.fold_in(jax.random.fold_in(KEY, i), s), x.shape[1:]
+    )
+    noise = jax.vmap(jax.vmap(draw, (None, 0)), (0, None))(
+        jnp.arange(3), jnp.arange(num)
+    )
+    maps = jnp.sin(9 * (x[:, None] + stddev * noise))
+    sizes = np.abs(maps).sum(-1).reshape(3, num, 30)[:2]
+    counts = (sizes >= np.sort(sizes)[..., -4:-3]).sum(1)  # 3.6 pixels, rounded
+
+    def radius(heads):
+        known = np.maximum(heads, 1)
+        lower = scipy.stats.beta.ppf(alpha / 60, known, num - known + 1)
+        return stddev * np.where(heads, np.maximum(scipy.stats.norm.ppf(lower), 0), 0)
+
+    for_it, against = radius(counts), radius(num - counts)
+    expected = np.where(for_it > 0, 1, np.where(against > 0, 0, -1))
+    assert {*expected.ravel()} == {-1, 0, 1}
+    exact = np.maximum(for_it, against)
+    importance, found_radius, frequency = (v.reshape(3, 30) for v in found)
+    np.testing.assert_allclose(frequency[:2], counts / num, rtol=1e-6)
+    np.testing.assert_array_equal(importance[:2], expected)
+    assert (found_radius[:2] <= exact + 1e-6).all()
+    assert (found_radius[:2] >= exact - 1.01 * STEP * stddev).all()
+    assert (importance[2] == -1).all()
+    assert np.isnan(found_radius[2]).all()
 
 
 @pytest.mark.slow
@@ -123,6 +168,7 @@ def test_an_image_alone_and_compiled_and_nan():
         ({"fraction": 1.5}, "fraction: .*between 0 and 1"),
         ({"alpha": 0}, "alpha: .*between 0 and 1"),
         ({"key": None}, "key: .*needs a typed key"),
+        ({"images": toys.images() * jnp.nan}, "images: expected finite"),
         ({"explain_fn": lambda x: x[:, :2]}, r"explain_fn: expected maps \(3, 6, 5\)"),
     ],
 )

@@ -26,7 +26,7 @@ SEGMENTS = np.stack(
 run = functools.partial(ja.irof, model, IMAGES, MAPS, labels=LABELS)
 
 
-def reference(i, substrate):
+def reference(i, substrate, score):
     """The area over the curve, segment after segment."""
     image, maps = np.asarray(IMAGES[i]), np.asarray(MAPS[i]).sum(-1)
     under = np.broadcast_to(
@@ -36,22 +36,24 @@ def reference(i, substrate):
     curve, seen = [], image.copy()
     for s in [None, *sorted(means, key=means.get, reverse=True)]:
         seen = np.where((SEGMENTS[i] == s)[..., None], under, seen)
-        logits = model(jnp.asarray(seen, jnp.float32)[None])[0]
-        curve.append(float(jax.nn.softmax(logits)[LABELS[i]]))
+        value = score(model, LABELS[i : i + 1])(jnp.asarray(seen, jnp.float32)[None])
+        curve.append(float(value[0]))
     curve = np.array(curve) / curve[0]
     return 1 - np.trapezoid(curve, dx=1 / len(means))
 
 
 @pytest.mark.parametrize("substrate", quick(["mean", 0.25], "mean"))
 def test_against_a_loop(substrate):
-    expected = [reference(i, substrate) for i in range(3)]
+    expected = [reference(i, substrate, ja.scores.probability) for i in range(3)]
     jitted = jax.jit(
         lambda segments: run(
             segments=segments, num_segments=9, substrate=substrate, batch_size=7
         )
     )
     np.testing.assert_allclose(jitted(SEGMENTS), expected, rtol=1e-4)
-    found = run(segments=SEGMENTS, substrate=substrate, batch_size=2)
+    options = {"substrate": substrate, "score": ja.scores.cross_entropy}
+    expected = [reference(i, **options) for i in range(3)]
+    found = run(segments=SEGMENTS, batch_size=2, **options)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -66,9 +68,10 @@ def test_by_hand_and_of_the_predicted_class():
     maps = jnp.array([4.0, 3.0, 2.0, 1.0]).reshape(1, 2, 2)
     np.testing.assert_allclose(measure(maps), 1 - 0.5 / 4)
     np.testing.assert_allclose(measure(-maps), 1 - 3.5 / 4)
+    assert np.isnan(measure(maps.at[0, 1, 1].set(jnp.nan))).all()
 
 
-def test_wrong_segments_are_refused_or_nan():
+def test_wrong_segments_and_labels_are_refused_or_nan():
     gap = np.where(SEGMENTS == 3, 9, SEGMENTS)
     for wrong in (gap, SEGMENTS + 1, SEGMENTS - 1):
         with pytest.raises(ValueError, match="segments: .* without gaps"):
@@ -88,6 +91,8 @@ def test_wrong_segments_are_refused_or_nan():
         run(segments=SEGMENTS, num_segments=4)
     with pytest.raises(ValueError, match="substrate: expected 'mean', a number"):
         run(segments=SEGMENTS, substrate="grey")
+    with pytest.raises(ValueError, match=r"labels: .*\(3,\)"):
+        run(segments=SEGMENTS, labels=LABELS[:1])
     found = jax.jit(lambda s: run(segments=s, num_segments=6))(SEGMENTS)
     assert np.isnan(found[1])
     assert np.isfinite(found[jnp.array([0, 2])]).all()

@@ -36,6 +36,7 @@ def test_cosine():
     a, b = (v.reshape(3, -1).astype(np.float64) for v in (A, B))
     expected = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
     np.testing.assert_allclose(ja.cosine_similarity(A, B), expected, rtol=1e-5)
+    np.testing.assert_allclose(ja.cosine_similarity(A, -B), -expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("measure", [ja.ssim, ja.cosine_similarity])

@@ -1,5 +1,7 @@
 """Stability against a loop over pairs, of which only those that hold their class count."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,10 +26,23 @@ MEANS = jnp.mean(IMAGES, (1, 2, 3))
 explain = lambda images: jnp.sin(20 * images)
 
 
+def explain_held(images):
+    """NaN where the class is lost: such pairs must not count."""
+    held = jnp.argmax(model(images), -1) == 0
+    return jnp.where(held[:, None, None, None], explain(images), jnp.nan)
+
+
 def test_against_a_loop():
     run = jax.jit(
         lambda x: ja.stability(
-            model, explain, x, key=KEY, num_samples=6, k=5, perturbation=mixed, window=2
+            model,
+            explain_held,
+            x,
+            key=KEY,
+            num_samples=6,
+            k=5,
+            perturbation=mixed,
+            window=2,
         )
     )
     found = run(IMAGES)
@@ -76,6 +91,17 @@ def mixed(images):
         return jax.vmap(one)(keys)
 
     return draw
+
+
+def test_what_is_done_unless_something_else_is_given():
+    """Gaussian noise, a tenth of the pixels, and a window that fits a small map."""
+    x = IMAGES[:, :5]
+    logits_fn = lambda x: x[:, 0, 0]
+    run = functools.partial(ja.stability, logits_fn, explain, key=KEY, num_samples=2)
+    gaussian = ja.perturbations.gaussian(0.1)
+    expected = jax.jit(functools.partial(run, perturbation=gaussian, k=4, window=2))(x)
+    found = jax.jit(functools.partial(run, stddev=0.1))(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ def ranks(values):
 @pytest.mark.parametrize("name", METRICS)
 def test_against_a_loop(name, rows):
     options = {"key": KEY, "num_samples": 9, "substrate": 0.2, "batch_size": rows}
+    options["score"] = "probability"
     run = functools.partial(METRICS[name], model, labels=LABELS, **options)
     found = jax.jit(run)(IMAGES, MAPS)
     for i in range(3):
@@ -53,9 +54,9 @@ def test_against_a_loop(name, rows):
             which = taken(name, np.asarray(jax.random.uniform(key, (size,))))
             assert 0 < which.sum() < 30
             without = np.where(which[..., None], np.float32(0.2), image)
-            logits = np.asarray(model(jnp.stack([image, without])))[:, label]
+            values = jax.nn.softmax(model(jnp.stack([image, without])))[:, label]
             sums.append(np.asarray(MAPS[i])[which].sum())
-            losses.append(logits[0] - logits[1])
+            losses.append(values[0] - values[1])
         if name == "mu_fidelity":
             sums, losses = ranks(sums), ranks(losses)
         np.testing.assert_allclose(found[i], pearson(sums, losses), atol=1e-4)
@@ -71,6 +72,16 @@ def test_the_exact_map_of_a_linear_model_is_perfect(name):
     np.testing.assert_allclose(run(-7 * exact), -1, atol=2e-3)
     np.testing.assert_allclose(run(exact.sum(-1)), 1, atol=2e-3)
     assert np.abs(run(MAPS)).max() < 0.9
+
+
+def test_the_finest_grid_is_single_pixels_and_a_set_has_one_at_least():
+    options = {"labels": LABELS, "key": KEY, "num_samples": 20}
+    expected = jax.jit(functools.partial(ja.sensitivity_n, model, n=1, **options))
+    options |= {"grid": 9, "fraction": 0.01, "correlation": "pearson"}
+    found = jax.jit(functools.partial(ja.mu_fidelity, model, **options))
+    np.testing.assert_allclose(
+        found(IMAGES, MAPS), expected(IMAGES, MAPS), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", quick(METRICS, "mu_fidelity"))
