@@ -1,6 +1,7 @@
 """ROAD: the imputation against a dense solution, the curve against a loop."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -70,14 +71,35 @@ def test_imputation_against_elimination(shape):
 
 @pytest.mark.parametrize("shape", quick([(7, 4), (1, 6)], (7, 4)))
 def test_restriction_is_the_transpose_of_prolongation(shape):
-    coarse = tuple((n + 1) // 2 for n in shape)
-    prolong = functools.partial(imputation._prolong, height=shape[0], width=shape[1])
-    matrix = jax.jit(jax.jacobian(prolong))(jnp.zeros(coarse)).reshape(
-        np.prod(shape), -1
-    )
-    transpose = jax.jit(jax.jacobian(imputation._restrict))(jnp.zeros(shape))
-    np.testing.assert_array_equal(transpose.reshape(-1, np.prod(shape)), matrix.T)
+    coarse = np.prod([(n + 1) // 2 for n in shape])
+    size = dict(zip(("height", "width"), shape))
+    prolong = functools.partial(imputation._prolong, **size)
+    restrict = functools.partial(imputation._restrict, **size)
+    matrix = jax.jit(jax.jacobian(prolong))(jnp.zeros(coarse))
+    transpose = jax.jit(jax.jacobian(restrict))(jnp.zeros(np.prod(shape)))
+    np.testing.assert_array_equal(transpose, matrix.T)
     np.testing.assert_allclose(matrix.sum(1), 1)
+
+
+@pytest.mark.parametrize("shape", quick([(7, 4), (8, 5), (1, 6)], (8, 5)))
+def test_the_operator_of_a_coarser_grid_is_that_of_the_finer_one_between_both(shape):
+    mask = jnp.asarray(masks(*shape)[4].ravel(), jnp.float32)
+    matrix = lambda apply, size: jax.jit(jax.jacobian(apply))(jnp.zeros(size))
+    levels = imputation._levels(mask, *shape)
+    size = mask.size
+    for fine, coarse in itertools.pairwise(levels):
+        a = matrix(fine.apply, size)
+        known = np.abs(a).sum(1) == 0
+        r = matrix(fine.restrict, size)
+        p = matrix(fine.prolong, len(r))
+        np.testing.assert_array_equal(p, np.where(known[:, None], 0, r.T))
+        size = len(r)
+        product = r @ a @ p
+        np.testing.assert_allclose(matrix(coarse.apply, size), product, atol=1e-6)
+        rows = np.abs(product).sum(1)
+        inverse = np.divide(1.6, rows, out=np.zeros_like(rows), where=rows > 0)
+        np.testing.assert_allclose(coarse.inverse, inverse, rtol=1e-4)
+        assert np.abs(product).max() > 0.1
 
 
 @pytest.mark.slow
