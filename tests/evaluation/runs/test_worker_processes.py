@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 import worker_reads
+from quick import quick
 from tiny_classifier import tiny_classifier
 
 from jaxattr.evaluation import evaluate
@@ -26,7 +27,7 @@ def test_items_are_read_in_other_processes_and_in_order():
     assert os.getpid() not in {pid for group in kept for pid, _ in group}
 
 
-@pytest.mark.parametrize("deaths", [1, worker_processes.MOST_DEATHS])
+@pytest.mark.parametrize("deaths", quick([1, worker_processes.MOST_DEATHS], 1))
 def test_what_dead_workers_were_reading_is_read_again(tmp_path, deaths):
     read = functools.partial(worker_reads.die_at, str(tmp_path), deaths)
     found = list(read_ahead(read, ([i] for i in range(6)), workers="processes:2"))
@@ -34,6 +35,7 @@ def test_what_dead_workers_were_reading_is_read_again(tmp_path, deaths):
     assert len(list(tmp_path.iterdir())) == deaths
 
 
+@pytest.mark.slow
 def test_workers_that_die_again_and_again_are_an_error(tmp_path):
     read = functools.partial(worker_reads.die_at, str(tmp_path), 100)
     found = read_ahead(read, ([i] for i in range(6)), workers="processes:1")
@@ -54,6 +56,7 @@ def test_other_texts(given):
         next(read_ahead(str, [[1]], workers=given))
 
 
+@pytest.mark.slow
 def test_a_source_read_in_processes_is_scored_as_in_threads(tmp_path):
     images = np.random.default_rng(0).random((5, 16, 16, 3), np.float32)
     who = tmp_path / "who"
