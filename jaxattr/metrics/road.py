@@ -34,7 +34,7 @@ def road_curve(
     is left to impute from, stands the mean colour. Faithful maps fall early: lower areas
     are better.
 
-    The system is solved by a few steps of a multigrid method, to a thousandth or better
+    The system is solved by a few steps of a multigrid method, to a ten-thousandth or better
     of the pixels' range.
 
     Args:
