@@ -12,6 +12,7 @@ import worker_reads
 from quick import quick
 from tiny_classifier import tiny_classifier
 
+from jaxattr import cli
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.metrics import Curve
 from jaxattr.evaluation.runs import worker_processes
@@ -54,6 +55,14 @@ def test_what_cannot_be_sent_to_a_process():
 def test_other_texts(given):
     with pytest.raises(ValueError, match="workers: expected a number of threads, or"):
         next(read_ahead(str, [[1]], workers=given))
+
+
+def test_other_texts_on_the_command_line(capsys):
+    with pytest.raises(SystemExit) as error:
+        cli.main(["evaluate", "photographs", "--workers", "processes:x"])
+    assert error.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "argument --workers: expected a number of threads, or processes:N" in line
 
 
 @pytest.mark.slow
