@@ -72,10 +72,9 @@ def impute(values: Array, missing: Array) -> Array:
     levels = _levels(mask, height, width)
     # From their mean on: where few are known the system is nearly singular, and what is
     # the same everywhere would lose its digits.
-    known = flat(jnp.where(missing, 0, values))
-    count = jnp.maximum(jnp.sum(1 - mask, axis=-1, keepdims=True), 1)
-    mean = jnp.sum(known, axis=-1, keepdims=True) / count
-    right = mask * _neighbours((1 - mask) * (known - mean), width)
+    there, known = 1 - mask, flat(jnp.where(missing, 0, values))
+    mean = _dot(there, known) / jnp.maximum(_dot(there, there), 1)
+    right = mask * _neighbours(there * (known - mean), width)
 
     def solve(matrix: Operator, right: Array) -> Array:
         return _conjugate_gradients(matrix, mask * right, lambda r: _cycle(levels, r))
@@ -172,9 +171,6 @@ def _conjugate_gradients(
     matrix: Operator, right: Array, precondition: Operator
 ) -> Array:
     """``NUM_STEPS`` steps from zero, each image and channel with its own lengths."""
-    highest = jax.lax.Precision.HIGHEST
-    product = functools.partial(jnp.einsum, "...p,...p->...", precision=highest)
-    dot = lambda a, b: product(a, b)[..., None]
     ratio = lambda a, b: jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 0)
 
     State = tuple[Array, Array, Array, Array]
@@ -182,12 +178,18 @@ def _conjugate_gradients(
     def step(_: Array, state: State) -> State:
         x, residual, direction, power = state
         towards = precondition(residual)
-        new_power = dot(residual, towards)
+        new_power = _dot(residual, towards)
         direction = towards + ratio(new_power, power) * direction
         along = matrix(direction)
-        length = ratio(new_power, dot(direction, along))
+        length = ratio(new_power, _dot(direction, along))
         return x + length * direction, residual - length * along, direction, new_power
 
     zero = jnp.zeros_like(right)
     start = zero, right, zero, zero[..., :1]
     return jax.lax.fori_loop(0, NUM_STEPS, step, start)[0]
+
+
+def _dot(a: Array, b: Array) -> Array:
+    """``(..., 1)``; on CPU several times as fast as the sum of a product."""
+    highest = jax.lax.Precision.HIGHEST
+    return jnp.einsum("...p,...p->...", a, b, precision=highest)[..., None]
