@@ -9,6 +9,7 @@ batch at once under ``vmap``, and fold indices in an order that does not count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -68,7 +69,8 @@ def per_key(draw: Callable[[Array], T]) -> Callable[[Array], T]:
 
 def normal(keys: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Standard normal ``(..., N) + shape``."""
-    return per_key(lambda key: jax.random.normal(key, shape, dtype))(keys)
+    draw = lambda key, size: jax.random.normal(key, size, dtype)
+    return _in_a_row(draw, keys, shape)
 
 
 def uniform(
@@ -79,7 +81,20 @@ def uniform(
     high: Scalar = 1.0,
 ) -> Array:
     """Uniform in [low, high), ``(..., N) + shape``."""
-    return per_key(lambda key: jax.random.uniform(key, shape, dtype, low, high))(keys)
+    draw = lambda key, size: jax.random.uniform(key, size, dtype, low, high)
+    return _in_a_row(draw, keys, shape)
+
+
+def _in_a_row(
+    draw: Callable[[Array, tuple[int]], Array], keys: Array, shape: tuple[int, ...]
+) -> Array:
+    """What ``draw`` gives for the shape, ``(..., N) + shape``.
+
+    The same numbers, drawn in one row: on CPU three times as fast as in three axes,
+    where the place of each is computed from its indices.
+    """
+    drawn = per_key(lambda key: draw(key, (math.prod(shape),)))(keys)
+    return drawn.reshape(*keys.shape, *shape)
 
 
 def choice(keys: Array, rows: Array) -> Array:

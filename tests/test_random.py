@@ -20,6 +20,21 @@ def test_draws_belong_to_their_key():
     np.testing.assert_array_equal(one, batch[2, 1])
 
 
+def test_draws_are_those_of_jax():
+    """Drawn in a row, of any shape and type, eagerly or compiled."""
+    for shape in ((), (5,), (3, 4, 5), (1, 1, 1)):
+        for dtype in (jnp.float32, jnp.bfloat16):
+            for name, bounds in (("normal", ()), ("uniform", (-1.0, 2.0))):
+                ours = jax.jit(
+                    lambda k, n=name, s=shape, t=dtype, b=bounds: getattr(_random, n)(
+                        k, s, t, *b
+                    )
+                )(KEYS)
+                draw = getattr(jax.random, name)
+                theirs = [draw(key, shape, dtype, *bounds) for key in KEYS]
+                np.testing.assert_array_equal(ours, jnp.stack(theirs))
+
+
 def test_split_gives_independent_keys():
     first, second = _random.split(KEYS, 2)
     assert first.shape == second.shape == (3,)

@@ -21,6 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from jaxattr._numerics.grids import (
     OFFSETS,
@@ -57,32 +58,40 @@ class _Level(NamedTuple):
     prolong: Operator | None
 
 
-def impute(values: Array, missing: Array) -> Array:
-    """Missing pixels replaced by means of their neighbours.
+def imputation(missing: Array, dtype: DTypeLike) -> Operator:
+    """What replaces missing pixels by means of their neighbours, in any images.
 
     Args:
-      values: ``(..., H, W)``; those that are missing have no influence.
-      missing: bool, of the same rank, and of the same shape but for axes of length one.
+      missing: bool ``(..., H, W)``, of the rank of the images, and of the same shape but
+        for axes of length one.
+      dtype: of the images.
 
     Returns:
-      ``(..., H, W)``; zero where all pixels are missing.
+      A function of images ``(..., H, W)``, where missing pixels have no influence, to
+      such images; zero where all pixels are missing. What hangs on the mask alone is
+      computed once, for all images that it is called with.
     """
-    height, width = values.shape[-2:]
-    mask = flat(missing.astype(values.dtype))
+    height, width = missing.shape[-2:]
+    mask = flat(missing.astype(dtype))
+    there = 1 - mask
     levels = _levels(mask, height, width)
-    # From their mean on: where few are known the system is nearly singular, and what is
-    # the same everywhere would lose its digits.
-    there, known = 1 - mask, flat(jnp.where(missing, 0, values))
-    mean = _dot(there, known) / jnp.maximum(_dot(there, there), 1)
-    right = mask * _neighbours(there * (known - mean), width)
+    number = jnp.maximum(_dot(there, there), 1)
 
     def solve(matrix: Operator, right: Array) -> Array:
         return _conjugate_gradients(matrix, mask * right, lambda r: _cycle(levels, r))
 
-    solution = jax.lax.custom_linear_solve(
-        levels[0].apply, right, solve, symmetric=True
-    )
-    return jnp.where(missing, (mean + solution).reshape(values.shape), values)
+    def impute(values: Array) -> Array:
+        # From their mean on: where few are known the system is nearly singular, and what
+        # is the same everywhere would lose its digits.
+        known = flat(jnp.where(missing, 0, values))
+        mean = _dot(there, known) / number
+        right = mask * _neighbours(there * (known - mean), width)
+        solution = jax.lax.custom_linear_solve(
+            levels[0].apply, right, solve, symmetric=True
+        )
+        return jnp.where(missing, (mean + solution).reshape(values.shape), values)
+
+    return impute
 
 
 def _degree(values: Array, height: int, width: int) -> Array:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from jaxattr import _random
 from jaxattr._checks import check_images, check_key, check_number
-from jaxattr._numerics.imputation import impute
+from jaxattr._numerics.imputation import imputation
 from jaxattr.metrics.ranked_curves import ranked_curve
 from jaxattr.typing import Array, LogitsFn, Scalar
 
@@ -78,10 +80,8 @@ def road_curve(
     keys = check_key(key, one_an_image)
 
     def points(images: Array, is_due: Array, index: Array, keys: Array) -> Array:
-        channels = jnp.moveaxis(images, -1, 0)
-        missing = jnp.moveaxis(is_due, -1, 0)
-        missing = jnp.broadcast_to(missing, (len(channels), *missing.shape[1:]))
-        filled = jnp.moveaxis(jax.lax.map(_filled, (channels, missing)), 0, -1)
+        filled = _filled(jnp.moveaxis(images, -1, 0), jnp.moveaxis(is_due, -1, 0))
+        filled = jnp.moveaxis(filled, 0, -1)
         drawn = _random.normal(
             _random.fold_in(keys, index), images.shape[1:], images.dtype
         )
@@ -100,13 +100,26 @@ def road_curve(
     )
 
 
-def _filled(channel: tuple[Array, Array]) -> Array:
-    """One channel ``(N, H, W)`` where pixels are missing, ``(S, N, H, W)``.
+def _filled(channels: Array, missing: Array) -> Array:
+    """Channels ``(C, N, H, W)`` where pixels are missing, ``(C or 1, S, N, H, W)``.
 
     One channel after the other stays in a processor's cache: twice as fast on CPU.
+
+    Returns:
+      ``(C, S, N, H, W)``; where nothing is known, the mean colour.
     """
-    values, missing = channel
-    nothing = jnp.all(missing, axis=(-2, -1), keepdims=True)
-    mean = jnp.mean(values, axis=(-2, -1), keepdims=True)
-    found = impute(jnp.broadcast_to(values, missing.shape), missing)
-    return jnp.where(nothing, mean, found)
+
+    def fill(impute: Callable[[Array], Array], values: Array, missing: Array) -> Array:
+        nothing = jnp.all(missing, axis=(-2, -1), keepdims=True)
+        mean = jnp.mean(values, axis=(-2, -1), keepdims=True)
+        found = impute(jnp.broadcast_to(values, missing.shape))
+        return jnp.where(nothing, mean, found)
+
+    if len(missing) == 1:
+        impute = imputation(missing[0], channels.dtype)
+        return jax.lax.map(lambda values: fill(impute, values, missing[0]), channels)
+
+    def fill_its_own(pair: tuple[Array, Array]) -> Array:
+        return fill(imputation(pair[1], channels.dtype), *pair)
+
+    return jax.lax.map(fill_its_own, (channels, missing))
