@@ -7,6 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from jaxattr import _random
 from jaxattr.attacks.attack import Attack, Problem
 from jaxattr.gradients import averaged_gradient
 from jaxattr.steps import momentum
@@ -94,7 +95,7 @@ def block_transforms(
             moved = jnp.where(
                 is_kind("scale")[..., None], gain[..., None] * moved, moved
             )
-            draws = noise * jax.random.uniform(noise_key, shape, dtype, -1.0, 1.0)
+            draws = noise * _random.uniform(noise_key, shape, dtype, -1.0, 1.0)
             noisy = jnp.clip(moved + draws, *bounds)
             return jnp.where(is_kind("noise")[..., None], noisy, moved)
 

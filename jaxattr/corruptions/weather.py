@@ -111,7 +111,7 @@ def brightness(images: Array, *, shift: float) -> Array:
 def plasma(key: Array, size: int, decay: float) -> Array:
     """``(size, size)`` in [0, 1]: the diamond-square landscape, a torus."""
     # Every point is set once, so that one draw serves all levels.
-    noise = jax.random.uniform(key, (size, size), minval=-1.0, maxval=1.0)
+    noise = _random.uniform(key, (size, size), float, -1.0, 1.0)
     land = jnp.zeros((size, size))
     step, wobble = size, 100.0
     while step >= 2:
