@@ -93,7 +93,7 @@ def workers(text: str) -> str:
     """An argparse type: who reads photographs."""
     try:
         as_workers(text)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("workers: ")) from None
     return text
 
@@ -131,7 +131,7 @@ def add_run_options(
             type=workers,
             metavar="N",
             help="threads that read photographs while the devices compute (default: one "
-            "a core, at most 16), or processes:N",
+            "a core, at most 16), or processes:N, for data sets in Python code",
         )
     add_compile_cache(parser)
     add("--json", action="store_true", help="print results as JSON, no table")

@@ -93,7 +93,7 @@ class Photographs:
         stems = [every[i] for i in self._mine]
         seen_by_model = lambda _, image: as_seen(self._model, image)
         reader = Reader(self._paths.__getitem__, read_photograph, seen_by_model)
-        one_by_one = ([i] for i in range(len(self._paths)))
+        one_by_one = [[i] for i in range(len(self._paths))]
         ahead = images_ahead(reader, one_by_one, workers=self._workers)
         for path, own, (seen,) in zip(self._paths, stems, ahead, strict=True):
             if isinstance(seen, ValueError):

@@ -7,19 +7,18 @@ are ``worker_processes``.
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from jaxattr._checks import check_integer, fail
+from jaxattr.evaluation.runs import grain_reading, plain_reading
+from jaxattr.evaluation.runs.outcomes import Outcome
 from jaxattr.evaluation.runs.readers import Reader
-from jaxattr.evaluation.runs.worker_processes import WorkerProcesses
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -38,6 +37,8 @@ class WorkerCount(NamedTuple):
 
 GROUPS_AHEAD = 2
 """So many groups are read beyond the one that is worked on, or more small ones."""
+WORTH_GRAIN = 256
+"""Fewer items are read before grain is imported."""
 
 
 def default_workers() -> int:
@@ -51,6 +52,7 @@ def as_workers(given: Workers) -> WorkerCount:
 
     Raises:
       ValueError: less than one worker, or another text.
+      ImportError: processes without grain (the extra ``scale``).
 
     >>> as_workers("processes:4")
     WorkerCount(number=4, processes=True)
@@ -62,12 +64,17 @@ def as_workers(given: Workers) -> WorkerCount:
     found = re.fullmatch(r"(processes:)?0*([1-9]\d{0,5})", given.strip())
     if not found:
         raise fail("workers", "a number of threads, or processes:N", given)
+    if found[1] and not grain_reading.is_installed():
+        raise ImportError(
+            "workers: processes are those of grain: pip install 'jaxattr[scale]'; "
+            f"threads need no package: workers={found[2]}"
+        )
     return WorkerCount(int(found[2]), bool(found[1]))
 
 
 def read_ahead(
     read: Callable[[Item], Read],
-    groups: Iterable[Sequence[Item]],
+    groups: Sequence[Sequence[Item]],
     *,
     workers: Workers = None,
 ) -> Iterator[list[Read | ValueError]]:
@@ -75,8 +82,7 @@ def read_ahead(
 
     Args:
       read: reads an item, called in threads.
-      groups: what is worked on together; asked for one after the other, in the thread
-        of the caller, and not further ahead than needed.
+      groups: what is worked on together.
       workers: threads, by default ``default_workers``; a ``read`` that processes can be
         sent may be called in ``"processes:N"``.
 
@@ -96,7 +102,7 @@ def read_ahead(
 
 
 def images_ahead(
-    reader: Reader, groups: Iterable[Sequence[int]], *, workers: Workers = None
+    reader: Reader, groups: Sequence[Sequence[int]], *, workers: Workers = None
 ) -> Iterator[list[np.ndarray | ValueError]]:
     """Images ``(H, W, C)`` as a model takes them, by number, as ``read_ahead`` does.
 
@@ -105,45 +111,33 @@ def images_ahead(
     who = as_workers(workers)
     if not reader.in_processes:
         who = who._replace(processes=False)
-    items = ([reader.item(i) for i in group] for group in groups)
+    items = [[reader.item(i) for i in group] for group in groups]
     return _ahead(reader.read, reader.prepare, items, who)
 
 
 def _ahead(
     read: Callable[[Any], Any],
     then: Callable[[Any, Any], Any],
-    groups: Iterable[Sequence[Any]],
+    groups: Sequence[Sequence[Any]],
     workers: WorkerCount,
 ) -> Iterator[list[Any]]:
-    """``then(item, read(item))`` of each; ``then`` is called in threads."""
-    left = iter(groups)
+    """``then(item, read(item))`` of each."""
+    items = [item for group in groups for item in group]
     count = workers.number
-    waiting: collections.deque[list[concurrent.futures.Future[Any]]]
-    waiting = collections.deque()
-    with contextlib.ExitStack() as stack:
-        begin = lambda item: lambda: read(item)
-        if workers.processes:
-            begin = stack.enter_context(WorkerProcesses(read, count)).submit
-        pool = concurrent.futures.ThreadPoolExecutor(count, "jaxattr-reader")
-        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-
-        def submit(item: Any) -> concurrent.futures.Future[Any]:
-            result = begin(item)
-            return pool.submit(lambda: then(item, result()))
-
-        while True:
-            while len(waiting) < GROUPS_AHEAD or sum(map(len, waiting)) < 2 * count:
-                group = next(left, None)
-                if group is None:
-                    break
-                waiting.append([submit(item) for item in group])
-            if not waiting:
-                return
-            yield [*map(_outcome, waiting.popleft())]
+    ahead = max(GROUPS_AHEAD * max(map(len, groups), default=0), 2 * count)
+    whole = lambda item: then(item, read(item))
+    if workers.processes:
+        outcomes = grain_reading.in_processes(read, then, items, count, ahead)
+    elif len(items) >= WORTH_GRAIN and grain_reading.is_installed():
+        outcomes = grain_reading.in_threads(whole, items, count, ahead)
+    else:
+        outcomes = plain_reading.in_threads(whole, items, count, ahead)
+    with contextlib.closing(outcomes):
+        for group in groups:
+            yield [_value(next(outcomes)) for _ in group]
 
 
-def _outcome(future: concurrent.futures.Future[Read]) -> Read | ValueError:
-    try:
-        return future.result()
-    except ValueError as error:
-        return error
+def _value(outcome: Outcome) -> Any:
+    if outcome.error is None or isinstance(outcome.error, ValueError):
+        return outcome.error or outcome.value
+    raise outcome.error

@@ -82,7 +82,7 @@ def from_source(
     count = len(source)
     if max_images is not None:
         count = min(count, check_integer("max_images", max_images))
-    groups = (range(i, min(i + GROUP, count)) for i in range(0, count, GROUP))
+    groups = [range(i, min(i + GROUP, count)) for i in range(0, count, GROUP)]
     places: list[int] = []
     contents: list[str] = []
     given: list[object] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -89,7 +90,7 @@ class _Pending:
         self.left = int(self.lacking.sum())
         self._places, self._ids = places, ids
         self._made: list[tuple[np.ndarray, Part]] = []
-        self._since = time.monotonic()
+        self._since = math.inf
 
     @functools.cached_property
     def found(self) -> Found:
@@ -104,6 +105,8 @@ class _Pending:
         """Keeps rows in memory, or all of them in a file when it is time to."""
         if self._made and self._made[-1][1].keys() != part.keys():
             self.write()
+        if not self._made:
+            self._since = time.monotonic()
         self._made.append((where, part))
         self.left -= int(self.lacking[where].sum())
         if self.left <= 0 or time.monotonic() - self._since > SECONDS_PER_PART:
@@ -125,7 +128,6 @@ class _Pending:
             part = {f: np.concatenate([p[f] for _, p in self._made]) for f in fields}
             self.task.rows.add(self._places[where], self._ids[where], part)
         self._made = []
-        self._since = time.monotonic()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -254,15 +256,10 @@ def _read(
     Raises:
       ValueError: as the reader of the set, but for what may be skipped.
     """
-    asked: collections.deque[tuple[_Chunk, Batch]] = collections.deque()
-
-    def indices() -> Iterator[list[int]]:
-        for chunk, batch in needed:
-            asked.append((chunk, batch))
-            yield batch.index.tolist()
-
-    for images in images_ahead(given.pixels[model], indices(), workers=workers):
-        chunk, batch = asked.popleft()
+    left = collections.deque(needed)
+    groups = [batch.index.tolist() for _, batch in left]
+    for images in images_ahead(given.pixels[model], groups, workers=workers):
+        chunk, batch = left.popleft()
         there: list[np.ndarray] = []
         for image in images:
             if isinstance(image, np.ndarray):

@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -22,22 +23,26 @@ def test_order_is_kept_whoever_is_first():
 
 
 def test_some_groups_are_read_beyond_the_one_that_is_worked_on_and_no_more():
-    asked = []
+    read = []
+    look = lambda item: read.append(item) or item
 
-    def groups():
-        for i in range(100):
-            asked.append(i)
-            yield [i] * 8
+    def are_read(number):
+        for _ in range(100):
+            if len(read) == number:
+                time.sleep(0.05)
+                return len(read) == number
+            time.sleep(0.05)
 
-    found = read_ahead(str, groups(), workers=3)
+    found = read_ahead(look, [[i] * 8 for i in range(100)], workers=3)
     next(found)
-    assert asked == list(range(module.GROUPS_AHEAD))
+    assert are_read(8 * (1 + module.GROUPS_AHEAD))
     found.close()
     # Small ones are read ahead for all workers.
-    asked.clear()
-    single = read_ahead(str, (group[:1] for group in groups()), workers=3)
+    read.clear()
+    single = read_ahead(look, [[i] for i in range(100)], workers=3)
     next(single)
-    assert len(asked) == 6
+    assert are_read(1 + 6)
+    single.close()
 
 
 def test_what_cannot_be_read_is_named_in_its_place():
@@ -58,7 +63,7 @@ def test_a_worker_that_dies_is_raised_and_ends_the_others():
             raise MemoryError("no memory")
         return item
 
-    found = read_ahead(read, ([i] for i in range(1000)), workers=2)
+    found = read_ahead(read, [[i] for i in range(200)], workers=2)
     assert [next(found), next(found), next(found)] == [[0], [1], [2]]
     with pytest.raises(MemoryError, match="no memory"):
         next(found)

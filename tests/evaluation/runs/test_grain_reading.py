@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import jax
@@ -15,8 +16,42 @@ from tiny_classifier import tiny_classifier
 from jaxattr import cli
 from jaxattr.evaluation import evaluate
 from jaxattr.evaluation.evaluate.metrics import Curve
-from jaxattr.evaluation.runs import worker_processes
+from jaxattr.evaluation.runs import grain_reading
+from jaxattr.evaluation.runs import read_ahead as module
 from jaxattr.evaluation.runs.read_ahead import read_ahead
+
+pytest.importorskip("grain")
+
+
+def test_a_large_set_is_read_by_threads_of_grain_and_in_order():
+    number = module.WORTH_GRAIN
+    threads = set()
+
+    def read(item):
+        threads.add(threading.current_thread().name)
+        if item == 3:
+            raise ValueError("image 3: damaged")
+        return -item
+
+    groups = [range(i, i + 16) for i in range(0, number, 16)]
+    found = [item for group in read_ahead(read, groups, workers=2) for item in group]
+    assert str(found.pop(3)) == "image 3: damaged"
+    assert found == [-i for i in range(number) if i != 3]
+    assert all("grain" in name for name in threads)
+    assert 1 <= len(threads) <= 2
+
+
+def test_no_more_threads_are_left_than_before():
+    before = threading.active_count()
+    found = read_ahead(str, [[i] for i in range(module.WORTH_GRAIN)], workers=4)
+    next(found)
+    assert threading.active_count() > before
+    found.close()
+    for _ in range(100):
+        if threading.active_count() == before:
+            return
+        time.sleep(0.1)
+    pytest.fail("threads live on")
 
 
 def test_items_are_read_in_other_processes_and_in_order():
@@ -28,10 +63,10 @@ def test_items_are_read_in_other_processes_and_in_order():
     assert os.getpid() not in {pid for group in kept for pid, _ in group}
 
 
-@pytest.mark.parametrize("deaths", quick([1, worker_processes.MOST_DEATHS], 1))
+@pytest.mark.parametrize("deaths", quick([1, grain_reading.MOST_DEATHS], 1))
 def test_what_dead_workers_were_reading_is_read_again(tmp_path, deaths):
     read = functools.partial(worker_reads.die_at, str(tmp_path), deaths)
-    found = list(read_ahead(read, ([i] for i in range(6)), workers="processes:2"))
+    found = list(read_ahead(read, [[i] for i in range(6)], workers="processes:2"))
     assert found == [[-i] for i in range(6)]
     assert len(list(tmp_path.iterdir())) == deaths
 
@@ -39,14 +74,30 @@ def test_what_dead_workers_were_reading_is_read_again(tmp_path, deaths):
 @pytest.mark.slow
 def test_workers_that_die_again_and_again_are_an_error(tmp_path):
     read = functools.partial(worker_reads.die_at, str(tmp_path), 100)
-    found = read_ahead(read, ([i] for i in range(6)), workers="processes:1")
+    found = read_ahead(read, [[i] for i in range(6)], workers="processes:1")
     with pytest.raises(ChildProcessError, match="workers: 4 of the processes"):
         list(found)
 
 
 def test_what_cannot_be_sent_to_a_process():
-    with pytest.raises(ValueError, match="workers: .*in a module.* workers=2"):
-        next(read_ahead(lambda item: item, [[1]], workers="processes:2"))
+    lock = threading.Lock()
+    with pytest.raises(ValueError, match="workers: .* can be sent.* workers=2"):
+        next(read_ahead(lambda item: lock, [[1]], workers="processes:2"))
+
+
+def test_what_cannot_be_sent_back_is_an_error_and_no_silence():
+    found = read_ahead(worker_reads.lock, [[1]], workers="processes:1")
+    with pytest.raises(TypeError, match="^1: cannot be sent from a process: .*lock"):
+        next(found)
+
+
+def test_without_grain_processes_are_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "grain", None)
+    with pytest.raises(ImportError, match=r"workers: .*jaxattr\[scale\].* workers=2"):
+        next(read_ahead(str, [[1]], workers="processes:2"))
+    # A large set is read all the same.
+    groups = [[i] for i in range(module.WORTH_GRAIN)]
+    assert sum(1 for _ in read_ahead(str, groups, workers=2)) == len(groups)
 
 
 @pytest.mark.parametrize(
