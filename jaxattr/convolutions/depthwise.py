@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxattr._checks import fail
+from jaxattr._numerics.apart import apart
 from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions.padding import Padding, pad
 from jaxattr.convolutions.trilinear import (
@@ -72,7 +73,7 @@ def _weigh(pixels: list[Array], kernel: Array) -> Array:
         x * lax.broadcast_in_dim(tap, x.shape, (x.ndim - 1,))
         for tap, x in zip(taps, pixels, strict=True)
     ]
-    return functools.reduce(jnp.add, products)
+    return apart(functools.reduce(jnp.add, products))
 
 
 def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:

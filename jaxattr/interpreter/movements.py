@@ -61,7 +61,7 @@ def move(
     nothing: list[Labels | None] = [None] * len(equation.outputs)
     if equation.name in ("concatenate", "stack"):
         return [_joined(equation, operands)]
-    if equation.name in ("optimization_barrier", "sharding_constraint"):
+    if equation.name in ("optimization_barrier", "apart", "sharding_constraint"):
         return list(operands)
     labels, *others = operands
     if labels is None or any(o is not None for o in others):

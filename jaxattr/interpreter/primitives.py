@@ -20,6 +20,7 @@ MOVES = frozenset(
         "copy_p",
         "split",
         "optimization_barrier",
+        "apart",  # of jaxattr
         "sharding_constraint",
         "mesh_cast",
         "reshard",

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from jaxattr._numerics.apart import apart
 from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions.blocks import to_blocks, whole_blocks
 from jaxattr.convolutions.convolution import conv
@@ -138,12 +139,12 @@ class LayerNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: Array) -> Array:  # noqa: D102
-        wide = x.astype(accumulator(x.dtype))
+        wide = apart(x.astype(accumulator(x.dtype)))
         wide = wide - jnp.mean(wide, -1, keepdims=True)
         variance = jnp.mean(wide * wide, -1, keepdims=True)
         wide = wide * lax.rsqrt(variance + self.epsilon)
         scale = _along_last(self.scale[...].astype(wide.dtype), wide)
-        return add_bias(wide * scale, self.bias[...]).astype(x.dtype)
+        return apart(add_bias(wide * scale, self.bias[...]).astype(x.dtype))
 
 
 def parameter(*shape: int) -> nnx.Param:
