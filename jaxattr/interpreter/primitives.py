@@ -57,7 +57,13 @@ SUMS = frozenset(
 """Sums without weights."""
 
 MAXIMA = frozenset(
-    ["reduce_max", "reduce_min", "reduce_window_max", "reduce_window_min"]
+    [
+        "reduce_max",
+        "reduce_min",
+        "reduce_window_max",
+        "reduce_window_min",
+        "max_pool",  # of jaxattr
+    ]
 )
 """One of many numbers."""
 

@@ -38,8 +38,8 @@ class Winner:
     """Of a maximum or a choice, what was chosen gets all.
 
     Of equal numbers: those of ``jnp.maximum`` and ``jnp.max`` share alike, of
-    ``lax.reduce_window`` (Flax, Equinox and Keras) the first gets all, of a
-    ``jnp.where`` the one it takes (this package's own pooling: the first).
+    ``lax.reduce_window`` (Flax, Equinox and Keras) and this package's own pooling the
+    first gets all, of a ``jnp.where`` the one it takes.
     """
 
     def __call__(self, layer: Layer, relevance: tuple[Array, ...]) -> list[Array]:

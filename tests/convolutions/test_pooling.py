@@ -52,6 +52,20 @@ def test_max_pool_and_its_gradient(window, stride, padding, ceil_mode, pad, size
     np.testing.assert_allclose(slope, gradient, atol=1e-6)
 
 
+def test_max_pool_under_vmap_and_twice_differentiated():
+    x = jnp.asarray(draw())
+    pool = lambda x: max_pool(x, 3, 2)
+    lanes = jnp.stack([x, 2 * x, -x], 2)
+    found = jax.jit(jax.vmap(pool, 2, 1))(lanes)
+    expected = jnp.stack([pool(x), pool(2 * x), pool(-x)], 1)
+    np.testing.assert_array_equal(found, expected)
+    # The cube of what wins: 6 x where it does, once a window.
+    cube = lambda x: jnp.sum(pool(x) ** 3)
+    second = jax.jit(lambda v: jax.jvp(jax.grad(cube), (x,), (v,))[1])(jnp.ones_like(x))
+    wins = jax.vjp(pool, x)[1](jnp.ones_like(pool(x)))[0]
+    np.testing.assert_allclose(second, 6 * x * wins, rtol=1e-5, atol=1e-6)
+
+
 def test_max_pool_keeps_nan():
     x = np.zeros((1, 4, 4, 1), np.float32)
     x[0, 0, 1], x[0, 3, 3] = np.nan, np.nan

@@ -1,5 +1,3 @@
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,14 +26,7 @@ def test_it_is_linear_in_every_derivative():
     assert str(jax.make_jaxpr(jax.grad(f))(X)).count("apart") == 2
 
 
-def test_a_bias_is_added_in_a_loop_of_xla():
-    def f(x, kernel, bias):
-        return jnp.tanh(apart(x @ kernel) + bias[None])
-
-    shapes = ((256, 64), (64, 128), (128,))
-    program = jax.jit(f).lower(*(jnp.ones(shape) for shape in shapes)).compile()
-    kernels = re.split(r"\n\n", program.as_text())
-    (product,) = [text for text in kernels if " dot(" in text]
-    if jax.default_backend() == "cpu":
-        assert any("reduce-precision(" in text for text in kernels)
-        assert " add(" not in product
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere nothing is left")
+def test_on_cpu_it_is_in_the_compiled_program():
+    program = jax.jit(lambda x: jnp.tanh(apart(jnp.sin(x)))).lower(X).compile()
+    assert "reduce-precision(" in program.as_text()

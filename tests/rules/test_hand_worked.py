@@ -401,6 +401,25 @@ def test_means_over_places_pass_relevance_whatever_the_rule_of_convolutions():
     np.testing.assert_allclose(maps.sum((1, 2, 3)), score, rtol=1e-5)
 
 
+@pytest.mark.parametrize("window", [2, 3])
+def test_deeplift_of_max_pooling_goes_to_the_winner_of_the_larger(window):
+    """Worked out window by window, from what wins in the image and in the baseline."""
+    rng = np.random.default_rng(0)
+    x, baseline = rng.normal(size=(2, 1, 5, 5, 1))
+    weights = rng.normal(size=(1 + (5 - window) // 2,) * 2)
+    both = jnp.stack([0 * weights, weights], -1)
+    net = lambda x: jnp.einsum("nijc,ijk->nk", max_pool(x, window, 2), both)
+    expected = np.zeros((5, 5))
+    for (i, j), weight in np.ndenumerate(weights):
+        part = np.s_[0, 2 * i : 2 * i + window, 2 * j : 2 * j + window, 0]
+        change = x[part].max() - baseline[part].max()
+        best = np.argmax((x if change >= 0 else baseline)[part])
+        expected[2 * i + best // window, 2 * j + best % window] += weight * change
+    given = jnp.asarray(x, jnp.float32), jnp.ones(1, int)
+    found = deeplift(net, *given, baseline=jnp.asarray(baseline, jnp.float32))
+    np.testing.assert_allclose(found[0, :, :, 0], expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_deeplift_is_differentiated_through_padding_with_minus_infinity():
     """What is minus infinity for image and baseline differs by nothing."""

@@ -18,8 +18,8 @@ made of, in the order in which a job needs it:
   ``merging``: what is missing from a folder that many processes fill.
 - ``digests``: what a setting, an array or a file is, as a short text.
 - ``devices``: images over all devices, a model on each of them.
-- ``read_ahead``, ``readers``, ``grain_reading``, ``plain_reading``, ``outcomes``: what
-  comes next is read meanwhile.
+- ``read_ahead``, ``readers``, ``grain_reading``, ``plain_reading``, ``outcomes``,
+  ``worker_processes``: what comes next is read meanwhile.
 - ``sources``: data sets of others.
 - ``programs``: the compiled functions, with the model as an argument.
 - ``progress``, ``files``, ``tables``, ``figures``, ``bootstrap``: lines on the terminal;

@@ -8,6 +8,7 @@ are ``worker_processes``.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +53,6 @@ def as_workers(given: Workers) -> WorkerCount:
 
     Raises:
       ValueError: less than one worker, or another text.
-      ImportError: processes without grain (the extra ``scale``).
 
     >>> as_workers("processes:4")
     WorkerCount(number=4, processes=True)
@@ -64,11 +64,6 @@ def as_workers(given: Workers) -> WorkerCount:
     found = re.fullmatch(r"(processes:)?0*([1-9]\d{0,5})", given.strip())
     if not found:
         raise fail("workers", "a number of threads, or processes:N", given)
-    if found[1] and not grain_reading.is_installed():
-        raise ImportError(
-            "workers: processes are those of grain: pip install 'jaxattr[scale]'; "
-            f"threads need no package: workers={found[2]}"
-        )
     return WorkerCount(int(found[2]), bool(found[1]))
 
 
@@ -109,10 +104,13 @@ def images_ahead(
     They are read in threads or processes, and prepared in threads.
     """
     who = as_workers(workers)
-    if not reader.in_processes:
-        who = who._replace(processes=False)
     items = [[reader.item(i) for i in group] for group in groups]
-    return _ahead(reader.read, reader.prepare, items, who)
+    if reader.in_processes:
+        return _ahead(reader.read, reader.prepare, items, who)
+    return _ahead(
+        *(reader.read, reader.prepare, items, who._replace(processes=False)),
+        worth_grain=math.inf,
+    )
 
 
 def _ahead(
@@ -120,6 +118,7 @@ def _ahead(
     then: Callable[[Any, Any], Any],
     groups: Sequence[Sequence[Any]],
     workers: WorkerCount,
+    worth_grain: float = WORTH_GRAIN,
 ) -> Iterator[list[Any]]:
     """``then(item, read(item))`` of each."""
     items = [item for group in groups for item in group]
@@ -127,8 +126,8 @@ def _ahead(
     ahead = max(GROUPS_AHEAD * max(map(len, groups), default=0), 2 * count)
     whole = lambda item: then(item, read(item))
     if workers.processes:
-        outcomes = grain_reading.in_processes(read, then, items, count, ahead)
-    elif len(items) >= WORTH_GRAIN and grain_reading.is_installed():
+        outcomes = plain_reading.in_processes(read, then, items, count, ahead)
+    elif len(items) >= worth_grain and grain_reading.is_installed():
         outcomes = grain_reading.in_threads(whole, items, count, ahead)
     else:
         outcomes = plain_reading.in_threads(whole, items, count, ahead)

@@ -1,173 +1,68 @@
-import functools
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
 
-import jax
 import numpy as np
 import pytest
-import worker_reads
-from quick import quick
-from tiny_classifier import tiny_classifier
 
-from jaxattr import cli
-from jaxattr.evaluation import evaluate
-from jaxattr.evaluation.evaluate.metrics import Curve
-from jaxattr.evaluation.runs import grain_reading
 from jaxattr.evaluation.runs import read_ahead as module
-from jaxattr.evaluation.runs.read_ahead import read_ahead
+from jaxattr.evaluation.runs.read_ahead import images_ahead, read_ahead
+from jaxattr.evaluation.runs.readers import of_array
 
-pytest.importorskip("grain")
+NUMBER = module.WORTH_GRAIN
+GROUPS = [range(i, i + 16) for i in range(0, NUMBER, 16)]
 
 
-def test_a_large_set_is_read_by_threads_of_grain_and_in_order():
-    number = module.WORTH_GRAIN
+def names_of_threads(groups):
+    """Which threads read, and what."""
     threads = set()
 
     def read(item):
-        threads.add(threading.current_thread().name)
+        threads.add(threading.current_thread().name.split("_")[0])
         if item == 3:
             raise ValueError("image 3: damaged")
         return -item
 
-    groups = [range(i, i + 16) for i in range(0, number, 16)]
     found = [item for group in read_ahead(read, groups, workers=2) for item in group]
     assert str(found.pop(3)) == "image 3: damaged"
-    assert found == [-i for i in range(number) if i != 3]
-    assert all("grain" in name for name in threads)
-    assert 1 <= len(threads) <= 2
+    assert found == [-i for group in groups for i in group if i != 3]
+    return threads
+
+
+def test_a_large_set_is_read_by_grain_and_a_small_one_is_not():
+    pytest.importorskip("grain")
+    assert names_of_threads(GROUPS) == {"grain-prefetch"}
+    assert names_of_threads(GROUPS[:4]) == {"jaxattr-reader"}
+
+
+@pytest.mark.parametrize("broken", [None, "a folder of that name"])
+def test_without_grain_a_pool_does_the_same(monkeypatch, tmp_path, broken):
+    if broken is None:
+        monkeypatch.setitem(sys.modules, "grain", None)
+    else:
+        monkeypatch.delitem(sys.modules, "grain", raising=False)
+        (tmp_path / "grain").mkdir()
+        (tmp_path / "grain/__init__.py").touch()
+        monkeypatch.syspath_prepend(str(tmp_path))
+    assert names_of_threads(GROUPS) == {"jaxattr-reader"}
+
+
+def test_arrays_need_no_grain(monkeypatch):
+    monkeypatch.setattr(module.grain_reading, "is_installed", None)
+    images = np.arange(NUMBER)[:, None, None, None]
+    found = images_ahead(of_array(images), GROUPS, workers=2)
+    assert [int(x[0, 0, 0]) for group in found for x in group] == list(range(NUMBER))
 
 
 def test_no_more_threads_are_left_than_before():
+    pytest.importorskip("grain")
     before = threading.active_count()
-    found = read_ahead(str, [[i] for i in range(module.WORTH_GRAIN)], workers=4)
+    found = read_ahead(str, GROUPS, workers=4)
     next(found)
     assert threading.active_count() > before
     found.close()
     for _ in range(100):
-        if threading.active_count() == before:
+        if threading.active_count() <= before:
             return
         time.sleep(0.1)
     pytest.fail("threads live on")
-
-
-def test_items_are_read_in_other_processes_and_in_order():
-    groups = [[0, 1, 2], [3], [4, 5]]
-    found = list(read_ahead(worker_reads.negative, groups, workers="processes:2"))
-    assert str(found[1][0]) == "image 3: damaged"
-    kept = [found[0], found[2]]
-    assert [[x for _, x in group] for group in kept] == [[0, -1, -2], [-4, -5]]
-    assert os.getpid() not in {pid for group in kept for pid, _ in group}
-
-
-@pytest.mark.parametrize("deaths", quick([1, grain_reading.MOST_DEATHS], 1))
-def test_what_dead_workers_were_reading_is_read_again(tmp_path, deaths):
-    read = functools.partial(worker_reads.die_at, str(tmp_path), deaths)
-    found = list(read_ahead(read, [[i] for i in range(6)], workers="processes:2"))
-    assert found == [[-i] for i in range(6)]
-    assert len(list(tmp_path.iterdir())) == deaths
-
-
-@pytest.mark.slow
-def test_workers_that_die_again_and_again_are_an_error(tmp_path):
-    read = functools.partial(worker_reads.die_at, str(tmp_path), 100)
-    found = read_ahead(read, [[i] for i in range(6)], workers="processes:1")
-    with pytest.raises(ChildProcessError, match="workers: 4 of the processes"):
-        list(found)
-
-
-def test_what_cannot_be_sent_to_a_process():
-    lock = threading.Lock()
-    with pytest.raises(ValueError, match="workers: .* can be sent.* workers=2"):
-        next(read_ahead(lambda item: lock, [[1]], workers="processes:2"))
-
-
-def test_what_cannot_be_sent_back_is_an_error_and_no_silence():
-    found = read_ahead(worker_reads.lock, [[1]], workers="processes:1")
-    with pytest.raises(TypeError, match="^1: cannot be sent from a process: .*lock"):
-        next(found)
-
-
-def test_without_grain_processes_are_refused(monkeypatch):
-    monkeypatch.setitem(sys.modules, "grain", None)
-    with pytest.raises(ImportError, match=r"workers: .*jaxattr\[scale\].* workers=2"):
-        next(read_ahead(str, [[1]], workers="processes:2"))
-    # A large set is read all the same.
-    groups = [[i] for i in range(module.WORTH_GRAIN)]
-    assert sum(1 for _ in read_ahead(str, groups, workers=2)) == len(groups)
-
-
-@pytest.mark.parametrize(
-    "given", ["processes:0", "processes", "threads:2", "-1", "2.5"]
-)
-def test_other_texts(given):
-    with pytest.raises(ValueError, match="workers: expected a number of threads, or"):
-        next(read_ahead(str, [[1]], workers=given))
-
-
-def test_other_texts_on_the_command_line(capsys):
-    with pytest.raises(SystemExit) as error:
-        cli.main(["evaluate", "photographs", "--workers", "processes:x"])
-    assert error.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "argument --workers: expected a number of threads, or processes:N" in line
-
-
-@pytest.mark.slow
-def test_a_source_read_in_processes_is_scored_as_in_threads(tmp_path):
-    images = np.random.default_rng(0).random((5, 16, 16, 3), np.float32)
-    who = tmp_path / "who"
-    who.mkdir()
-    score = functools.partial(
-        evaluate,
-        {"tiny": tiny_classifier()},
-        "saliency",
-        images=worker_reads.Numbers(images, str(who)),
-        key=jax.random.key(0),
-        metrics=Curve(num_steps=4),
-    )
-    own = lambda: {path.name.split()[1] for path in who.glob(f"{os.getpid()} *")}
-    threads = score()
-    assert own() == set("01234")
-    for path in who.iterdir():
-        path.unlink()
-    processes = score(workers="processes:2")
-    # The first is read here, too: the model is asked how many classes it has.
-    assert own() == {"0"}
-    assert {path.name.split()[1] for path in who.iterdir()} == set("01234")
-    np.testing.assert_array_equal(
-        processes.scores("tiny", "saliency"), threads.scores("tiny", "saliency")
-    )
-
-
-def test_workers_end_with_the_process_that_was_killed(tmp_path):
-    script = tmp_path / "read.py"
-    script.write_text(
-        "import os, time\n"
-        "from jaxattr.evaluation.runs.read_ahead import read_ahead\n"
-        "import worker_reads\n"
-        "if __name__ == '__main__':\n"
-        "    found = read_ahead(worker_reads.negative, [[0], [1]], workers='processes:1')\n"
-        "    print(next(found)[0][0], flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    tests = os.path.dirname(worker_reads.__file__)
-    parent = subprocess.Popen(
-        [sys.executable, str(script)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": tests},
-    )
-    with parent:
-        worker = int(parent.stdout.readline())
-        os.kill(worker, 0)
-        parent.send_signal(signal.SIGKILL)
-    for _ in range(100):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    pytest.fail("it lives on")
