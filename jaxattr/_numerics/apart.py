@@ -1,10 +1,10 @@
 """Where a compiler must not merge what comes before with what comes after.
 
-On CPU, XLA gives a matrix product to a library (YNNPACK), and with it the sums, products
-and means around it, as far as they reach. The library computes them slower than XLA's own
-loops: a bias is first written out as large as the result, and so is every shift of a
-depthwise convolution. XLA drops an optimization barrier before it comes to that. What it
-keeps, and merges with its own loops, is rounding a number to the precision that it has.
+On CPU, XLA gives matrix products and means to a library (YNNPACK), and with them the sums
+and products that they come from, as far as they reach. The library computes those slower
+than XLA's own loops: every shift of a depthwise convolution is first written out. XLA drops
+an optimization barrier before it comes to that. What it keeps, and merges with its own
+loops, is rounding a number to the precision that it has.
 """
 
 from __future__ import annotations

@@ -59,18 +59,17 @@ def _shifts(x: Array, window: int, stride: int) -> list[Array]:
 
 
 def _largest(x: Array, *, window: int, stride: int) -> Array:
-    larger = lambda a, b: jnp.where((b > a) | jnp.isnan(b), b, a)
-    return functools.reduce(larger, _shifts(x, window, stride))
+    return _first_largest(_shifts(x, window, stride))[0]
 
 
-def _first_largest(arrays: Sequence[Array]) -> Array:
-    """The number of the largest, the first of equal ones; of the last NaN if one is."""
+def _first_largest(arrays: Sequence[Array]) -> tuple[Array, Array]:
+    """The largest, and the number of the first that is; the last NaN if one is."""
     largest, where = arrays[0], jnp.zeros(arrays[0].shape, jnp.int32)
     for number, array in enumerate(arrays[1:], 1):
         is_larger = (array > largest) | jnp.isnan(array)
         largest = jnp.where(is_larger, array, largest)
         where = jnp.where(is_larger, number, where)
-    return where
+    return largest, where
 
 
 def _largest_jvp(
@@ -78,12 +77,12 @@ def _largest_jvp(
 ) -> tuple[Array, Array]:
     """A choice by number: on CPU its transpose is faster than that of XLA's windows.
 
-    That of a fold of choices, each of which waits for those before it, is five to ten
-    times as slow.
+    That of a fold of choices, each of which waits for those before it, is three to ten
+    times as slow where windows overlap.
     """
     (x,), (tangent,) = primals, tangents
     largest = _pool.bind(x, window=window, stride=stride)
-    number = _first_largest(_shifts(x, window, stride))
+    _, number = _first_largest(_shifts(x, window, stride))
     return largest, lax.select_n(number, *_shifts(tangent, window, stride))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -18,10 +17,8 @@ from jaxattr.evaluation.runs.outcomes import Outcome, outcome_of
 def is_installed() -> bool:
     """Whether there is grain, of the extra ``scale``, which then can be imported."""
     try:
-        if importlib.util.find_spec("grain") is None:
-            return False
         import grain
-    except (ImportError, ValueError):
+    except ImportError:
         return False
     # A folder of that name can be imported, too.
     return hasattr(grain, "MapDataset")

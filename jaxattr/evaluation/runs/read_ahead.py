@@ -8,7 +8,6 @@ are ``worker_processes``.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -105,12 +104,7 @@ def images_ahead(
     """
     who = as_workers(workers)
     items = [[reader.item(i) for i in group] for group in groups]
-    if reader.in_processes:
-        return _ahead(reader.read, reader.prepare, items, who)
-    return _ahead(
-        *(reader.read, reader.prepare, items, who._replace(processes=False)),
-        worth_grain=math.inf,
-    )
+    return _ahead(reader.read, reader.prepare, items, who, reads=reader.in_processes)
 
 
 def _ahead(
@@ -118,16 +112,16 @@ def _ahead(
     then: Callable[[Any, Any], Any],
     groups: Sequence[Sequence[Any]],
     workers: WorkerCount,
-    worth_grain: float = WORTH_GRAIN,
+    reads: bool = True,
 ) -> Iterator[list[Any]]:
-    """``then(item, read(item))`` of each."""
+    """``then(item, read(item))`` of each; arrays are there, and nothing ``reads``."""
     items = [item for group in groups for item in group]
     count = workers.number
     ahead = max(GROUPS_AHEAD * max(map(len, groups), default=0), 2 * count)
     whole = lambda item: then(item, read(item))
-    if workers.processes:
+    if reads and workers.processes:
         outcomes = plain_reading.in_processes(read, then, items, count, ahead)
-    elif len(items) >= worth_grain and grain_reading.is_installed():
+    elif reads and len(items) >= WORTH_GRAIN and grain_reading.is_installed():
         outcomes = grain_reading.in_threads(whole, items, count, ahead)
     else:
         outcomes = plain_reading.in_threads(whole, items, count, ahead)
@@ -137,6 +131,8 @@ def _ahead(
 
 
 def _value(outcome: Outcome) -> Any:
-    if outcome.error is None or isinstance(outcome.error, ValueError):
-        return outcome.error or outcome.value
+    if outcome.error is None:
+        return outcome.value
+    if isinstance(outcome.error, ValueError):
+        return outcome.error
     raise outcome.error
