@@ -16,8 +16,8 @@ import functools
 import jax
 from flax import nnx
 
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.convolutions.padding import Padding
-from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models import resnet
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import jax
 from flax import nnx
 
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.convolutions.padding import Padding
-from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import BatchNormRule, LayerRule, Rule

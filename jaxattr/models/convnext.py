@@ -15,7 +15,7 @@ from typing import NamedTuple
 from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
-from jaxattr.convolutions.pooling import global_mean
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.chain import Chain
 from jaxattr.models.conv_stem import ConvStem, Stem, conv_stem_rules

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
-from jaxattr.convolutions.pooling import block_mean, global_mean, max_pool
+from jaxattr.convolutions.max_pooling import max_pool
+from jaxattr.convolutions.mean_pooling import block_mean, global_mean
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import BatchNormRule, LayerRule, Rule

@@ -17,8 +17,8 @@ from typing import Any
 from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub, Package
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.convolutions.padding import Padding
-from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation, relu6
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule

@@ -10,7 +10,8 @@ from __future__ import annotations
 import jax
 from flax import nnx
 
-from jaxattr.convolutions.pooling import global_mean, max_pool
+from jaxattr.convolutions.max_pooling import max_pool
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.models.activations import Activation
 from jaxattr.models.branches import Branch, Branches, Unit, branch_rules
 from jaxattr.models.chain import Chain, Layer

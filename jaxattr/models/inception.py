@@ -11,7 +11,8 @@ import jax
 from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
-from jaxattr.convolutions.pooling import global_mean, max_pool, mean_pool
+from jaxattr.convolutions.max_pooling import max_pool
+from jaxattr.convolutions.mean_pooling import global_mean, mean_pool
 from jaxattr.models.activations import Activation
 from jaxattr.models.branches import Branch, Branches, Fork, Unit, branch_rules
 from jaxattr.models.chain import Chain

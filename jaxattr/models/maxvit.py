@@ -16,7 +16,7 @@ from flax import nnx
 
 from jaxattr._checks import fail
 from jaxattr.convolutions.blocks import to_blocks
-from jaxattr.convolutions.pooling import global_mean, mean_pool
+from jaxattr.convolutions.mean_pooling import global_mean, mean_pool
 from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import SelfAttention, relative_bias
 from jaxattr.models.chain import Chain

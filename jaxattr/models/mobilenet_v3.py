@@ -15,8 +15,8 @@ import jax
 from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.convolutions.padding import Padding
-from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation, hard_sigmoid, hard_swish
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule

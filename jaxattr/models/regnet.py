@@ -16,8 +16,8 @@ import numpy as np
 from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.convolutions.padding import Padding
-from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule

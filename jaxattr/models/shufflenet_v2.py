@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxattr.convolutions.pooling import global_mean, max_pool
+from jaxattr.convolutions.max_pooling import max_pool
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.models.activations import Activation
 from jaxattr.models.chain import Chain
 from jaxattr.models.convert import LayerRule, Rule

@@ -19,8 +19,8 @@ from flax import nnx
 
 from jaxattr.checkpoints.locations import Hub
 from jaxattr.convolutions.blocks import to_blocks
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.convolutions.padding import pad
-from jaxattr.convolutions.pooling import global_mean
 from jaxattr.models.activations import Activation, gelu
 from jaxattr.models.attention import CosineAttention, SelfAttention, relative_bias
 from jaxattr.models.chain import Chain

@@ -17,7 +17,7 @@ from jaxattr._numerics.dtypes import accumulator
 from jaxattr.convolutions.blocks import to_blocks, whole_blocks
 from jaxattr.convolutions.convolution import conv
 from jaxattr.convolutions.depthwise import depthwise_conv
-from jaxattr.convolutions.pooling import max_pool
+from jaxattr.convolutions.max_pooling import max_pool
 from jaxattr.typing import Array
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxattr.convolutions.pooling import adaptive_mean, global_mean, max_pool, mean_pool
+from jaxattr.convolutions.max_pooling import max_pool
+from jaxattr.convolutions.mean_pooling import adaptive_mean, global_mean, mean_pool
 
 CASES = [
     # window, stride, padding, ceil_mode, pad on each side
@@ -13,6 +14,9 @@ CASES = [
     (3, 2, "symmetric", False, 1),
     (3, 2, "valid", True, 0),
     (3, 1, "symmetric", False, 1),
+    (5, 2, "symmetric", False, 2),
+    (5, 3, "valid", True, 0),
+    (2, 3, "valid", False, 0),
 ]
 
 
@@ -64,6 +68,29 @@ def test_max_pool_under_vmap_and_twice_differentiated():
     second = jax.jit(lambda v: jax.jvp(jax.grad(cube), (x,), (v,))[1])(jnp.ones_like(x))
     wins = jax.vjp(pool, x)[1](jnp.ones_like(pool(x)))[0]
     np.testing.assert_allclose(second, 6 * x * wins, rtol=1e-5, atol=1e-6)
+
+
+def test_derivatives_of_max_pool_are_those_of_the_pixels_that_win():
+    """Forwards, backwards and by lanes of tangents and of cotangents."""
+    x = jnp.asarray(draw(5, 4))[:1, ..., :1]
+    pool = lambda x: max_pool(x, 3, 2, padding="symmetric")
+    forward, backward = jax.jacfwd(pool)(x), jax.jacrev(pool)(x)
+    np.testing.assert_array_equal(forward, backward)
+    np.testing.assert_array_equal(forward.sum((4, 5, 6, 7)), jnp.ones(pool(x).shape))
+    np.testing.assert_array_equal(
+        jnp.tensordot(forward, x, x.ndim), pool(x), strict=True
+    )
+
+
+def test_max_pool_of_windows_with_more_places_than_a_byte_counts():
+    x = jnp.asarray(draw(13, 13))
+    slope = jax.grad(lambda x: jnp.sum(max_pool(x, 12, 1)))(x)
+    expected = np.zeros_like(x)
+    for n, i, j, c in np.ndindex(2, 2, 2, 3):
+        seen = x[n, i : i + 12, j : j + 12, c]
+        row, column = np.unravel_index(np.argmax(seen), seen.shape)
+        expected[n, i + row, j + column, c] += 1
+    np.testing.assert_array_equal(slope, expected)
 
 
 def test_max_pool_keeps_nan():

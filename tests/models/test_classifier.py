@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 from quick import quick
 
 from jaxattr import models
-from jaxattr.convolutions.pooling import global_mean
+from jaxattr.convolutions.mean_pooling import global_mean
 from jaxattr.models import classifier as classifiers
 from jaxattr.models.activations import relu6
 from jaxattr.models.catalog import MODELS

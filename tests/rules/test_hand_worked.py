@@ -11,7 +11,8 @@ from quick import quick
 from jaxattr import rules
 from jaxattr.attributions.deeplift import deeplift
 from jaxattr.attributions.lrp import lrp
-from jaxattr.convolutions.pooling import adaptive_mean, max_pool
+from jaxattr.convolutions.max_pooling import max_pool
+from jaxattr.convolutions.mean_pooling import adaptive_mean
 from jaxattr.interpreter.backward import pull_back
 from jaxattr.interpreter.nodes import Reading
 from jaxattr.models.activations import relu6
@@ -418,6 +419,18 @@ def test_deeplift_of_max_pooling_goes_to_the_winner_of_the_larger(window):
     given = jnp.asarray(x, jnp.float32), jnp.ones(1, int)
     found = deeplift(net, *given, baseline=jnp.asarray(baseline, jnp.float32))
     np.testing.assert_allclose(found[0, :, :, 0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_rules_through_the_gradient_of_max_pooling():
+    """Which pixel wins is not explained; DeepLIFT, which would have to, says so."""
+    x = jax.random.normal(jax.random.key(1), (1, 6, 6, 2))
+    weights = jax.random.normal(jax.random.key(2), (72, 2))
+    squares = lambda x: jnp.sum(max_pool(x, 3, 2, padding="symmetric") ** 2) / 2
+    net = lambda x: jax.grad(squares)(x).reshape(len(x), -1) @ weights
+    slope = jax.grad(lambda x: net(x)[0, 0])(x)
+    np.testing.assert_allclose(lrp(net, x, LABEL), x * slope, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="through int8 values into"):
+        deeplift(net, x, LABEL)
 
 
 @pytest.mark.slow
