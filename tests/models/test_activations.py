@@ -113,6 +113,10 @@ def test_relu6_and_gelu_are_those_of_torch():
     assert np.isnan(relu6(jnp.float32(np.nan)))
     exact = 0.5 * X * (1 + np.vectorize(math.erf)(X / np.sqrt(2)))
     np.testing.assert_allclose(gelu(x), exact, atol=2e-6)
+    # X has no more digits than bfloat16: what is left is the rounding of the result.
+    half = gelu(x.astype(jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half.astype(float), exact, rtol=2**-8, atol=2e-6)
 
 
 def test_hard_swish_and_hard_sigmoid_are_those_of_torch():
