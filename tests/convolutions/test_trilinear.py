@@ -73,7 +73,7 @@ class Case:
 
 TILES, PATCHES = ("tiles", "tiles"), ("patches", "phases")
 PHASES, PLAIN = ("plain", "phases"), ("plain", "plain")
-WIDER = ("wider", "plain")
+WIDER, LARGER = ("wider", "plain"), ("larger", "larger")
 CASES = {
     "depthwise": Case((7, 8), (3, 3, 2), 2, "tf_same"),
     "depthwise by thirds": Case((8, 7), (2, 3, 2), 3, ((0, 3), (4, 1))),
@@ -89,7 +89,15 @@ CASES = {
     "phases": Case((14, 15), (7, 7, 3, 5), 2, ways=PHASES),
     "phases, cut": Case((14, 15), (4, 7, 3, 5), 2, ((-3, 0), (2, -2)), PHASES),
     "plain": Case((6, 7), (3, 1, 5, 4), 2, "tf_same", PLAIN),
-    "wider": Case((9, 8), (3, 2, 5, 4), padding="valid", ways=WIDER),
+    "larger": Case((7, 8), (3, 4, 5, 4), padding=((1, 1), (1, 2)), ways=LARGER),
+    "larger, one axis": Case((5, 8), (1, 3, 5, 4), padding="tf_same", ways=LARGER),
+    "larger, valid": Case((9, 8), (3, 2, 5, 4), 1, "valid", ("larger", "plain")),
+    "larger, cut": Case(
+        (9, 8), (4, 2, 5, 4), 1, ((-2, 2), (1, -1)), ("larger", "plain")
+    ),
+    "larger already": Case(
+        (7, 8), (3, 2, 5, 4), 1, ((2, 1), (1, 1)), ("plain", "larger")
+    ),
     "wider, strided": Case((9, 8), (3, 3, 5, 4), 2, "valid", WIDER),
     "wider, strided and even": Case((9, 9), (3, 3, 5, 4), 2, "valid", WIDER),
     "plain, cut": Case((6, 9), (3, 1, 5, 4), 2, ((-2, 1), (1, -2)), PLAIN),
@@ -99,7 +107,7 @@ CASES = {
 }
 BASIC = ("depthwise", "tiles", "patches", "phases")
 # Tiles are large, and compile the longest: their first derivatives are among the others'.
-FEW = ("patches", "phases", "wider, strided", "groups")
+FEW = ("patches", "phases", "larger", "larger, valid", "wider, strided", "groups")
 each_case = pytest.mark.parametrize(
     "case",
     [
@@ -142,7 +150,7 @@ def value_and_gradient(case):
         pytest.param(
             c,
             id="-".join(c.ways) + f" of {n}",
-            marks=[] if n in (*BASIC, "plain", "wider") else [pytest.mark.slow],
+            marks=[] if n in ("plain", *BASIC, *FEW) else [pytest.mark.slow],
         )
         for n, c in CASES.items()
         if not c.depthwise and c.groups == 1
@@ -155,6 +163,7 @@ def test_the_cases_take_their_ways(case, monkeypatch):
         (winograd, "to_images", "tiles"),
         (convolution, "_convolve_patches", "patches"),
         (convolution, "_to_shallow_images", "phases"),
+        (convolution, "_convolve_larger", "larger"),
         (convolution, "_convolve_one_wider", "wider"),
     ):
         monkeypatch.setattr(module, function, lambda *_, way=way: way)
