@@ -19,6 +19,7 @@ from jax import lax
 from jaxattr._checks import fail
 from jaxattr._numerics.apart import apart
 from jaxattr._numerics.dtypes import accumulator
+from jaxattr.convolutions.blocks import interleave
 from jaxattr.convolutions.padding import Padding, pad
 from jaxattr.convolutions.trilinear import (
     Geometry,
@@ -96,10 +97,9 @@ def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
         return _weigh([wide[..., y, x, :] for y in rows for x in columns], taps)
 
     rows = [
-        _interleave([phase(a, b) for b in range(stride)], axis=-2)
-        for a in range(stride)
+        interleave([phase(a, b) for b in range(stride)], axis=-2) for a in range(stride)
     ]
-    images = _interleave(rows, axis=-3)[..., : size[0], : size[1], :]
+    images = interleave(rows, axis=-3)[..., : size[0], : size[1], :]
     return images.astype(cotangent.dtype)
 
 
@@ -130,14 +130,6 @@ def _phases(geometry: Geometry, axis: int) -> _Phases:
     low, high = -min(map(min, starts)), max(map(max, starts))
     pixels = [[slice(low + s, low + s + quotient) for s in each] for each in starts]
     return _Phases(first, pixels, (low, high + quotient - geometry.output[axis]))
-
-
-def _interleave(arrays: list[Array], axis: int) -> Array:
-    """``[a₀ b₀ a₁ b₁ …]`` along an axis counted from the end."""
-    stacked = jnp.stack(arrays, axis)
-    shape = list(arrays[0].shape)
-    shape[axis] *= len(arrays)
-    return stacked.reshape(shape)
 
 
 def _to_kernel(images: Array, cotangent: Array, geometry: Geometry) -> Array:

@@ -15,6 +15,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir, xla
 
+from jaxattr.convolutions.blocks import interleave
 from jaxattr.convolutions.padding import Padding, explicit_padding
 from jaxattr.typing import Array
 
@@ -94,22 +95,21 @@ def _give(
     windows = lax.pad(windows, jnp.asarray(0, windows.dtype), config)
 
     def of_phase(row: int, column: int) -> Array:
-        shape = (*windows.shape[:-3], *quotients, windows.shape[-1])
-        total = jnp.zeros(shape, windows.dtype)
+        total = None
         for i in range(row, window, stride):
             for j in range(column, window, stride):
                 starts = (reach - 1 - i // stride, reach - 1 - j // stride)
                 rows, columns = map(slice, starts, map(sum, zip(starts, quotients)))
                 at = (..., rows, columns, slice(None))
-                total += jnp.where(number[at] == i * window + j, windows[at], 0)
+                given = jnp.where(number[at] == i * window + j, windows[at], 0)
+                total = given if total is None else total + given
+        if total is None:  # windows narrower than the stride skip these pixels
+            total = jnp.zeros_like(windows[..., : quotients[0], : quotients[1], :])
         return total
 
     phases = range(stride)
-    lines = [jnp.stack([of_phase(i, j) for j in phases], -2) for i in phases]
-    # (..., rows, phase of the row, columns, phase of the column, C)
-    pixels = jnp.stack(lines, -4)
-    height, width = (stride * q for q in quotients)
-    pixels = pixels.reshape(*pixels.shape[:-5], height, width, pixels.shape[-1])
+    lines = [interleave([of_phase(i, j) for j in phases], -2) for i in phases]
+    pixels = interleave(lines, -3)
     return pixels[..., : size[0], : size[1], :]
 
 

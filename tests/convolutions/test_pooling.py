@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxattr.convolutions.max_pooling import max_pool
 from jaxattr.convolutions.mean_pooling import adaptive_mean, global_mean, mean_pool
@@ -80,6 +82,18 @@ def test_derivatives_of_max_pool_are_those_of_the_pixels_that_win():
     np.testing.assert_array_equal(
         jnp.tensordot(forward, x, x.ndim), pool(x), strict=True
     )
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_max_pool_of_images_on_several_devices(axis_type):
+    x = jnp.asarray(draw(9, 8))
+    gradient = jax.grad(lambda x: jnp.sum(max_pool(x, 3, 2, padding="symmetric") ** 2))
+    mesh = jax.make_mesh((2,), ("images",), axis_types=(axis_type,))
+    over = NamedSharding(mesh, P("images"))
+    with jax.set_mesh(mesh):
+        found = jax.jit(gradient)(jax.device_put(x, over))
+    assert found.sharding.is_equivalent_to(over, x.ndim)
+    np.testing.assert_array_equal(found, gradient(x))
 
 
 def test_max_pool_of_windows_with_more_places_than_a_byte_counts():
