@@ -114,8 +114,8 @@ def _convolve_patches(images: Array, kernel: Array, geometry: Geometry) -> Array
 def _larger_pays(images: Array, geometry: Geometry) -> bool:
     """Whether XLA would leave the convolution to YNNPACK.
 
-    That library takes what is no larger than the images, in single precision, and takes
-    up to four times as long as XLA's own way.
+    That library takes what is no larger than the images, in single precision or wider,
+    and takes up to four times as long as XLA's own way.
     """
     return (
         geometry.stride == 1

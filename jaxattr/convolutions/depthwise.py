@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -19,8 +18,8 @@ from jax import lax
 from jaxattr._checks import fail
 from jaxattr._numerics.apart import apart
 from jaxattr._numerics.dtypes import accumulator
-from jaxattr.convolutions.blocks import interleave
 from jaxattr.convolutions.padding import Padding, pad
+from jaxattr.convolutions.phases import of_phases, phases
 from jaxattr.convolutions.trilinear import (
     Geometry,
     Trilinear,
@@ -84,7 +83,7 @@ def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
     cotangent with zeros would multiply mostly zeros.
     """
     stride, size = geometry.stride, geometry.size
-    axes = [_phases(geometry, axis) for axis in (0, 1)]
+    axes = [phases(geometry, axis) for axis in (0, 1)]
     wide = cotangent.astype(accumulator(cotangent.dtype))
     wide = lax.optimization_barrier(pad(wide, tuple(axis.margins for axis in axes)))
 
@@ -96,40 +95,7 @@ def _to_images(kernel: Array, cotangent: Array, geometry: Geometry) -> Array:
             taps = jnp.zeros((len(rows), len(columns), kernel.shape[-1]), kernel.dtype)
         return _weigh([wide[..., y, x, :] for y in rows for x in columns], taps)
 
-    rows = [
-        interleave([phase(a, b) for b in range(stride)], axis=-2) for a in range(stride)
-    ]
-    images = interleave(rows, axis=-3)[..., : size[0], : size[1], :]
-    return images.astype(cotangent.dtype)
-
-
-class _Phases(NamedTuple):
-    """Along one axis: which taps a phase meets, and at which pixels of the cotangent."""
-
-    first: list[int]
-    """The first tap of each phase, which meets every ``stride``-th from there."""
-    pixels: list[list[slice]]
-    """The padded pixels that its taps meet."""
-    margins: tuple[int, int]
-
-
-def _phases(geometry: Geometry, axis: int) -> _Phases:
-    """Where pixel ``stride·q + phase`` meets tap ``first + stride·t`` of the kernel.
-
-    At the cotangent's pixel ``q + (phase + before) // stride - t``, with ``before`` zeros
-    before the image.
-    """
-    stride, (before, _) = geometry.stride, geometry.pads[axis]
-    quotient = -(-geometry.size[axis] // stride)
-    first = [(phase + before) % stride for phase in range(stride)]
-    counts = [len(range(i, geometry.window[axis], stride)) for i in first]
-    starts = [
-        [(phase + before) // stride - t for t in range(max(count, 1))]
-        for phase, count in enumerate(counts)
-    ]
-    low, high = -min(map(min, starts)), max(map(max, starts))
-    pixels = [[slice(low + s, low + s + quotient) for s in each] for each in starts]
-    return _Phases(first, pixels, (low, high + quotient - geometry.output[axis]))
+    return of_phases(phase, stride, size).astype(cotangent.dtype)
 
 
 def _to_kernel(images: Array, cotangent: Array, geometry: Geometry) -> Array:

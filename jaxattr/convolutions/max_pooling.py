@@ -15,8 +15,9 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir, xla
 
-from jaxattr.convolutions.blocks import interleave
 from jaxattr.convolutions.padding import Padding, explicit_padding
+from jaxattr.convolutions.phases import of_phases, phases
+from jaxattr.convolutions.trilinear import Geometry
 from jaxattr.typing import Array
 
 
@@ -78,39 +79,30 @@ def _compare(x: Array, *, window: int, stride: int) -> tuple[Array, Array]:
 def _give(
     number: Array, windows: Array, *, window: int, stride: int, size: tuple[int, ...]
 ) -> Array:
-    """To each pixel the sum of the windows that it won.
-
-    Along an axis, pixel ``stride·q + phase`` is at the place ``stride·t + phase`` of
-    window ``q - t``. So each phase is a sum over ``t`` with its window at one place of a
-    grid that is shifted, and the phases are interleaved at last.
-    """
-    reach = -(-window // stride)  # windows that meet a pixel, along an axis
-    quotients = [-(-n // stride) for n in size]
-    margins = [
-        (reach - 1, q - n, 0)
-        for q, n in zip(quotients, windows.shape[-3:-1], strict=True)
-    ]
+    """To each pixel the sum of the windows that it won, a phase of the stride at a time."""
+    output = windows.shape[-3:-1]
+    geometry = Geometry(stride, ((0, 0), (0, 0)), size, (window, window), output)
+    axes = [phases(geometry, axis) for axis in (0, 1)]
+    margins = [(*axis.margins, 0) for axis in axes]
     config = [*[(0, 0, 0)] * (windows.ndim - 3), *margins, (0, 0, 0)]
     number = lax.pad(number, jnp.asarray(-1, number.dtype), config)
     windows = lax.pad(windows, jnp.asarray(0, windows.dtype), config)
 
-    def of_phase(row: int, column: int) -> Array:
-        total = None
-        for i in range(row, window, stride):
-            for j in range(column, window, stride):
-                starts = (reach - 1 - i // stride, reach - 1 - j // stride)
-                rows, columns = map(slice, starts, map(sum, zip(starts, quotients)))
-                at = (..., rows, columns, slice(None))
-                given = jnp.where(number[at] == i * window + j, windows[at], 0)
-                total = given if total is None else total + given
-        if total is None:  # windows narrower than the stride skip these pixels
-            total = jnp.zeros_like(windows[..., : quotients[0], : quotients[1], :])
-        return total
+    def phase(*offsets: int) -> Array:
+        rows, columns = (p.pixels[a] for p, a in zip(axes, offsets, strict=True))
+        i, j = (p.first[a] for p, a in zip(axes, offsets, strict=True))
+        given = [
+            jnp.where(
+                number[..., y, x, :] == row * window + column, windows[..., y, x, :], 0
+            )
+            for row, y in zip(range(i, window, stride), rows)
+            for column, x in zip(range(j, window, stride), columns)
+        ]
+        if not given:  # windows narrower than the stride skip these pixels
+            return jnp.zeros_like(windows[..., rows[0], columns[0], :])
+        return functools.reduce(jnp.add, given)
 
-    phases = range(stride)
-    lines = [interleave([of_phase(i, j) for j in phases], -2) for i in phases]
-    pixels = interleave(lines, -3)
-    return pixels[..., : size[0], : size[1], :]
+    return of_phases(phase, stride, size)
 
 
 # A primitive, so that it is known as the maximum that it is.
